@@ -1,0 +1,1 @@
+"""INT8 calibration (ranges, tables, emitters)."""

@@ -1,0 +1,1 @@
+"""ONNX export: torch model to verified artifacts."""

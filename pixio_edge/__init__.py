@@ -1,0 +1,1 @@
+"""On-device monocular depth."""

@@ -1,0 +1,1 @@
+"""The `pixio-edge` command, one file per verb."""

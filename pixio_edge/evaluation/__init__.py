@@ -1,0 +1,1 @@
+"""Datasets and the zero-shot evaluation protocol."""

@@ -1,0 +1,1 @@
+"""Torch modules: Pixio encoder, DPT head, presets."""

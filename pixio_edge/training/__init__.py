@@ -1,0 +1,1 @@
+"""Training: procedural scenes, losses, the supervised loop."""

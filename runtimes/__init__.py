@@ -1,0 +1,1 @@
+"""Runtimes: one file per engine, all behind `base.Runtime`."""
