@@ -1,0 +1,214 @@
+"""The Pixio encoder: a plain pre-norm ViT with several class tokens.
+
+Architecture facts from Yang et al., "In Pursuit of Pixel Supervision for Visual Pre-training" (arXiv 2512.15715); the code is
+our own. Parameter names equal the published checkpoints' (timm lineage), so weights load by name. No LayerScale, no q/k norm, no
+rotary embedding; learned position embedding with rows of its own for the class tokens; LayerNorm epsilon 1e-6.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from pixio_edge.errors import SpecError
+from pixio_edge.models.stem import ConvStem, StemConfig
+
+LAYER_NORM_EPS = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderConfig:
+    """Shape of an encoder.
+
+    `image_size` is the square size (pixels) whose patch grid the position embedding is stored for; other sizes resample it.
+    With a `stem`, convolutions replace the single patch-embedding convolution ("early convolutions", Xiao et al. 2021).
+    """
+
+    embed_dim: int
+    depth: int
+    num_heads: int
+    mlp_ratio: int = 4
+    patch_size: int = 16
+    num_cls_tokens: int = 8
+    image_size: int = 256
+    stem: StemConfig | None = None
+
+    @property
+    def grid(self) -> int:
+        """Patches per side at `image_size`."""
+        return self.image_size // self.patch_size
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderFeatures:
+    """What a head reads.
+
+    Attributes:
+        stem: Maps of the convolutional stem at strides 4 and 8, (B, C, H/4, W/4) and (B, C, H/8, W/8); empty without a stem.
+        patches: Patch tokens per tapped block as maps, each (B, D, H/16, W/16).
+        cls_tokens: Class tokens per tapped block, each (B, N, D).
+    """
+
+    stem: tuple[Tensor, ...]
+    patches: tuple[Tensor, ...]
+    cls_tokens: tuple[Tensor, ...]
+
+
+class PatchEmbed(nn.Module):
+    """Non-overlapping patches to tokens with one convolution."""
+
+    def __init__(self, embed_dim: int, patch_size: int) -> None:
+        super().__init__()
+        self.proj = nn.Conv2d(3, embed_dim, kernel_size=patch_size, stride=patch_size)
+
+    def forward(self, image: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Map (B, 3, H, W) to (B, D, H/16, W/16); there are no stem maps."""
+        return self.proj(image), ()
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention with packed q, k, v."""
+
+    def __init__(self, dim: int, num_heads: int) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.qkv = nn.Linear(dim, 3 * dim)
+        self.proj = nn.Linear(dim, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Mix tokens (B, N, D)."""
+        batch, tokens, dim = x.shape
+        qkv = self.qkv(x).reshape(batch, tokens, 3, self.num_heads, dim // self.num_heads).permute(2, 0, 3, 1, 4)
+        mixed = functional.scaled_dot_product_attention(qkv[0], qkv[1], qkv[2])  # (B, heads, N, head_dim)
+        return self.proj(mixed.transpose(1, 2).reshape(batch, tokens, dim))
+
+
+class Mlp(nn.Module):
+    """Two linears around an exact (erf) GELU."""
+
+    def __init__(self, dim: int, hidden: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(dim, hidden)
+        self.fc2 = nn.Linear(hidden, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Transform each token of (B, N, D) on its own."""
+        return self.fc2(functional.gelu(self.fc1(x)))
+
+
+class Block(nn.Module):
+    """Pre-norm transformer block."""
+
+    def __init__(self, dim: int, num_heads: int, mlp_ratio: int) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
+        self.attn = Attention(dim, num_heads)
+        self.norm2 = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
+        self.mlp = Mlp(dim, mlp_ratio * dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map tokens (B, N, D) to (B, N, D)."""
+        x = x + self.attn(self.norm1(x))
+        return x + self.mlp(self.norm2(x))
+
+
+class PixioEncoder(nn.Module):
+    """Image to tokens, with taps by explicit block indices.
+
+    Args:
+        config: Shape of the encoder.
+    """
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        self.config = config
+        dim = config.embed_dim
+        self.cls_token = nn.Parameter(torch.zeros(1, config.num_cls_tokens, dim))
+        self.pos_embed = nn.Parameter(torch.zeros(1, config.num_cls_tokens + config.grid**2, dim))
+        self.patch_embed = ConvStem(config.stem, dim) if config.stem else PatchEmbed(dim, config.patch_size)
+        self.blocks = nn.ModuleList(Block(dim, config.num_heads, config.mlp_ratio) for _ in range(config.depth))
+        self.norm = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
+        self._initialise()
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Final tokens after the last norm.
+
+        Args:
+            image: (B, 3, H, W), RGB, ImageNet-normalised; H and W multiples of the patch size.
+
+        Returns:
+            (B, N + H/16 * W/16, D): class tokens first, then patches row by row.
+        """
+        tokens, _, _ = self._embed(image)
+        for block in self.blocks:
+            tokens = block(tokens)
+        normed: Tensor = self.norm(tokens)
+        return normed
+
+    def forward_intermediates(self, image: Tensor, indices: Sequence[int]) -> EncoderFeatures:
+        """Outputs of the blocks `indices` (0-based), each through the final norm, as the original's depth heads read them.
+
+        Args:
+            image: As for `forward`.
+            indices: Ascending 0-based block indices; blocks after the last are not run.
+        """
+        tokens, stem, (rows, columns) = self._embed(image)
+        patches, cls_tokens = [], []
+        split = self.config.num_cls_tokens
+        for index in range(max(indices) + 1):
+            tokens = self.blocks[index](tokens)
+            if index in indices:
+                normed = self.norm(tokens)
+                cls_tokens.append(normed[:, :split])
+                patches.append(normed[:, split:].transpose(1, 2).reshape(-1, self.config.embed_dim, rows, columns))
+        return EncoderFeatures(stem, tuple(patches), tuple(cls_tokens))
+
+    def position_embedding(self, rows: int, columns: int) -> Tensor:
+        """Position embedding for a patch grid, (1, N + rows * columns, D).
+
+        Patch rows are resampled bicubically without antialiasing (the original's choice); class-token rows are kept.
+        """
+        split, grid = self.config.num_cls_tokens, self.config.grid
+        if (rows, columns) == (grid, grid):
+            return self.pos_embed
+        stored = self.pos_embed[:, split:].reshape(1, grid, grid, -1).permute(0, 3, 1, 2)
+        resampled = functional.interpolate(stored, size=(rows, columns), mode="bicubic", align_corners=False)
+        return torch.cat([self.pos_embed[:, :split], resampled.flatten(2).transpose(1, 2)], dim=1)
+
+    def _embed(self, image: Tensor) -> tuple[Tensor, tuple[Tensor, ...], tuple[int, int]]:
+        height, width = image.shape[-2:]
+        patch = self.config.patch_size
+        if height % patch or width % patch:
+            raise SpecError(
+                f"encoder input: got {height}x{width}, expected both sides to be multiples of {patch}. "
+                "Fix: resize or pad the image"
+            )
+        grid_map, stem = self.patch_embed(image)
+        rows, columns = height // patch, width // patch
+        tokens = torch.cat([self.cls_token.expand(image.shape[0], -1, -1), grid_map.flatten(2).transpose(1, 2)], dim=1)
+        return tokens + self.position_embedding(rows, columns), stem, (rows, columns)
+
+    def _initialise(self) -> None:
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.trunc_normal_(module.weight, std=0.02)
+                nn.init.zeros_(module.bias)
+        nn.init.trunc_normal_(self.cls_token, std=0.02)
+        nn.init.trunc_normal_(self.pos_embed, std=0.02)
+        with torch.no_grad():
+            self.pos_embed[:, self.config.num_cls_tokens :] = sincos_embedding(self.config.grid, self.config.embed_dim)
+
+
+def sincos_embedding(grid: int, dim: int) -> Tensor:
+    """Fixed 2-D sine-cosine embedding, (1, grid * grid, dim), as a starting point for the learned one (MAE, He et al. 2022)."""
+    quarter = dim // 4
+    omega = 10000.0 ** -(torch.arange(quarter, dtype=torch.float64) / quarter)
+    angles = torch.arange(grid, dtype=torch.float64)[:, None] * omega  # (grid, dim/4)
+    axis = torch.cat([angles.sin(), angles.cos()], dim=1)  # (grid, dim/2)
+    rows = axis[:, None, :].expand(grid, grid, -1)
+    columns = axis[None, :, :].expand(grid, grid, -1)
+    return torch.cat([columns, rows], dim=-1).reshape(1, grid * grid, 4 * quarter).float()

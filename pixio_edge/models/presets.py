@@ -1,0 +1,43 @@
+"""Named model shapes."""
+
+from __future__ import annotations
+
+from pixio_edge.errors import InputError
+from pixio_edge.models.depth_model import DepthConfig, DepthModel
+from pixio_edge.models.dpt import HeadConfig
+from pixio_edge.models.pixio import EncoderConfig
+from pixio_edge.models.stem import StemConfig
+
+PRESETS: dict[str, DepthConfig] = {
+    # ViT-Ti width. Depth and head widths were chosen by latency (benchmarks/model_widths.py).
+    "nano": DepthConfig(
+        encoder=EncoderConfig(
+            embed_dim=192, depth=8, num_heads=3, stem=StemConfig(channels=(24, 48, 96), blocks=(1, 1))
+        ),
+        head=HeadConfig(
+            indices=(3, 7),
+            channels=(48, 96, 128, 128),
+            widths=(32, 64, 96, 96),
+            output_channels=(32, 16),
+            use_stem=True,
+        ),
+    ),
+    # A few thousand parameters, for tests of anything that takes a model.
+    "tiny": DepthConfig(
+        encoder=EncoderConfig(embed_dim=32, depth=2, num_heads=2, stem=StemConfig(channels=(8, 8, 16))),
+        head=HeadConfig(
+            indices=(0, 1), channels=(8, 8, 16, 16), widths=(8, 8, 16, 16), output_channels=(8, 8), use_stem=True
+        ),
+    ),
+}
+
+
+def build_model(preset: str) -> DepthModel:
+    """A freshly initialised model.
+
+    Raises:
+        InputError: No preset has that name.
+    """
+    if preset not in PRESETS:
+        raise InputError(f"preset '{preset}': unknown, expected one of {', '.join(sorted(PRESETS))}. Fix: choose one of these")
+    return DepthModel(PRESETS[preset])
