@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pixio_edge.errors import SpecError
 
@@ -20,6 +20,8 @@ class TensorSpec:
     shape: tuple[int, ...]
     dtype: str
 
+    __pydantic_config__ = {"extra": "forbid", "strict": True}  # noqa: RUF012 - read by pydantic when a manifest is parsed
+
     def check(self, array: NDArray[np.generic]) -> None:
         """Compare an array with this specification.
 
@@ -28,6 +30,6 @@ class TensorSpec:
         """
         if tuple(array.shape) != self.shape or array.dtype.name != self.dtype:
             raise SpecError(
-                f"tensor '{self.name}': got {array.dtype.name} {tuple(array.shape)}, expected {self.dtype} {self.shape}. "
-                "Fix: prepare images with ImageSpec.prepare(image, size) of this bundle"
+                f"tensor '{self.name}': got {array.dtype.name} {tuple(array.shape)}, expected {self.dtype} "
+                f"{self.shape}. Fix: prepare images with ImageSpec.prepare(image, size) of this bundle"
             )

@@ -1,0 +1,137 @@
+"""Writing bundles: built in a temporary folder beside the target, checked, then renamed."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from pixio_edge.bundle import MANIFEST, SUMS, Bundle, sums_text
+from pixio_edge.errors import BundleError, OutputError
+from pixio_edge.files import sha256_file, write_text_atomic
+from pixio_edge.manifest import SCHEMA_VERSION, ArtifactEntry, BundleHeader, FileEntry, Manifest, parse_manifest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+class BundleWriter:
+    """Collects the entries of a bundle while its files are written into `folder`. Use `write_bundle`.
+
+    Attributes:
+        folder: Temporary folder; write the files of the bundle here before describing them.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._artifacts: list[ArtifactEntry] = []
+        self._files: list[FileEntry] = []
+
+    def describe(self, path: str, role: str) -> FileEntry:
+        """Hash a file already written below `folder`, for use in an artifact.
+
+        Args:
+            path: Relative to `folder`, with forward slashes.
+            role: See `FileEntry.role`.
+        """
+        target = self.folder / path
+        return FileEntry(path=path, role=role, sha256=sha256_file(target), bytes=target.stat().st_size)
+
+    def add_file(self, path: str, role: str) -> FileEntry:
+        """Describe and list a file that belongs to no artifact: golden output, licence, checkpoint."""
+        entry = self.describe(path, role)
+        self._files.append(entry)
+        return entry
+
+    def add_artifact(self, artifact: ArtifactEntry) -> None:
+        """List an artifact in the manifest, in the order of the calls."""
+        self._artifacts.append(artifact)
+
+    def write_manifest(self, header: BundleHeader) -> None:
+        """Write `manifest.json` and `manifest.sha256` and open the result to check it.
+
+        Raises:
+            BundleError: The entries do not fit the files or each other.
+        """
+        rewrite_manifest(
+            self.folder,
+            Manifest(
+                schema_version=SCHEMA_VERSION,
+                artifacts=tuple(self._artifacts),
+                files=tuple(self._files),
+                **{name: getattr(header, name) for name in BundleHeader.model_fields},
+            ),
+        )
+        Bundle.open(self.folder).verify_hashes()
+
+
+@contextmanager
+def write_bundle(folder: Path, header: BundleHeader, *, replace: bool = False) -> Iterator[BundleWriter]:
+    """Write a bundle; it appears under its name only when the block ends without an exception.
+
+    Args:
+        folder: Where the bundle goes; its parent is created.
+        header: Everything in the manifest that is not a file.
+        replace: Whether an existing bundle there may be replaced. Any other existing folder is never touched.
+
+    Yields:
+        A writer; write files into `writer.folder`, then list them.
+
+    Raises:
+        BundleError: The target exists, or what was listed does not fit the files.
+        OutputError: The folder cannot be written.
+    """
+    _check_target(folder, replace=replace)
+    staging = folder.parent / f".{folder.name}.{secrets.token_hex(4)}.tmp"
+    try:
+        staging.mkdir(parents=True)
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be created ({error.strerror}). Fix: choose a writable folder") from error
+    try:
+        writer = BundleWriter(staging)
+        yield writer
+        writer.write_manifest(header)
+        _swap(staging, folder)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def rewrite_manifest(folder: Path, manifest: Manifest) -> None:
+    """Write `manifest.json` and `manifest.sha256` of a bundle whose files are in place, such as after an evaluation.
+
+    Raises:
+        SchemaError: The manifest would not be readable.
+        OutputError: The folder cannot be written.
+    """
+    text = manifest.to_json()
+    parse_manifest(text, str(folder / MANIFEST))
+    write_text_atomic(folder / MANIFEST, text)
+    write_text_atomic(folder / SUMS, sums_text(text.encode(), manifest))
+
+
+def _check_target(folder: Path, *, replace: bool) -> None:
+    if not folder.exists() and not folder.is_symlink():
+        return
+    if not replace:
+        raise BundleError(f"{folder}: exists already. Fix: choose another folder or ask to replace it")
+    if not (folder / MANIFEST).is_file():
+        raise BundleError(f"{folder}: exists and is not a bundle, so it is not replaced. Fix: choose another folder")
+
+
+def _swap(staging: Path, folder: Path) -> None:
+    """Rename `staging` to `folder`; an old bundle is moved aside first and put back if the rename fails."""
+    aside = folder.parent / f"{staging.name}.old"
+    try:
+        if folder.exists():
+            folder.replace(aside)
+        try:
+            staging.replace(folder)
+        except OSError:
+            if aside.exists():
+                aside.replace(folder)
+            raise
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be written ({error.strerror}). Fix: choose a writable folder") from error
+    shutil.rmtree(aside, ignore_errors=True)
