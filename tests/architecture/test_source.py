@@ -1,0 +1,97 @@
+"""Rules about the source text itself, which no linter that we use knows."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("pixio_edge", "export", "runtimes", "calibration")
+SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+TORCH_FOLDERS = ("pixio_edge/models", "pixio_edge/training", "export")
+MAX_FILE_LINES = 300
+MAX_FUNCTION_LINES = 40
+
+# Optional libraries other than torch are imported in exactly one file each, so that what needs them is plain to see.
+HOMES = {
+    "openvino": {"runtimes/ov.py"},
+    "h5py": {"pixio_edge/evaluation/nyu_mat.py"},
+}
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def imports(tree: ast.AST) -> Iterator[str]:
+    """Top-level package names of every import statement, lazy ones included, type-checking ones excluded."""
+    skipped = {id(node) for block in ast.walk(tree) if is_type_checking(block) for node in ast.walk(block)}
+    for node in ast.walk(tree):
+        if id(node) in skipped:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            yield node.module.partition(".")[0]
+
+
+def is_type_checking(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+
+
+def body_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Lines from the first statement after the docstring to the end: signatures and docstrings are not complexity."""
+    body = function.body[1:] if ast.get_docstring(function) else function.body
+    return (function.end_lineno or 0) - body[0].lineno + 1 if body else 0
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
+def test_source_file_stays_small(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    tree = ast.parse(text)
+
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    long = {function.name: body_lines(function) for function in functions if body_lines(function) > MAX_FUNCTION_LINES}
+
+    assert len(text.splitlines()) <= MAX_FILE_LINES
+    assert not long
+
+
+def test_sources_are_found_in_every_package() -> None:
+    assert {name_of(path).partition("/")[0] for path in SOURCES} == set(PACKAGES)
+
+
+def test_torch_is_imported_only_where_models_are_made() -> None:
+    importing = {name_of(path) for path in SOURCES if "torch" in imports(ast.parse(path.read_text(encoding="utf-8")))}
+
+    outside = {name for name in importing if not name.startswith(TORCH_FOLDERS)}
+
+    assert importing
+    assert outside <= {"runtimes/pytorch.py"}
+
+
+@pytest.mark.parametrize(("library", "homes"), HOMES.items(), ids=HOMES.keys())
+def test_optional_library_is_imported_in_one_file(library: str, homes: set[str]) -> None:
+    importing = {name_of(path) for path in SOURCES if library in imports(ast.parse(path.read_text(encoding="utf-8")))}
+
+    assert importing == homes
+
+
+def test_environment_is_read_only_by_env() -> None:
+    reading = {
+        name_of(path)
+        for path in SOURCES
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute) and node.attr in {"environ", "getenv"}
+    }
+
+    assert reading == {"pixio_edge/env.py"}
+
+
+def test_module_names_say_what_they_hold() -> None:
+    vague = {"utils", "util", "helpers", "manager", "common", "misc"}
+
+    assert {path.stem for path in SOURCES}.isdisjoint(vague)
