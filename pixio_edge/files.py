@@ -113,8 +113,8 @@ def _flush_to_disk(path: Path) -> None:
 
 def _is_about(error: OSError, target: Path, temporary: Path) -> bool:
     """Whether an error comes from writing the target, and not from something else that the block opened."""
-    if error.filename is None:
-        return error.errno in _FIXES
+    if error.filename is None:  # from a write; numpy's have no error number either
+        return error.errno is None or error.errno in _FIXES
     return Path(os.fsdecode(error.filename)) in (target, temporary)
 
 
@@ -124,4 +124,4 @@ def _output_error(target: Path, error: OSError) -> OutputError:
 
 
 def _reason(error: OSError) -> str:
-    return (error.strerror or type(error).__name__).lower()
+    return (error.strerror or str(error) or type(error).__name__).lower()

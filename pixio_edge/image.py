@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pixio_edge.env import max_pixels
-from pixio_edge.errors import InputError, SchemaError, SpecError
+from pixio_edge.errors import InputError, OutputError, SchemaError, SpecError
+from pixio_edge.files import write_bytes_atomic
 from pixio_edge.image_reading import check_pixel_count, find_images, read_image
 
-__all__ = ["ImageSpec", "as_rgb", "find_images", "read_image"]
+__all__ = ["ImageSpec", "as_rgb", "check_rgb", "find_images", "read_image", "write_image"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +156,27 @@ def check_rgb(array: NDArray[Any]) -> None:
         f"image array: got {array.dtype.name} {array.shape}, expected uint8 (H, W, 3) in RGB order. "
         f"Fix: {_fix_for(array)}"
     )
+
+
+def write_image(path: str | Path, rgb: NDArray[np.uint8]) -> None:
+    """Write a picture, whole or not at all, in the format of the suffix (.png, .jpg, .webp, …).
+
+    Raises:
+        InputError: `rgb` is not uint8 (H, W, 3).
+        OutputError: The suffix is unknown, or the file cannot be written.
+    """
+    import cv2  # noqa: PLC0415
+
+    check_rgb(rgb)
+    path = Path(path)
+    try:
+        _, data = cv2.imencode(path.suffix, cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))
+    except cv2.error as error:
+        raise OutputError(
+            f"cannot write {path}: got suffix {path.suffix!r} for {rgb.shape[0]}x{rgb.shape[1]} pixels, "
+            "expected .png, .jpg or .webp. Fix: use .png"
+        ) from error
+    write_bytes_atomic(path, data.data)
 
 
 def _fix_for(array: NDArray[Any]) -> str:

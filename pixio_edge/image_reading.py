@@ -40,7 +40,21 @@ def read_image(path: str | Path) -> NDArray[np.uint8]:
         InputError: The file is missing, a folder, empty, unreadable, not an image, cut off, damaged, or has more pixels
             than the environment variable PIXIO_EDGE_MAX_PIXELS allows.
     """
+    import cv2  # noqa: PLC0415  (importing OpenCV takes longer than the rest of the package together)
+
     path = Path(path)
+    bgr = decode(read_checked(path), path, cv2.IMREAD_COLOR)
+    # In place: `bgr` is ours, and a photo of 12 megapixels takes 36 MB.
+    rgb: NDArray[np.uint8] = cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB, dst=bgr)  # type: ignore[assignment]
+    return rgb
+
+
+def read_checked(path: Path) -> bytes:
+    """Bytes of a picture file whose header, size and end have been checked.
+
+    Raises:
+        InputError: As for `read_image`, except for damage that only decoding finds.
+    """
     try:
         with path.open("rb") as file:
             height, width = _read_size(file, path)
@@ -57,7 +71,33 @@ def read_image(path: str | Path) -> NDArray[np.uint8]:
         ) from error
     if _is_cut_off(data):
         raise InputError(f"{path}: the image data is cut off, expected a complete file. Fix: copy or download it again")
-    return _decode(data, path)
+    return data
+
+
+def decode(data: bytes, path: Path, flags: int) -> NDArray[Any]:
+    """Pixels of a picture as OpenCV gives them (blue first).
+
+    Args:
+        data: The whole file.
+        path: Its name, for the error.
+        flags: One of OpenCV's IMREAD flags.
+
+    Raises:
+        InputError: The data are damaged or in a format that OpenCV does not read.
+    """
+    import cv2  # noqa: PLC0415
+
+    with _quiet(cv2):
+        try:
+            pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+        except cv2.error as error:
+            raise InputError(f"{path}: cannot be decoded ({error.err}). Fix: convert it to PNG") from error
+    if pixels is None:
+        raise InputError(
+            f"{path}: damaged, or in a format that is not supported, expected JPEG, PNG, WebP, TIFF or the like. "
+            "Fix: copy it again, or convert it to PNG"
+        )
+    return pixels
 
 
 def check_pixel_count(name: str, height: int, width: int, *, limit: int) -> None:
@@ -146,23 +186,6 @@ def _jpeg_has_end(data: bytes) -> bool:
                     return False
                 position = scan_end.start()
     return False
-
-
-def _decode(data: bytes, path: Path) -> NDArray[np.uint8]:
-    import cv2  # noqa: PLC0415  (importing OpenCV takes longer than the rest of the package together)
-
-    with _quiet(cv2):
-        try:
-            bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-        except cv2.error as error:
-            raise InputError(f"{path}: cannot be decoded ({error.err}). Fix: convert it to PNG") from error
-    if bgr is None:
-        raise InputError(
-            f"{path}: damaged, or in a format that is not supported, expected JPEG, PNG, WebP, TIFF or the like. "
-            "Fix: copy it again, or convert it to PNG"
-        )
-    rgb: NDArray[np.uint8] = cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB, dst=bgr)  # type: ignore[assignment]
-    return rgb
 
 
 @contextmanager
