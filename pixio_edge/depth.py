@@ -46,8 +46,8 @@ class DepthMap:
 
     Args:
         values: float32 (H, W) at the original size of the image; not copied.
-        kind: "relative_inverse": larger is nearer, known up to a scale and a shift. "metric": distance along the optical
-            axis in metres.
+        kind: "relative_inverse": larger is nearer, known up to a scale and a shift. "metric": distance along the
+            optical axis in metres.
         unit: "m" for metric depth, None for relative.
         timing: Time of the prediction, or None when the map was not predicted here.
         source: Runtime and artifact, e.g. "ort/onnx-fp32-256x256", or None.
@@ -98,8 +98,8 @@ class DepthMap:
         Args:
             colormap: "inferno", "turbo", "magma", "plasma", "viridis", "cividis" or "gray".
             low: Percentile of inverse depth, 0..100, that becomes the first colour.
-            high: Percentile that becomes the last colour. A constant map gets the middle colour; pixels without a finite
-                value are grey.
+            high: Percentile that becomes the last colour. A constant map gets the middle colour; pixels without a
+                finite value are grey.
 
         Raises:
             InputError: The colormap is unknown, or not 0 <= low < high <= 100.
@@ -110,8 +110,8 @@ class DepthMap:
         """Write the map in the format of the suffix, whole or not at all.
 
         `.npy`: the float32 values. `.color.png`: as `save_color`. Any other `.png`: 16 bits with a record that
-        `read_depth_png` understands: metric depth in millimetres, clipped at 65.535 m; relative values scaled linearly to
-        1..65535; 0 where there is no value.
+        `read_depth_png` understands: metric depth in millimetres, clipped at 65.535 m; relative values scaled linearly
+        to 1..65535; 0 where there is no value.
 
         Raises:
             OutputError: The suffix is another one, or the file cannot be written.
@@ -184,7 +184,7 @@ class DepthMap:
         """Points in metres: x right, y down, z forward.
 
         A relative map has no unit, so it needs one of the two: `scale` (and `shift`), as in
-        `1 / depth_m = scale * values + shift`; or `relative_depth_range`, which makes something to look at, not to measure.
+        `1 / depth_m = scale * values + shift`; or `relative_depth_range`, for something to look at, not to measure.
 
         Args:
             intrinsics: Camera of the image at its original size.

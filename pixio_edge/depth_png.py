@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,11 +77,12 @@ def decode_depth_png(path: Path) -> tuple[NDArray[np.float32], DepthRecord]:
     stored = decode(data, path, cv2.IMREAD_UNCHANGED)
     if stored.dtype != np.uint16 or stored.ndim != 2:
         raise InputError(
-            f"{path}: got {stored.dtype.name} {stored.shape}, expected a 16-bit grey PNG. Fix: write it with DepthMap.save"
+            f"{path}: got {stored.dtype.name} {stored.shape}, expected a 16-bit grey PNG. "
+            "Fix: write it with DepthMap.save"
         )
     values = (record.offset + record.scale * stored.astype(np.float64)).astype(np.float32)
     values[stored == 0] = np.nan
-    return cast("NDArray[np.float32]", values), record
+    return values, record
 
 
 def _linear_map(values: NDArray[np.float32]) -> tuple[float, float]:
@@ -102,7 +103,8 @@ def _read_record(data: bytes, path: Path) -> DepthRecord:
     found = next((body for body in _text_chunks(data) if body.startswith(_KEYWORD)), None)
     if found is None:
         raise InputError(
-            f"{path}: has no 'pixio-edge' record, expected a depth PNG of this package. Fix: write it with DepthMap.save"
+            f"{path}: has no 'pixio-edge' record, expected a depth PNG of this package. "
+            "Fix: write it with DepthMap.save"
         )
     try:
         fields: dict[str, Any] = json.loads(found[len(_KEYWORD) :])

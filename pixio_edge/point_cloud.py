@@ -56,8 +56,8 @@ class Intrinsics:
         height, width = size
         if not 0.0 < horizontal_deg < 180.0 or min(size) < 1:
             raise InputError(
-                f"field of view: got {horizontal_deg} degrees for {height}x{width} pixels, expected an angle between 0 and "
-                "180 and a size of at least 1x1. Fix: give the horizontal angle in degrees, e.g. 65"
+                f"field of view: got {horizontal_deg} degrees for {height}x{width} pixels, expected an angle between 0 "
+                "and 180 and a size of at least 1x1. Fix: give the horizontal angle in degrees, e.g. 65"
             )
         focal_px = width / 2 / math.tan(math.radians(horizontal_deg) / 2)
         return cls(fx=focal_px, fy=focal_px, cx=(width - 1) / 2, cy=(height - 1) / 2)
