@@ -1,7 +1,7 @@
 """A bundle: one folder with a manifest, artifacts and everything needed to trust them.
 
-`manifest.sha256` is in the format of `sha256sum` and lists every file, so `sha256sum -c manifest.sha256` checks a bundle
-without this package. Opening a bundle checks the manifest; each artifact is hashed before its first use.
+`manifest.sha256` is in the format of `sha256sum` and lists every file, so `sha256sum -c manifest.sha256` checks a
+bundle without this package. Opening a bundle checks the manifest; each artifact is hashed before its first use.
 """
 
 from __future__ import annotations
@@ -142,10 +142,7 @@ class Bundle:
         status = path.stat()
         key = (path, status.st_size, status.st_mtime_ns)
         if key not in self._hashes:
-            try:
-                self._hashes[key] = sha256_file(path)
-            except OSError as error:
-                raise BundleError(f"{path}: cannot be read ({error.strerror}). Fix: make it readable") from error
+            self._hashes[key] = sha256_file(path)
         if self._hashes[key] != entry.sha256:
             raise BundleError(
                 f"{path}: sha256 {self._hashes[key][:12]}…, expected {entry.sha256[:12]}…, the file was altered. "
@@ -169,7 +166,7 @@ class Bundle:
             ) from error
         if not stat.S_ISREG(status.st_mode) or status.st_size != entry.bytes:
             raise BundleError(
-                f"{path}: {status.st_size} bytes, expected a file of {entry.bytes}; cut or altered. Fix: export or copy it again"
+                f"{path}: {status.st_size} bytes, expected a file of {entry.bytes}. Fix: copy or export it again"
             )
         return path
 

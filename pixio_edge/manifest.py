@@ -17,7 +17,7 @@ from pixio_edge.image import ImageSpec
 from pixio_edge.parity import Tolerance
 from pixio_edge.tensor import TensorSpec
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Literal[1] = 1
 
 Precision = Literal["fp32", "fp16", "bf16", "int8"]
 DepthKind = Literal["relative_inverse", "metric"]

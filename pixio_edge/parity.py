@@ -13,7 +13,7 @@ from pixio_edge.errors import SpecError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-# The tolerance suggested in a message leaves this much room above what was measured, because kernels differ between CPUs.
+# A tolerance suggested in a message leaves this much room above what was measured: kernels differ between CPUs.
 SUGGESTED_HEADROOM = 2.0
 
 
@@ -54,8 +54,8 @@ class ParityReport:
         max_rel: `max_abs` divided by the largest magnitude in the reference.
         rel_l2: Norm of the difference divided by the norm of the reference.
         sqnr_db: Signal to noise ratio in dB; infinite when the outputs are equal.
-        margin: Worst ratio of measured to allowed over the limits; at most 1 passes. For `min_sqnr_db` the ratio is that
-            of the noise amplitudes, so it compares with the others.
+        margin: Worst ratio of measured to allowed over the limits; at most 1 passes. For `min_sqnr_db` the ratio is
+            that of the noise amplitudes, so it compares with the others.
         tolerance: The limits that were applied.
     """
 

@@ -1,0 +1,187 @@
+"""The choice of artifact, runtime and precision: a pure function that explains itself."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pixio_edge.errors import RuntimeUnavailableError, SpecError
+from pixio_edge.runtimes.registry import RUNTIMES, RuntimeStatus, find_runtime, runtime_status
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from pixio_edge.host import Host
+    from pixio_edge.manifest import ArtifactEntry, Precision
+
+# bf16 and int8 change the result, so neither is ever chosen unless asked for.
+DEFAULT_PRECISION: Precision = "fp32"
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeRequest:
+    """What the caller insists on; None leaves the choice open.
+
+    Args:
+        runtime: Name in `registry.RUNTIMES`.
+        precision: Precision to execute in; None is fp32.
+        size: Input (height, width) in pixels.
+        allow_unverified: Whether artifacts that never ran on real hardware may be chosen.
+    """
+
+    runtime: str | None = None
+    precision: Precision | None = None
+    size: tuple[int, int] | None = None
+    allow_unverified: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """Why one artifact is not run by one runtime."""
+
+    artifact: str
+    runtime: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """A choice with its reasons.
+
+    Args:
+        runtime: The chosen runtime.
+        precision: Precision it executes in.
+        ladder: Chosen artifacts, one for each input size, in the order of the manifest.
+        rejected: All other pairs of artifact and runtime that were looked at.
+    """
+
+    runtime: str
+    precision: Precision
+    ladder: tuple[ArtifactEntry, ...]
+    rejected: tuple[Rejection, ...]
+
+    @property
+    def chosen(self) -> ArtifactEntry:
+        """The first of the ladder: what runs when the size does not matter."""
+        return self.ladder[0]
+
+
+def resolve(artifacts: Sequence[ArtifactEntry], host: Host, request: RuntimeRequest) -> Resolution:
+    """Choose the runtime and the artifacts it will run.
+
+    Runtimes are tried in the order of preference of the host; the first with an acceptable artifact is chosen, and its
+    artifacts of the same kind and stored precision as that one make up the ladder.
+
+    Args:
+        artifacts: Of one bundle.
+        host: The machine to choose for.
+        request: What the caller insists on.
+
+    Raises:
+        RuntimeUnavailableError: Nothing fits; the message gives the reasons.
+    """
+    if request.runtime is not None:
+        find_runtime(request.runtime)
+    status = runtime_status(host)
+    rejected: list[Rejection] = []
+    chosen: list[ArtifactEntry] = []
+    chosen_runtime = ""
+    for runtime in _by_preference(host, request):
+        for artifact in artifacts:
+            reason = _reason_against(artifact, runtime, status[runtime], host, request)
+            if reason is None and chosen:
+                reason = _reason_for_another(artifact, runtime, chosen[0], chosen_runtime)
+            if reason is None:
+                chosen.append(artifact)
+                chosen_runtime = runtime
+            else:
+                rejected.append(Rejection(artifact.name, runtime, reason))
+    if not chosen:
+        raise RuntimeUnavailableError(_nothing_fits(rejected, request))
+    return Resolution(chosen_runtime, request.precision or DEFAULT_PRECISION, tuple(chosen), tuple(rejected))
+
+
+def choose_size(sizes: Iterable[tuple[int, int]], image_size: tuple[int, int]) -> tuple[int, int]:
+    """Size whose aspect ratio is nearest to an image's, by the ratio of the ratios; among equals, the larger area.
+
+    Args:
+        sizes: Available (height, width).
+        image_size: (height, width) of the image.
+
+    Raises:
+        SpecError: There are no sizes.
+    """
+    candidates = list(sizes)
+    if not candidates:
+        raise SpecError("sizes: got none, expected at least one. Fix: choose a bundle with artifacts")
+    wanted = math.log(image_size[0] / image_size[1])
+
+    def distance(size: tuple[int, int]) -> tuple[float, int]:
+        # Rounded so that 256x256 and 384x384 are equally square.
+        return round(abs(math.log(size[0] / size[1]) - wanted), 9), -size[0] * size[1]
+
+    return min(candidates, key=distance)
+
+
+def preferred_runtimes(host: Host) -> tuple[str, ...]:
+    """Runtimes that may be chosen unasked, best first: on x86 OpenVINO was the fastest CPU engine that we measured."""
+    return ("openvino", "ort") if host.is_x86 else ("ort", "openvino")
+
+
+def _by_preference(host: Host, request: RuntimeRequest) -> tuple[str, ...]:
+    if request.runtime is not None:
+        return (request.runtime,)
+    return preferred_runtimes(host)
+
+
+def _reason_against(
+    artifact: ArtifactEntry, runtime: str, status: RuntimeStatus, host: Host, request: RuntimeRequest
+) -> str | None:
+    """Why this pair cannot run or was not asked for; None if it can."""
+    entry = RUNTIMES[runtime]
+    precision = request.precision or DEFAULT_PRECISION
+    reasons = (
+        (not status.usable, status.reason),
+        (artifact.kind not in entry.kinds, f"runs {', '.join(entry.kinds)}, not {artifact.kind}"),
+        (runtime not in artifact.requires.runtimes, f"was built for {', '.join(artifact.requires.runtimes)}"),
+        (
+            precision not in entry.executes.get(artifact.precision, ()),
+            f"does not execute a {artifact.precision} artifact in {precision}",
+        ),
+        (precision == "bf16" and host.lacks_bf16, "this processor has no bf16 arithmetic"),
+        (
+            request.size is not None and request.size != artifact.size,
+            f"size {_shape(artifact.size)}, asked for {_shape(request.size or artifact.size)}",
+        ),
+        (
+            not artifact.verified and not request.allow_unverified,
+            "never verified on real hardware; allow_unverified is off",
+        ),
+    )
+    return next((reason for applies, reason in reasons if applies), None)
+
+
+def _reason_for_another(
+    artifact: ArtifactEntry, runtime: str, chosen: ArtifactEntry, chosen_runtime: str
+) -> str | None:
+    if runtime != chosen_runtime:
+        return f"{chosen_runtime} is preferred on this host"
+    if (artifact.kind, artifact.precision) != (chosen.kind, chosen.precision):
+        return f"'{chosen.name}' comes first in the bundle"
+    return None
+
+
+def _nothing_fits(rejected: Sequence[Rejection], request: RuntimeRequest) -> str:
+    wanted = f"runtime {request.runtime or 'any'}, precision {request.precision or DEFAULT_PRECISION}"
+    if request.size is not None:
+        wanted += f", size {_shape(request.size)}"
+    reasons = "; ".join(f"{item.artifact} in {item.runtime}: {item.reason}" for item in rejected)
+    return (
+        f"no artifact of this bundle can run as asked ({wanted}): {reasons or 'the bundle has no artifacts'}. "
+        "Fix: ask for another runtime, precision or size; 'pixio-edge doctor' lists what this host can run"
+    )
+
+
+def _shape(size: tuple[int, int]) -> str:
+    return f"{size[0]}x{size[1]}"

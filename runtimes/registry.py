@@ -1,0 +1,122 @@
+"""The runtimes by name. Adding one is a file with a `Runtime` subclass, a line here, and a contract test."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pixio_edge.errors import RuntimeUnavailableError
+
+if TYPE_CHECKING:
+    from pixio_edge.bundle import VerifiedArtifact
+    from pixio_edge.host import Host
+    from pixio_edge.manifest import Precision
+    from pixio_edge.runtimes.base import Runtime, RuntimeOptions
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeEntry:
+    """What is known about a runtime without importing it.
+
+    Args:
+        module: Where its class is.
+        class_name: Name of the class.
+        kinds: Artifact kinds it runs.
+        packages: Distributions of which one has to be installed.
+        install: What to give to pip for it.
+        executes: Precisions it can execute in, by precision of the artifact.
+    """
+
+    module: str
+    class_name: str
+    kinds: tuple[str, ...]
+    packages: tuple[str, ...]
+    install: str
+    executes: Mapping[Precision, tuple[Precision, ...]] = field(default_factory=dict)
+
+
+RUNTIMES: Mapping[str, RuntimeEntry] = {
+    "openvino": RuntimeEntry(
+        module="pixio_edge.runtimes.ov",
+        class_name="OpenVinoRuntime",
+        kinds=("onnx",),
+        packages=("openvino",),
+        install="pixio-edge[openvino]",
+        executes={"fp32": ("fp32", "bf16"), "int8": ("int8",)},
+    ),
+    "ort": RuntimeEntry(
+        module="pixio_edge.runtimes.ort",
+        class_name="OrtRuntime",
+        kinds=("onnx",),
+        packages=("onnxruntime", "onnxruntime-gpu"),
+        install="onnxruntime",
+        executes={"fp32": ("fp32",), "fp16": ("fp16",), "int8": ("int8",)},
+    ),
+    "pytorch": RuntimeEntry(
+        module="pixio_edge.runtimes.pytorch",
+        class_name="PyTorchRuntime",
+        kinds=("safetensors",),
+        packages=("torch",),
+        install="pixio-edge[export]",
+        executes={"fp32": ("fp32", "bf16")},
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeStatus:
+    """Whether a runtime can be used on a host.
+
+    Args:
+        usable: Whether its package is installed.
+        reason: Why not, with the fix; or the package and version.
+    """
+
+    usable: bool
+    reason: str
+
+
+def runtime_status(host: Host) -> dict[str, RuntimeStatus]:
+    """State for every known runtime whether it is usable and why; a pure function of the host."""
+    return {name: _status(entry, host) for name, entry in RUNTIMES.items()}
+
+
+def find_runtime(name: str) -> RuntimeEntry:
+    """Look a runtime up.
+
+    Raises:
+        RuntimeUnavailableError: There is none of that name.
+    """
+    if name not in RUNTIMES:
+        raise RuntimeUnavailableError(
+            f"runtime '{name}': unknown, expected one of: {', '.join(RUNTIMES)}. Fix: choose one of these"
+        )
+    return RUNTIMES[name]
+
+
+def make_runtime(name: str, artifact: VerifiedArtifact, options: RuntimeOptions) -> Runtime:
+    """Import a runtime and construct it, closed.
+
+    Raises:
+        RuntimeUnavailableError: There is none of that name, or it does not run artifacts of this kind.
+    """
+    entry = find_runtime(name)
+    if artifact.entry.kind not in entry.kinds:
+        raise RuntimeUnavailableError(
+            f"runtime '{name}': got artifact '{artifact.entry.name}' of kind '{artifact.entry.kind}', expected one of: "
+            f"{', '.join(entry.kinds)}. Fix: choose another artifact or runtime"
+        )
+    runtime_class = getattr(importlib.import_module(entry.module), entry.class_name)
+    runtime: Runtime = runtime_class(artifact, options)
+    return runtime
+
+
+def _status(entry: RuntimeEntry, host: Host) -> RuntimeStatus:
+    for package in entry.packages:
+        if package in host.packages:
+            return RuntimeStatus(usable=True, reason=f"{package} {host.packages[package]}")
+    return RuntimeStatus(
+        usable=False, reason=f"{entry.packages[0]} is not installed. Fix: pip install '{entry.install}'"
+    )
