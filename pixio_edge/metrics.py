@@ -66,7 +66,7 @@ class DepthMetrics:
 def align_inverse(
     pred_inverse: FloatArray, depth_gt: FloatArray, valid: BoolArray | None = None
 ) -> tuple[float, float]:
-    """Fit `scale * pred_inverse + shift` to `1 / depth_gt` by plain least squares (protocol of MiDaS and Depth Anything).
+    """Fit `scale * pred_inverse + shift` to `1 / depth_gt` by plain least squares (as MiDaS and Depth Anything do).
 
     The fit has no sign constraint: a prediction that grows with depth gets a negative scale. A constant prediction
     carries no shape, so it gets scale 0 and the mean inverse depth as shift, which makes it the best constant guess.

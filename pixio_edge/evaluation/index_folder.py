@@ -1,9 +1,17 @@
 """A folder with `index.csv`, images and 16-bit PNG depth: the plain format for a user's own data.
 
-Columns: `rgb` and `depth` (paths relative to the folder), `scale` (stored value / scale = metres or pixels of
-disparity); optional `min`, `max` (bounds of the valid range, in metres or pixels), `kind` ("depth", the default, or
-"disparity"), `fx`, `baseline_m`, `doffs_px` (for disparity: Z = fx * baseline / (disparity + doffs)) and `note`. Other
-columns are ignored. Rows without `depth` are images without ground truth and are left out. Stored 0 means no depth.
+Columns:
+
+- `rgb`, `depth`: paths relative to the folder; a row without `depth` is an image without ground truth and is left out;
+- `scale`: stored value / scale = metres, or pixels of disparity; stored 0 means no depth;
+- `min`, `max` (optional): bounds of the valid range, in metres or pixels;
+- `kind` (optional): "depth", the default, or "disparity";
+- `fx`, `fy`, `cx`, `cy` (optional): intrinsics of the stored size, pixels;
+- `baseline_m`, `doffs_px` (optional): with `fx`, disparity becomes Z = fx * baseline / (disparity + doffs); with any of
+  the three blank it is used as inverse depth of unknown unit;
+- `note` (optional): one that mentions a white border applies the NYUv2 crop of Eigen et al. to a 480 x 640 image.
+
+Other columns are ignored.
 """
 
 from __future__ import annotations
@@ -15,8 +23,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pixio_edge.errors import InputError
-from pixio_edge.evaluation.depth_png import read_depth_png, read_rgb
+from pixio_edge.evaluation.crops import NYU_SIZE, eigen_crop_nyu
 from pixio_edge.evaluation.samples import DepthSample
+from pixio_edge.evaluation.stored_depth import read_stored_depth
+from pixio_edge.image import read_image
+from pixio_edge.point_cloud import Intrinsics
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -27,10 +38,6 @@ if TYPE_CHECKING:
 INDEX_NAME = "index.csv"
 REQUIRED_COLUMNS = ("rgb", "depth", "scale")
 KINDS = ("depth", "disparity")
-
-EIGEN_CROP_SIZE = (480, 640)
-EIGEN_CROP = (slice(45, 471), slice(41, 601))
-"""Rows and columns of a 480 x 640 NYUv2 frame inside the white border left by undistortion (crop of Eigen et al.)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +51,7 @@ class IndexRow:
     maximum: float
     kind: str
     fx: float | None
+    intrinsics: Intrinsics | None
     baseline_m: float | None
     doffs_px: float | None
     has_white_border: bool
@@ -62,6 +70,7 @@ class IndexFolder:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.name = folder.resolve().name
+        self.note = f"{INDEX_NAME} folder, range of each row"
         self.rows = read_index(folder / INDEX_NAME)
         if not self.rows:
             raise InputError(
@@ -78,15 +87,13 @@ class IndexFolder:
             yield self._read(row)
 
     def _read(self, row: IndexRow) -> DepthSample:
-        rgb = read_rgb(self.folder / row.rgb)
-        value = read_depth_png(self.folder / row.depth) / np.float32(row.scale)
+        rgb = read_image(self.folder / row.rgb)
+        value = read_stored_depth(self.folder / row.depth, row.scale)
         valid = (value > 0) & (value >= row.minimum) & (value <= row.maximum)
-        if row.has_white_border and value.shape == EIGEN_CROP_SIZE:
-            inside = np.zeros_like(valid)
-            inside[EIGEN_CROP] = True
-            valid &= inside
+        if row.has_white_border and value.shape == NYU_SIZE:
+            valid &= eigen_crop_nyu()
         depth, unit = _to_depth(value, valid, row)
-        return DepthSample(row.rgb, rgb, depth, valid, unit)
+        return DepthSample(row.rgb, rgb, depth, valid, unit, row.intrinsics)
 
 
 def read_index(path: Path) -> tuple[IndexRow, ...]:
@@ -146,10 +153,21 @@ def _parse_row(line: Mapping[str, str | None], where: str) -> IndexRow:
         maximum=float(np.inf) if maximum is None else maximum,
         kind=kind,
         fx=number("fx"),
+        intrinsics=_intrinsics([number(column) for column in ("fx", "fy", "cx", "cy")], where),
         baseline_m=number("baseline_m"),
         doffs_px=number("doffs_px"),
         has_white_border="white" in note and "border" in note,
     )
+
+
+def _intrinsics(values: list[float | None], where: str) -> Intrinsics | None:
+    known = [value for value in values if value is not None]
+    if len(known) < len(values):
+        return None
+    try:
+        return Intrinsics(*known)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from error
 
 
 def _to_depth(

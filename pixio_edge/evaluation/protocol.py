@@ -30,11 +30,12 @@ MIN_VALID_PX = 10
 """Images with fewer valid pixels are skipped and counted: two parameters fitted to a handful of points say nothing."""
 
 PROTOCOL = (
-    "Zero-shot relative depth. Per image: least-squares scale and shift in inverse depth over the valid pixels; inverse "
-    "depth clamped to 1 / (largest valid depth of the image); depth metrics. Mean over the images of a set, then over "
-    "sets (macro); pixels are never pooled. Disparity without calibration is used as inverse depth of unknown unit; rmse "
-    f"and sq_rel leave such images out. Images with fewer than {MIN_VALID_PX} valid pixels are skipped. Floor: the row "
-    "index (0 at the top) taken as inverse depth."
+    "Zero-shot relative depth. Per image: least-squares scale and shift in inverse depth over the valid pixels; "
+    "inverse depth clamped to 1 / (largest valid depth of the image); depth metrics. Mean over the images of a set, "
+    "then over sets (macro); pixels are never pooled. Disparity without calibration is used as inverse depth of "
+    "unknown unit; rmse and sq_rel leave such images out. "
+    f"Images with fewer than {MIN_VALID_PX} valid pixels are skipped. "
+    "Floor: the row index (0 at the top) taken as inverse depth."
 )
 
 
@@ -76,7 +77,7 @@ def evaluate(
             done += 1
             if progress is not None:
                 progress(done, total, dataset.name)
-        results.append(_summarise(dataset.name, images, skipped))
+        results.append(_summarise(dataset, images, skipped))
     return _report(results)
 
 
@@ -92,8 +93,21 @@ def evaluate_sample(predict: Predict, sample: DepthSample, *, with_floor: bool =
     truth = sample.depth_gt[sample.valid].astype(np.float64)
     predicted = _checked(predict(sample.rgb), sample)[sample.valid].astype(np.float64)
     metrics, scale, shift = _measure(predicted, truth, sample.unit)
-    floor = _measure(np.nonzero(sample.valid)[0].astype(np.float64), truth, sample.unit)[0] if with_floor else None
+    floor = _measure(_row_index(sample), truth, sample.unit)[0] if with_floor else None
     return ImageResult(sample.name, metrics, floor, scale, shift)
+
+
+def align_prediction(prediction: NDArray[np.floating[Any]], sample: DepthSample) -> Vector:
+    """Turn a relative prediction into depth as the protocol does: fit over the valid pixels, clamp, invert everywhere.
+
+    Returns:
+        Depth (H, W) in the unit of the sample, in (0, largest valid depth].
+
+    Raises:
+        InputError: The prediction has the wrong shape or is not finite, or no pixel of the sample is valid.
+    """
+    scale, shift = align_inverse(_checked(prediction, sample), sample.depth_gt, sample.valid)
+    return depth_from_inverse(prediction, scale, shift, float(sample.depth_gt[sample.valid].max()))
 
 
 def _checked(prediction: NDArray[np.floating[Any]], sample: DepthSample) -> NDArray[np.floating[Any]]:
@@ -112,6 +126,11 @@ def _checked(prediction: NDArray[np.floating[Any]], sample: DepthSample) -> NDAr
     return prediction
 
 
+def _row_index(sample: DepthSample) -> Vector:
+    rows = np.arange(sample.valid.shape[0], dtype=np.float64)[:, None]
+    return np.broadcast_to(rows, sample.valid.shape)[sample.valid]
+
+
 def _measure(predicted: Vector, truth: Vector, unit: str | None) -> tuple[DepthMetrics, float, float]:
     scale, shift = align_inverse(predicted, truth)
     metrics = depth_metrics(depth_from_inverse(predicted, scale, shift, float(truth.max())), truth)
@@ -120,15 +139,18 @@ def _measure(predicted: Vector, truth: Vector, unit: str | None) -> tuple[DepthM
     return metrics, scale, shift
 
 
-def _summarise(name: str, images: list[ImageResult], skipped: list[SkippedImage]) -> SetResult:
+def _summarise(dataset: DepthDataset, images: list[ImageResult], skipped: list[SkippedImage]) -> SetResult:
     if skipped:
-        _log.warning("%s: %d of %d images skipped, first: %s (%s)", name, len(skipped), len(images) + len(skipped),
-                     skipped[0].name, skipped[0].reason)  # fmt: skip
+        first, total = skipped[0], len(images) + len(skipped)
+        _log.warning(
+            "%s: %d of %d images skipped (%s: %s)", dataset.name, len(skipped), total, first.name, first.reason
+        )
     if not images:
-        return SetResult(name, None, None, (), tuple(skipped))
+        return SetResult(dataset.name, dataset.note, None, None, (), tuple(skipped))
     floors = [image.floor for image in images if image.floor is not None]
     return SetResult(
-        name,
+        dataset.name,
+        dataset.note,
         mean_metrics([image.metrics for image in images]),
         mean_metrics(floors) if floors else None,
         tuple(images),

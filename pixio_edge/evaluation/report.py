@@ -35,9 +35,10 @@ class SkippedImage:
 
 @dataclass(frozen=True, slots=True)
 class SetResult:
-    """One set: the mean over its images; None where every image was skipped."""
+    """One set: what it is, and the mean over its images; None where every image was skipped."""
 
     name: str
+    note: str
     metrics: DepthMetrics | None
     floor: DepthMetrics | None
     images: tuple[ImageResult, ...]
@@ -87,6 +88,7 @@ def _metrics_json(metrics: DepthMetrics | None, floor: DepthMetrics | None) -> d
 
 def _set_json(result: SetResult, per_image: bool) -> dict[str, Any]:
     values = _metrics_json(result.metrics, result.floor)
+    values["note"] = result.note
     values["images"] = len(result.images)
     values["inverted"] = result.inverted
     values["skipped"] = [{"name": image.name, "reason": image.reason} for image in result.skipped]

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from pixio_edge.point_cloud import Intrinsics
+
 
 @dataclass(frozen=True, slots=True)
 class DepthSample:
@@ -26,6 +28,7 @@ class DepthSample:
             and shift of its inverse. Arbitrary where not valid.
         valid: bool (H, W); pixels that count.
         unit: "m", or None when the absolute scale is unknown.
+        intrinsics: Of the stored size, None when unknown.
     """
 
     name: str
@@ -33,6 +36,7 @@ class DepthSample:
     depth_gt: NDArray[np.float32]
     valid: NDArray[np.bool_]
     unit: str | None
+    intrinsics: Intrinsics | None = None
 
     def __post_init__(self) -> None:
         size = self.rgb.shape[:2]
@@ -51,6 +55,11 @@ class DepthDataset(Protocol):
         """Short name, used as the key in reports."""
         ...
 
+    @property
+    def note(self) -> str:
+        """One line for reports: split, crop and range that were used."""
+        ...
+
     def __len__(self) -> int:
         """Return the number of samples."""
         ...
@@ -65,6 +74,7 @@ class LoadedDataset:
     """A set held in memory, for callers that evaluate many times, such as a training loop."""
 
     name: str
+    note: str
     samples: tuple[DepthSample, ...]
 
     def __len__(self) -> int:
@@ -82,7 +92,7 @@ def preload(datasets: Iterable[DepthDataset]) -> list[LoadedDataset]:
     Raises:
         InputError: A file is missing or unusable.
     """
-    return [LoadedDataset(dataset.name, tuple(dataset)) for dataset in datasets]
+    return [LoadedDataset(dataset.name, dataset.note, tuple(dataset)) for dataset in datasets]
 
 
 def _size_text(shape: tuple[int, ...]) -> str:
