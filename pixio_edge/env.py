@@ -31,6 +31,9 @@ _THREADS = Variable(
     meaning="CPU threads of a runtime when the caller gives none; unset leaves the choice to the runtime",
 )
 
+_FFMPEG_LOG_LEVEL = "OPENCV_FFMPEG_LOGLEVEL"
+_SILENT = "-8"
+
 VARIABLES: tuple[Variable, ...] = (_MAX_PIXELS, _THREADS)
 """Every variable this package reads, in the order in which documentation lists them."""
 
@@ -52,6 +55,15 @@ def threads() -> int | None:
         InputError: PIXIO_EDGE_THREADS is not a whole number of at least 1.
     """
     return _read_positive_int(_THREADS)
+
+
+def silence_ffmpeg() -> None:
+    """Keep FFmpeg's messages off stderr, unless the user chose a level with OpenCV's own variable.
+
+    OpenCV reads that variable when it opens its first video, and offers no call for it. What goes wrong with a video is
+    said by the `InputError` of `VideoReader`.
+    """
+    os.environ.setdefault(_FFMPEG_LOG_LEVEL, _SILENT)
 
 
 def _read_positive_int(variable: Variable) -> int | None:

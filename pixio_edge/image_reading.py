@@ -87,7 +87,7 @@ def decode(data: bytes, path: Path, flags: int) -> NDArray[Any]:
     """
     import cv2  # noqa: PLC0415
 
-    with _quiet(cv2):
+    with quiet_opencv(cv2):
         try:
             pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
         except cv2.error as error:
@@ -189,8 +189,8 @@ def _jpeg_has_end(data: bytes) -> bool:
 
 
 @contextmanager
-def _quiet(cv2: Any) -> Iterator[None]:
-    """Keep the decoders' own warnings off stderr: the error that we raise says it in one line."""
+def quiet_opencv(cv2: Any) -> Iterator[None]:
+    """Keep the warnings of OpenCV off stderr meanwhile: the error that we raise says it in one line."""
     level = cv2.utils.logging.getLogLevel()
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     try:
