@@ -1,1 +1,1 @@
-"""The `pixio-edge` command, one file per verb."""
+"""Command line: thin verbs over the Python interface."""

@@ -1,0 +1,81 @@
+"""`pixio-edge evaluate`: accuracy of a bundle on images with known depth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pixio_edge.cli.console import Meter, print_json, print_table
+from pixio_edge.cli.options import (
+    BundleArgument,
+    JsonOption,
+    PrecisionOption,
+    RuntimeOption,
+    SizeOption,
+    ThreadsOption,
+    examples,
+    parse_precision,
+    parse_size,
+)
+from pixio_edge.errors import InputError
+
+if TYPE_CHECKING:
+    from pixio_edge.evaluation.samples import DepthDataset
+
+EXAMPLES = examples(
+    "pixio-edge evaluate nano --data path/to/sets",
+    "pixio-edge evaluate nano --data path/to/sets --set kitti --set tabletop --json",
+    "pixio-edge evaluate my-bundle --data nyu_depth_v2_labeled.mat --runtime ort",
+)
+
+
+def evaluate(
+    data: Annotated[
+        Path,
+        typer.Option("--data", "-d", help="Folder of sets with index.csv, one set, NYUv2's labelled .mat, or KITTI."),
+    ],
+    bundle: BundleArgument = "nano",
+    sets: Annotated[list[str] | None, typer.Option("--set", help="Only the set of this name; may be repeated.")] = None,
+    runtime: RuntimeOption = None,
+    precision: PrecisionOption = None,
+    size: SizeOption = None,
+    threads: ThreadsOption = None,
+    per_image: Annotated[bool, typer.Option("--per-image", help="With --json, add every image to its set.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Measure delta1, AbsRel and more on images with known depth, beside the floor that the bare row index reaches.
+
+    Scale and shift are aligned per image in inverse depth; images are averaged per set, then sets (macro).
+    """
+    from pixio_edge.estimator import DepthEstimator
+    from pixio_edge.evaluation.datasets import open_datasets
+    from pixio_edge.evaluation.protocol import evaluate as run_protocol
+
+    datasets = choose_sets(open_datasets(data), sets or [])
+    with (
+        DepthEstimator.open(
+            bundle, runtime=runtime, precision=parse_precision(precision), size=parse_size(size), threads=threads
+        ) as estimator,
+        Meter("evaluate") as meter,
+    ):
+        report = run_protocol(lambda rgb: estimator.predict(rgb).inverse(), datasets, progress=meter.update)
+    if json:
+        print_json({"bundle": bundle, "data": str(data)} | report.to_json(per_image=per_image))
+        return
+    header, *rows = report.to_table()
+    print_table(header, rows)
+
+
+def choose_sets(datasets: list[DepthDataset], names: list[str]) -> list[DepthDataset]:
+    """Keep the sets that were asked for, all when none was.
+
+    Raises:
+        InputError: A name is not among them.
+    """
+    known = {dataset.name: dataset for dataset in datasets}
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise InputError(f"--set: got '{unknown[0]}', expected one of {', '.join(known)}. Fix: choose from these")
+    return [known[name] for name in dict.fromkeys(names)] or datasets

@@ -1,0 +1,90 @@
+"""`pixio-edge inspect`: what is in a bundle."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pixio_edge.cli.console import print_json, print_table
+from pixio_edge.cli.options import BundleArgument, JsonOption, examples
+
+if TYPE_CHECKING:
+    from pixio_edge.bundle import Bundle
+    from pixio_edge.manifest import ArtifactEntry, Manifest
+
+EXAMPLES = examples("pixio-edge inspect", "pixio-edge inspect path/to/bundle --json")
+
+MIB = 1024 * 1024
+
+
+def inspect(bundle: BundleArgument = "nano", json: JsonOption = False) -> None:
+    """Show a bundle's model, licence, input and output contract, artifacts, and what was measured; runs nothing."""
+    from pixio_edge.bundle import Bundle
+
+    opened = Bundle.open(bundle)
+    if json:
+        print_json({"folder": str(opened.folder)} | opened.manifest.model_dump(mode="json"))
+        return
+    print_contract(opened)
+    print()
+    print_table(
+        ("artifact", "precision", "size", "MiB", "runtimes", "verified", "parity"),
+        [artifact_row(artifact) for artifact in opened.artifacts],
+    )
+    print_accuracy(opened.manifest)
+
+
+def print_contract(bundle: Bundle) -> None:
+    """Print the facts that hold for all artifacts, one per line."""
+    manifest = bundle.manifest
+    model, output, licence = manifest.model, manifest.output, manifest.licence
+    low, high = ("unbounded" if bound is None else f"{bound:g}" for bound in output.range)
+    commit = f", commit {model.commit}" if model.commit else ""
+    use = "allowed" if licence.commercial else "NOT allowed"
+    files = manifest.all_files().values()
+    facts = {
+        "bundle": f"{model.name} ({bundle.folder})",
+        "model": f"{model.family}, preset {model.preset}",
+        "cost": f"{model.parameters / 1e6:.2f} M parameters, {model.gflop:.2f} GFLOP at 256x256",
+        "made": f"{model.created} by {model.tool}{commit}",
+        "input": ", ".join(f"{name} {value}" for name, value in manifest.image.to_json().items()),
+        "output": f"{output.name} {output.kind}, {output.direction}, unit {output.unit or 'none'}, {low} to {high}",
+        "licence": f"{licence.weights}, commercial use {use}. {licence.notice}",
+        "files": f"{len(files)}, {sum(entry.bytes for entry in files) / MIB:.1f} MiB",
+    }
+    for name, text in facts.items():
+        print(f"{name:<8}  {' '.join(text.split())}")
+
+
+def artifact_row(artifact: ArtifactEntry) -> tuple[object, ...]:
+    """One line of the artifact table."""
+    size = artifact.bytes + sum(entry.bytes for entry in artifact.data)
+    measured = (artifact.parity or {}).get("max_rel")
+    return (
+        artifact.name,
+        artifact.precision,
+        f"{artifact.size[0]}x{artifact.size[1]}",
+        f"{size / MIB:.1f}",
+        ",".join(artifact.requires.runtimes),
+        "yes" if artifact.verified else "no",
+        f"max_rel {measured:.1e}" if isinstance(measured, float) else "-",
+    )
+
+
+def print_accuracy(manifest: Manifest) -> None:
+    """Print the accuracy records, if the bundle has any; their fields are free, so every plain one becomes a column."""
+    if not manifest.accuracy:
+        return
+    plain = [
+        {key: value for key, value in record.items() if not isinstance(value, (dict, list))}
+        for record in manifest.accuracy
+    ]
+    columns = list(dict.fromkeys(key for record in plain for key in record))
+    print()
+    print_table(columns, [[cell(record.get(column)) for column in columns] for record in plain])
+
+
+def cell(value: object) -> str:
+    """Show a number briefly and nothing as a dash."""
+    if value is None:
+        return "-"
+    return f"{value:.3f}" if isinstance(value, float) else str(value)

@@ -1,0 +1,76 @@
+"""The `pixio-edge` command: one verb per file, each importing what it needs only when it runs."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from pixio_edge._version import __version__
+from pixio_edge.cli import demo, doctor, evaluate, inspect, predict, stream, verify
+from pixio_edge.errors import PixioEdgeError
+
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="pixio-edge",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit status: 0 done, 1 a check failed, 2 bad usage or input, 130 interrupted.",
+)
+app.command("predict", epilog=predict.EXAMPLES)(predict.predict)
+app.command("stream", epilog=stream.EXAMPLES)(stream.stream)
+app.command("evaluate", epilog=evaluate.EXAMPLES)(evaluate.evaluate)
+app.command("verify", epilog=verify.EXAMPLES)(verify.verify)
+app.command("inspect", epilog=inspect.EXAMPLES)(inspect.inspect)
+app.command("doctor", epilog=doctor.EXAMPLES)(doctor.doctor)
+app.command("demo", epilog=demo.EXAMPLES)(demo.demo)
+
+
+def _print_version(requested: bool) -> None:
+    if requested:
+        print(f"pixio-edge {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Monocular depth on this device: predict, stream, evaluate, benchmark and verify depth bundles."""
+
+
+def main() -> None:
+    """Run the command line and exit.
+
+    Errors that we raise on purpose become one line on standard error and their exit status; anything else is a defect
+    of this package and keeps its traceback.
+    """
+    try:
+        status = app(standalone_mode=False)
+    except PixioEdgeError as error:
+        sys.exit(_report(str(error), error.exit_code))
+    except KeyboardInterrupt:
+        sys.exit(_report("interrupted", INTERRUPTED))
+    except typer.Abort:
+        sys.exit(_report("interrupted", INTERRUPTED))
+    except Exception as error:
+        # Usage errors: typer may carry its own copy of click, so the class is recognised by what makes it one.
+        format_message = getattr(error, "format_message", None)
+        if format_message is None:
+            raise
+        command = getattr(getattr(error, "ctx", None), "command_path", "pixio-edge")
+        exit_code = getattr(error, "exit_code", 2)
+        message = str(format_message()).rstrip(".")
+        # Without a message the help was printed instead.
+        sys.exit(_report(f"{message}. Fix: see {command} --help", exit_code) if message else exit_code)
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _report(message: str, exit_code: int) -> int:
+    print(f"pixio-edge: {' '.join(message.split())}", file=sys.stderr)
+    return exit_code

@@ -1,0 +1,158 @@
+"""`pixio-edge predict`: images to depth files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pixio_edge.cli.console import print_json, print_problem, track
+from pixio_edge.cli.options import (
+    VIEWING_RANGE_M,
+    BundleOption,
+    ColormapOption,
+    JsonOption,
+    OutputFolder,
+    PinCoresOption,
+    PrecisionOption,
+    ProviderOption,
+    RuntimeOption,
+    SizeOption,
+    ThreadsOption,
+    examples,
+    parse_cores,
+    parse_precision,
+    parse_size,
+)
+from pixio_edge.cli.output import prepare_folder, save_all, unique_stems
+from pixio_edge.errors import InputError
+
+if TYPE_CHECKING:
+    from pixio_edge.depth import DepthMap
+
+EXAMPLES = examples(
+    "pixio-edge predict photo.jpg",
+    "pixio-edge predict photos/ 'more/*.png' -o out --ply",
+    "pixio-edge predict photo.jpg --runtime ort --threads 2 --json",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One image and the name its results carry."""
+
+    image: Path
+    stem: str
+
+
+def predict(
+    images: Annotated[list[str], typer.Argument(metavar="IMAGE...", help="Images, folders, or quoted globs.")],
+    output: OutputFolder = Path("out"),
+    bundle: BundleOption = "nano",
+    runtime: RuntimeOption = None,
+    precision: PrecisionOption = None,
+    size: SizeOption = None,
+    threads: ThreadsOption = None,
+    pin_cores: PinCoresOption = None,
+    provider: ProviderOption = None,
+    colormap: ColormapOption = "inferno",
+    ply: Annotated[bool, typer.Option("--ply", help="Also write <stem>.ply, a coloured point cloud.")] = False,
+    fov: Annotated[float, typer.Option("--fov", help="Horizontal field of view in degrees, for --ply.")] = 65.0,
+    cloud_range: Annotated[
+        tuple[float, float],
+        typer.Option(
+            "--cloud-range", metavar="NEAR FAR", help="Metres between which --ply puts relative depth, for viewing."
+        ),
+    ] = VIEWING_RANGE_M,
+    json: JsonOption = False,
+) -> None:
+    """Estimate depth and write <stem>.depth.png (16-bit), <stem>.color.png and <stem>.npy (float32) per image.
+
+    An image that cannot be used is reported, the others are done, and the exit status is 2.
+    """
+    from pixio_edge.estimator import DepthEstimator
+
+    prepare_folder(output)
+    jobs, problems = plan_jobs(images)
+    results: list[dict[str, Any]] = []
+    with DepthEstimator.open(
+        bundle,
+        runtime=runtime,
+        precision=parse_precision(precision),
+        size=parse_size(size),
+        threads=threads,
+        pin_cores=parse_cores(pin_cores),
+        provider=provider,
+    ) as estimator:
+        for job in track(jobs, total=len(jobs), label="predict"):
+            try:
+                depth = estimator.predict(job.image)
+            except InputError as error:
+                problems.append((str(job.image), str(error)))
+                print_problem(str(error))
+                continue
+            files = save_all(depth, output, job.stem, colormap=colormap)
+            if ply:
+                files["ply"] = save_cloud(depth, job, output, fov=fov, cloud_range=cloud_range)
+            results.append(describe(job, depth, files))
+            if not json:
+                print(summary(results[-1]))
+    if json:
+        print_json(results + [{"image": image, "error": message} for image, message in problems])
+    if problems:
+        raise typer.Exit(InputError.exit_code)
+
+
+def plan_jobs(patterns: list[str]) -> tuple[list[Job], list[tuple[str, str]]]:
+    """Find the images and give each a name of its own; patterns without a match are reported and returned."""
+    from pixio_edge.image import find_images
+
+    found: dict[Path, None] = {}
+    problems: list[tuple[str, str]] = []
+    for pattern in patterns:
+        try:
+            found.update(dict.fromkeys(find_images([pattern])))
+        except InputError as error:
+            problems.append((pattern, str(error)))
+            print_problem(str(error))
+    return [Job(image, stem) for image, stem in zip(found, unique_stems(list(found)), strict=True)], problems
+
+
+def save_cloud(depth: DepthMap, job: Job, folder: Path, *, fov: float, cloud_range: tuple[float, float]) -> str:
+    """Write the point cloud, coloured by the image; `cloud_range` is used for relative maps alone."""
+    from pixio_edge.image import read_image
+    from pixio_edge.point_cloud import Intrinsics
+
+    path = folder / f"{job.stem}.ply"
+    viewing_range = cloud_range if depth.kind == "relative_inverse" else None
+    cloud = depth.to_point_cloud(
+        Intrinsics.from_fov(depth.size, fov), rgb=read_image(job.image), relative_depth_range=viewing_range
+    )
+    cloud.save_ply(path)
+    return str(path)
+
+
+def describe(job: Job, depth: DepthMap, files: dict[str, str]) -> dict[str, Any]:
+    """Record of one prediction, as `--json` prints it."""
+    record: dict[str, Any] = {
+        "image": str(job.image),
+        "size": list(depth.size),
+        "kind": depth.kind,
+        "unit": depth.unit,
+        "source": depth.source,
+        "files": files,
+    }
+    if depth.timing is not None:
+        timing = depth.timing
+        record |= {"pre_ms": timing.pre_ms, "infer_ms": timing.infer_ms, "post_ms": timing.post_ms}
+    return record
+
+
+def summary(record: dict[str, Any]) -> str:
+    """One line for a person about one prediction."""
+    steps = [step for step in ("pre", "infer", "post") if f"{step}_ms" in record]
+    timing = " + ".join(f"{step} {record[f'{step}_ms']:.1f}" for step in steps)
+    names = " ".join(Path(path).name for path in record["files"].values())
+    return f"{record['image']} -> {names}  [{record['source']}: {timing} ms]"
