@@ -6,6 +6,7 @@ them in float64. Names that end in an underscore change the module they are give
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import TYPE_CHECKING, TypeVar
 
 import torch
@@ -37,7 +38,7 @@ def fold_batch_norms_(root: nn.Module) -> int:
     """
 
     def build(unit: ConvNorm) -> nn.Module:
-        return nn.Sequential(fuse_conv_bn_eval(unit.conv, unit.norm), unit.act)
+        return nn.Sequential(OrderedDict(conv=fuse_conv_bn_eval(unit.conv, unit.norm), act=unit.act))
 
     return _replace(root, ConvNorm, build)
 
