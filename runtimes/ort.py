@@ -65,7 +65,7 @@ class OrtRuntime(Runtime):
     """Runs an ONNX graph in ONNX Runtime, on the CPU unless another provider is asked for.
 
     External weights are read by ORT from the bundle folder; ORT refuses locations outside it (tested in
-    `tests/unit/test_bundle_attacks.py`).
+    `tests/contracts/test_ort.py`).
 
     Raises:
         RuntimeUnavailableError: On `open`: the provider is not in this build of ORT, or did not start.

@@ -29,7 +29,7 @@ NOT_OPERATORS = frozenset({"Input", "Const", "Output"})
 class OpenVinoRuntime(Runtime):
     """Runs an ONNX graph in OpenVINO, on the CPU unless another device is asked for as provider.
 
-    OpenVINO has one pool of worker threads for the whole process, bound by where it was first started. So all runtimes of
+    OpenVINO has one pool of worker threads for a process, bound by where it was first started. So all runtimes of
     a process share their `pin_cores`, and asking for others is an error. OpenVINO's own pinning is off: it chooses the
     cores itself and leaves the caller's thread bound.
 
@@ -94,7 +94,7 @@ class OpenVinoRuntime(Runtime):
             OpenVinoRuntime._pool_cores = wanted
         if OpenVinoRuntime._pool_cores != wanted:
             raise RuntimeUnavailableError(
-                f"pin_cores: got {wanted}, but OpenVINO's threads run with {OpenVinoRuntime._pool_cores} in this process, "
+                f"pin_cores: got {wanted}, but OpenVINO runs with {OpenVinoRuntime._pool_cores} in this process, "
                 "expected the same. Fix: use one pin_cores for all, or a process for each"
             )
 

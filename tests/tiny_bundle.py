@@ -110,6 +110,7 @@ def write_tiny_bundle(
     sizes: tuple[tuple[int, int], ...] = SIZES,
     location: str = WEIGHTS,
     verified: bool = True,
+    tolerance: Tolerance = TINY_TOLERANCE,
 ) -> Bundle:
     """Write the bundle to `folder`, which must not exist.
 
@@ -118,6 +119,7 @@ def write_tiny_bundle(
         sizes: The ladder.
         location: Where the graphs say their weights are; change it to build a hostile bundle.
         verified: What the artifacts claim.
+        tolerance: What the artifacts allow.
     """
     weights = tiny_weights()
     with write_bundle(folder, tiny_header()) as writer:
@@ -144,7 +146,7 @@ def write_tiny_bundle(
                     outputs=(TensorSpec("depth", (1, *size), "float32"),),
                     requires=Requirements(runtimes=("ort", "openvino")),
                     golden=f"golden_{shape}.npz",
-                    tolerance=TINY_TOLERANCE,
+                    tolerance=tolerance,
                     verified=verified,
                 )
             )
