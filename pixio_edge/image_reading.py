@@ -33,8 +33,8 @@ _JPEG_SCAN_END = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 def read_image(path: str | Path) -> NDArray[np.uint8]:
     """Decode a picture file to uint8 (H, W, 3) RGB, a new array.
 
-    EXIF orientation is applied. Grey becomes three equal channels, alpha is dropped, 16-bit values keep their upper
-    8 bits, CMYK and palettes are converted. The size is checked from the header before the rest is read.
+    EXIF orientation is applied. Grey becomes three equal channels, alpha is dropped, 16-bit values are scaled to 8
+    bits, CMYK and palettes are converted. The size is checked from the header before the rest is read.
 
     Raises:
         InputError: The file is missing, a folder, empty, unreadable, not an image, cut off, damaged, or has more pixels
@@ -122,7 +122,11 @@ def find_images(patterns: Sequence[str]) -> list[Path]:
     Raises:
         InputError: A pattern matches nothing, or a folder has no image.
     """
-    found = [path for pattern in patterns for path in _expand(pattern)]
+    try:
+        found = [path for pattern in patterns for path in _expand(pattern)]
+    except OSError as error:  # no permission for a folder, or a name that is too long
+        reason = (error.strerror or str(error)).lower()
+        raise InputError(f"{error.filename}: {reason}, expected images. Fix: check the path") from error
     if not found:
         raise InputError("no image given, expected files, folders or globs. Fix: name at least one image")
     return list(dict.fromkeys(found))

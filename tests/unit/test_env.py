@@ -1,0 +1,49 @@
+import pytest
+
+from pixio_edge import env
+from pixio_edge.errors import InputError
+
+READERS = {"PIXIO_EDGE_MAX_PIXELS": env.max_pixels, "PIXIO_EDGE_THREADS": env.threads}
+
+
+def test_every_listed_variable_has_a_reader_and_a_meaning() -> None:
+    assert {variable.name for variable in env.VARIABLES} == set(READERS)
+    assert all(variable.meaning for variable in env.VARIABLES)
+
+
+@pytest.mark.parametrize(("name", "default"), [("PIXIO_EDGE_MAX_PIXELS", 80_000_000), ("PIXIO_EDGE_THREADS", None)])
+@pytest.mark.parametrize("text", [None, "", "  "])
+def test_reader_gives_the_default_when_unset_or_blank(
+    monkeypatch: pytest.MonkeyPatch, name: str, default: int | None, text: str | None
+) -> None:
+    monkeypatch.delenv(name, raising=False)
+    if text is not None:
+        monkeypatch.setenv(name, text)
+
+    assert READERS[name]() == default
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_reader_gives_the_number_when_set(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, " 12 ")
+
+    assert READERS[name]() == 12
+
+
+@pytest.mark.parametrize("name", READERS)
+@pytest.mark.parametrize("text", ["many", "0", "-3", "1.5"])
+def test_reader_names_the_variable_when_it_is_not_a_positive_number(
+    monkeypatch: pytest.MonkeyPatch, name: str, text: str
+) -> None:
+    monkeypatch.setenv(name, text)
+
+    with pytest.raises(InputError, match=rf"{name}: got '{text}'.*Fix: unset {name}"):
+        READERS[name]()
+
+
+def test_silence_ffmpeg_keeps_the_level_that_the_user_chose(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENCV_FFMPEG_LOGLEVEL", "48")
+
+    env.silence_ffmpeg()
+
+    assert env.os.environ["OPENCV_FFMPEG_LOGLEVEL"] == "48"
