@@ -16,6 +16,17 @@ OUTPUT_NAME = "depth"
 
 Size = tuple[int, int]
 
+# Square, 4:3, 16:9 and 3:1, each upright too, with about as many patches as 256x256, so that all cost the same.
+DEFAULT_SIZES: tuple[Size, ...] = (
+    (256, 256),
+    (224, 304),
+    (304, 224),
+    (192, 336),
+    (336, 192),
+    (144, 448),
+    (448, 144),
+)
+
 
 @dataclass(frozen=True, slots=True)
 class ExportRequest:

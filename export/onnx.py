@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import warnings
 from typing import TYPE_CHECKING
@@ -26,14 +25,14 @@ logger = logging.getLogger(__name__)
 
 
 def export_graphs(
-    model: DepthModel, request: ExportRequest, metadata: Mapping[str, object]
+    model: DepthModel, request: ExportRequest, metadata: Mapping[str, str]
 ) -> Iterator[tuple[Size, onnx.ModelProto]]:
     """Export one graph for each size, in the order of the request.
 
     Args:
         model: The trained model; it is not changed.
         request: Sizes and options.
-        metadata: Written into each graph's `metadata_props`, values as JSON unless they are text.
+        metadata: Written into each graph's `metadata_props`.
 
     Raises:
         CheckFailedError: A graph breaks the graph rules.
@@ -43,8 +42,7 @@ def export_graphs(
         graph = _trace(prepared, size)
         clean_(graph, module_prefix="model.")
         for key, value in metadata.items():
-            text = value if isinstance(value, str) else json.dumps(value, sort_keys=True)
-            graph.metadata_props.add(key=key, value=text)
+            graph.metadata_props.add(key=key, value=value)
         check_graph(graph, size)
         logger.info("exported %dx%d: %d nodes", *size, len(graph.graph.node))
         yield size, graph

@@ -9,7 +9,7 @@ import onnx
 from onnx import numpy_helper
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
     from pathlib import Path
 
 # Constants below this size stay in the graph: shapes and axes have to, because runtimes read them before the weights,
@@ -65,11 +65,15 @@ class WeightFile:
             tensor.external_data.add(key=key, value=value)
 
 
-def write_graphs(models: Sequence[onnx.ModelProto], paths: Sequence[Path], weights: Path) -> None:
-    """Write graphs that share one weight file; all lie in one folder. The graphs given are changed to refer to it."""
+def write_graphs(graphs: Iterable[tuple[Path, onnx.ModelProto]], weights: Path) -> None:
+    """Write graphs that share one weight file, one after the other, so that only one is in memory.
+
+    Args:
+        graphs: Each with its path; all lie in the folder of `weights`. They are changed to refer to it.
+        weights: The shared file.
+    """
     with weights.open("wb") as file:
         store = WeightFile(file, weights.name)
-        for model in models:
+        for path, model in graphs:
             store.move_(model.graph)
-    for model, path in zip(models, paths, strict=True):
-        path.write_bytes(model.SerializeToString(deterministic=True))
+            path.write_bytes(model.SerializeToString(deterministic=True))
