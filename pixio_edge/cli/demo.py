@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json as json_format
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -29,25 +27,13 @@ if TYPE_CHECKING:
 
     from pixio_edge.depth import DepthMap
     from pixio_edge.estimator import DepthEstimator
-    from pixio_edge.point_cloud import Intrinsics
+    from pixio_edge.evaluation.samples import DepthSample
 
 EXAMPLES = examples("pixio-edge demo", "pixio-edge demo photo.jpg -o out")
 
 SAMPLES = Path(__file__).parents[1] / "assets" / "samples"
-INDEX = "samples.json"
 # For a photo whose camera is unknown: the main camera of most phones is near this.
 ASSUMED_FOV_DEG = 65.0
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One rendered scene: its image, its exact depth in metres, and its camera."""
-
-    name: str
-    image: Path
-    depth: Path
-    scale: float
-    intrinsics: Intrinsics
 
 
 def demo(
@@ -63,60 +49,43 @@ def demo(
 
     prepare_folder(output)
     with DepthEstimator.open(bundle, runtime=runtime, threads=threads) as estimator:
-        if image is None:
-            records = [run_sample(sample, estimator, output) for sample in read_samples(SAMPLES)]
-        else:
-            records = [run_photo(image, estimator, output)]
+        records = run_samples(estimator, output) if image is None else [run_photo(image, estimator, output)]
     if json:
         print_json(records)
     else:
         print_records(records, output)
 
 
-def read_samples(folder: Path) -> list[Sample]:
-    """Read the list of sample scenes.
+def run_samples(estimator: DepthEstimator, output: Path) -> list[dict[str, Any]]:
+    """Predict every carried scene.
 
     Raises:
         BundleError: The package carries none.
     """
-    from pixio_edge.point_cloud import Intrinsics
+    from pixio_edge.evaluation.index_folder import IndexFolder
 
-    try:
-        entries = json_format.loads((folder / INDEX).read_text(encoding="utf-8"))["samples"]
-    except FileNotFoundError as error:
+    if not (SAMPLES / "index.csv").is_file():
         raise BundleError(
-            f"{folder / INDEX}: not found, expected the sample scenes. Fix: reinstall pixio-edge, or name a photo"
-        ) from error
-    return [
-        Sample(
-            name=entry["name"],
-            image=folder / f"{entry['name']}.png",
-            depth=folder / f"{entry['name']}.depth.png",
-            scale=entry["scale"],
-            intrinsics=Intrinsics(entry["fx"], entry["fy"], entry["cx"], entry["cy"]),
+            f"{SAMPLES}: not found, expected the sample scenes. Fix: reinstall pixio-edge, or name a photo"
         )
-        for entry in entries
-    ]
+    return [run_sample(sample, estimator, output) for sample in IndexFolder(SAMPLES)]
 
 
-def run_sample(sample: Sample, estimator: DepthEstimator, output: Path) -> dict[str, Any]:
+def run_sample(sample: DepthSample, estimator: DepthEstimator, output: Path) -> dict[str, Any]:
     """Predict a scene, compare it with its exact depth, and write the results; the cloud is aligned to that depth."""
-    import numpy as np
-
-    from pixio_edge.evaluation.depth_png import read_depth_png
     from pixio_edge.evaluation.protocol import evaluate_sample
     from pixio_edge.evaluation.report import ImageResult
-    from pixio_edge.evaluation.samples import DepthSample
-    from pixio_edge.image import read_image
 
-    rgb = read_image(sample.image)
-    known = read_depth_png(sample.depth) / np.float32(sample.scale)
-    depth, load_ms = predict_warm(estimator, rgb)
-    result = evaluate_sample(lambda _: depth.inverse(), DepthSample(sample.name, rgb, known, known > 0, "m"))
-    files = save_all(depth, output, sample.name, colormap="inferno")
-    cloud = depth.align_to(known, known > 0).to_point_cloud(sample.intrinsics, rgb=rgb)
-    cloud.save_ply(output / f"{sample.name}.ply")
-    record = describe(sample.name, depth, load_ms, files | {"ply": str(output / f"{sample.name}.ply")})
+    stem = Path(sample.name).stem
+    depth, first_ms = predict_warm(estimator, sample.rgb)
+    result = evaluate_sample(lambda _: depth.inverse(), sample)
+    files = save_all(depth, output, stem, colormap="inferno")
+    if sample.intrinsics is not None:
+        path = output / f"{stem}.ply"
+        aligned = depth.align_to(sample.depth_gt, sample.valid)
+        aligned.to_point_cloud(sample.intrinsics, rgb=sample.rgb).save_ply(path)
+        files["ply"] = str(path)
+    record = describe(stem, depth, first_ms, files)
     if isinstance(result, ImageResult) and result.floor is not None:
         record |= {"delta1": result.metrics.delta1, "floor_delta1": result.floor.delta1}
     return record
@@ -128,13 +97,13 @@ def run_photo(image: Path, estimator: DepthEstimator, output: Path) -> dict[str,
     from pixio_edge.point_cloud import Intrinsics
 
     rgb = read_image(image)
-    depth, load_ms = predict_warm(estimator, rgb)
+    depth, first_ms = predict_warm(estimator, rgb)
     files = save_all(depth, output, image.stem, colormap="inferno")
     camera = Intrinsics.from_fov(depth.size, ASSUMED_FOV_DEG)
     viewing_range = VIEWING_RANGE_M if depth.kind == "relative_inverse" else None
     cloud = depth.to_point_cloud(camera, rgb=rgb, relative_depth_range=viewing_range)
     cloud.save_ply(output / f"{image.stem}.ply")
-    return describe(str(image), depth, load_ms, files | {"ply": str(output / f"{image.stem}.ply")})
+    return describe(str(image), depth, first_ms, files | {"ply": str(output / f"{image.stem}.ply")})
 
 
 def predict_warm(estimator: DepthEstimator, rgb: NDArray[np.uint8]) -> tuple[DepthMap, float]:

@@ -87,6 +87,19 @@ def parse_precision(text: str | None) -> Precision | None:
     raise InputError(f"--precision: got '{text}', expected one of {', '.join(known)}. Fix: choose one of these")
 
 
+def check_colormap(name: str) -> str:
+    """Return the name if there is such a colormap; before any work, so that a typo leaves nothing behind.
+
+    Raises:
+        InputError: There is none of that name.
+    """
+    from pixio_edge.colormap import COLORMAPS
+
+    if name not in COLORMAPS:
+        raise InputError(f"--colormap: got '{name}', expected one of {', '.join(COLORMAPS)}. Fix: choose one of these")
+    return name
+
+
 def parse_cores(text: str | None) -> tuple[int, ...] | None:
     """Read a list of cores such as `0,2` or `4-7`.
 

@@ -21,6 +21,7 @@ from pixio_edge.cli.options import (
     RuntimeOption,
     SizeOption,
     ThreadsOption,
+    check_colormap,
     examples,
     parse_cores,
     parse_precision,
@@ -74,6 +75,7 @@ def predict(
     """
     from pixio_edge.estimator import DepthEstimator
 
+    check_colormap(colormap)
     prepare_folder(output)
     jobs, problems = plan_jobs(images)
     results: list[dict[str, Any]] = []

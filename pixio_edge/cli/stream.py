@@ -23,11 +23,13 @@ from pixio_edge.cli.options import (
     RuntimeOption,
     SizeOption,
     ThreadsOption,
+    check_colormap,
     examples,
     parse_cores,
     parse_precision,
     parse_size,
 )
+from pixio_edge.cli.output import prepare_folder
 from pixio_edge.errors import InputError, RuntimeUnavailableError
 
 if TYPE_CHECKING:
@@ -45,8 +47,6 @@ EXAMPLES = examples(
 )
 
 WINDOW = "pixio-edge"
-# Cameras that state no rate report 0; 30 is what nearly all of them deliver.
-FALLBACK_FPS = 30.0
 KEYS_THAT_CLOSE = (27, ord("q"))
 
 
@@ -109,6 +109,9 @@ def stream(
     from pixio_edge.estimator import DepthEstimator
     from pixio_edge.video import VideoReader
 
+    check_colormap(colormap)
+    if output is not None:
+        prepare_folder(output.parent)
     if show:
         open_window()
     with (
@@ -121,7 +124,7 @@ def stream(
             pin_cores=parse_cores(pin_cores),
             provider=provider,
         ) as estimator,
-        VideoReader(int(source) if source.isdecimal() else source) as reader,
+        VideoReader(source) as reader,
     ):
         progress, interrupted = run(
             reader, estimator, output=output, show=show, max_frames=max_frames, colormap=colormap
@@ -153,7 +156,7 @@ def run(
                 if output is not None or show:
                     panel = side_by_side(frame, depth.colorize(colormap))
                     if output is not None and writer is None:
-                        writer = stack.enter_context(VideoWriter(output, reader.fps or FALLBACK_FPS, panel.shape[:2]))
+                        writer = stack.enter_context(VideoWriter(output, reader.fps, panel.shape[:2]))
                     if writer is not None:
                         writer.write(panel)
                     if show and not show_panel(panel):

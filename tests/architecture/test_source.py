@@ -18,7 +18,8 @@ MAX_FUNCTION_LINES = 40
 # Optional libraries other than torch are imported in exactly one file each, so that what needs them is plain to see.
 HOMES = {
     "openvino": {"runtimes/ov.py"},
-    "h5py": {"pixio_edge/evaluation/nyu_mat.py"},
+    "h5py": {"pixio_edge/evaluation/nyu.py"},
+    "scipy": {"pixio_edge/evaluation/nyu.py"},
 }
 
 

@@ -1,0 +1,122 @@
+"""`pixio-edge predict` from the outside."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from command import assert_one_line_error, leftovers, run_command
+
+from pixio_edge.depth import read_depth_png
+
+SIZE = (90, 120)
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    folder = tmp_path / "photos"
+    for name in ("a.png", "more/a.jpg", "größe 深度.png"):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        picture = np.random.default_rng(0).integers(0, 256, (*SIZE, 3), dtype=np.uint8)
+        cv2.imencode(path.suffix, picture)[1].tofile(path)
+    return folder
+
+
+def test_predict_writes_three_files_of_the_photos_size(bundle: Path, photo: Path, tmp_path: Path) -> None:
+    result = run_command("predict", photo, "-b", bundle, "-o", tmp_path / "new" / "out")
+
+    assert result.returncode == 0, result.stderr
+    out = tmp_path / "new" / "out"
+    assert leftovers(out) == ["photo.color.png", "photo.depth.png", "photo.npy"]
+    values = np.load(out / "photo.npy", allow_pickle=False)
+    assert (values.dtype, values.shape) == (np.float32, SIZE)
+    assert cv2.imread(str(out / "photo.color.png")).shape == (*SIZE, 3)
+    stored = cv2.imread(str(out / "photo.depth.png"), cv2.IMREAD_UNCHANGED)
+    assert (stored.dtype, stored.shape) == (np.uint16, SIZE)
+    one_step = float(np.ptp(values)) / 65000  # of 16 bits over the range of the values
+    np.testing.assert_allclose(read_depth_png(out / "photo.depth.png").values, values, atol=one_step)
+
+
+def test_predict_names_every_result_when_stems_repeat(bundle: Path, photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+
+    result = run_command("predict", photos, f"{photos}/more/*.jpg", photos / "a.png", "-b", bundle, "-o", out, "--json")
+
+    assert result.returncode == 0, result.stderr
+    records = json.loads(result.stdout)
+    assert [Path(record["files"]["npy"]).name for record in records] == ["a.npy", "größe 深度.npy", "a-2.npy"]
+    assert [Path(record["image"]).name for record in records] == ["a.png", "größe 深度.png", "a.jpg"]
+    assert all(Path(path).is_file() for record in records for path in record["files"].values())
+
+
+def test_predict_json_says_what_ran_when_asked(bundle: Path, photo: Path, tmp_path: Path) -> None:
+    result = run_command("predict", photo, "-b", bundle, "-o", tmp_path, "-r", "ort", "--size", "32x48", "--json")
+
+    (record,) = json.loads(result.stdout)
+    assert record["source"] == "ort/onnx-fp32-32x48"
+    assert (record["size"], record["kind"], record["unit"]) == ([*SIZE], "relative_inverse", None)
+    assert min(record["pre_ms"], record["infer_ms"], record["post_ms"]) > 0
+
+
+def test_predict_writes_a_cloud_within_its_range_when_asked(bundle: Path, photo: Path, tmp_path: Path) -> None:
+    result = run_command("predict", photo, "-b", bundle, "-o", tmp_path, "--ply", "--cloud-range", "2", "5")
+
+    assert result.returncode == 0, result.stderr
+    header, _, body = (tmp_path / "photo.ply").read_bytes().partition(b"end_header\n")
+    assert f"element vertex {SIZE[0] * SIZE[1]}".encode() in header
+    point = np.dtype([("xyz", "<f4", 3), ("rgb", "u1", 3)])
+    depth = np.frombuffer(body, point)["xyz"][:, 2]
+    assert float(depth.min()) == pytest.approx(2, rel=1e-4)
+    assert float(depth.max()) == pytest.approx(5, rel=1e-4)
+
+
+def test_predict_does_the_rest_when_one_image_is_bad(bundle: Path, photos: Path, tmp_path: Path) -> None:
+    (photos / "broken.png").write_text("this is text")
+    out = tmp_path / "out"
+
+    result = run_command("predict", photos, "missing.png", "-b", bundle, "-o", out, "--json", cwd=tmp_path)
+
+    assert result.returncode == 2
+    assert len(result.stderr.splitlines()) == 2
+    assert "missing.png" in result.stderr
+    records = json.loads(result.stdout)
+    assert {Path(record["image"]).name for record in records if "error" in record} == {"broken.png", "missing.png"}
+    assert (out / "a.npy").is_file()
+    assert not list(out.glob("broken*"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fragment"),
+    [
+        (("--size", "tiny"), "--size"),
+        (("--size", "64x64"), "64x64"),
+        (("--precision", "fp12"), "fp12"),
+        (("--runtime", "abacus"), "abacus"),
+        (("--pin-cores", "3-1"), "--pin-cores"),
+        (("--colormap", "beige"), "beige"),
+        (("--threads", "0"), "--threads"),
+        (("--nonsense",), "--nonsense"),
+        (("--ply", "--fov", "200"), "200"),
+    ],
+)
+def test_predict_explains_itself_in_one_line_when_an_option_is_wrong(
+    arguments: tuple[str, ...], fragment: str, bundle: Path, photo: Path, tmp_path: Path
+) -> None:
+    result = run_command("predict", photo, "-b", bundle, "-o", tmp_path / "out", *arguments)
+
+    assert_one_line_error(result, fragment)
+
+
+def test_predict_keeps_older_results_when_a_later_run_fails(bundle: Path, photo: Path, tmp_path: Path) -> None:
+    assert run_command("predict", photo, "-b", bundle, "-o", tmp_path).returncode == 0
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+
+    result = run_command("predict", photo, "-b", bundle, "-o", tmp_path, "--colormap", "beige")
+
+    assert result.returncode == 2
+    assert {path: path.read_bytes() for path in tmp_path.iterdir() if path in before} == before
+    assert set(tmp_path.iterdir()) == set(before)
