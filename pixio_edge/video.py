@@ -69,6 +69,10 @@ class VideoReader:
         self._open_frames()
         return self
 
+    def _open_once(self) -> None:
+        if self._frames is None:  # what was read stays known after closing
+            self._open_frames()
+
     def _open_frames(self) -> _FrameQueue:
         if self._is_closed:
             raise InputError(f"video {self._source}: the reader is closed. Fix: make a new VideoReader")
@@ -89,19 +93,19 @@ class VideoReader:
     @property
     def fps(self) -> float:
         """Frames per second; `DEFAULT_FPS` when the source does not tell."""
-        self.open()
+        self._open_once()
         return self._fps
 
     @property
     def frame_count(self) -> int | None:
         """Number of frames as announced by the file, which for some containers is an estimate; None when unknown."""
-        self.open()
+        self._open_once()
         return self._frame_count
 
     @property
     def size(self) -> tuple[int, int]:
         """(height, width) of the frames, after the rotation that the file asks for."""
-        self.open()
+        self._open_once()
         return self._size
 
     @property
