@@ -1,0 +1,35 @@
+"""Records of measurements: JSON lines under `benchmarks/records`, one file for each kind, newest last."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from pixio_edge.files import write_text_atomic
+from pixio_edge.host import probe_host
+
+RECORDS = Path(__file__).parent / "records"
+
+
+def append_records(kind: str, records: list[dict[str, Any]], folder: Path = RECORDS) -> Path:
+    """Add the records of one run, each with the time of the run and the host, and return the file."""
+    run = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    path = folder / f"{kind}.jsonl"
+    older = path.read_text(encoding="utf-8") if path.exists() else ""
+    common = {"run": run, "host": probe_host().to_json()}
+    lines = [json.dumps(common | record, ensure_ascii=False, sort_keys=True) for record in records]
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text_atomic(path, older + "\n".join(lines) + "\n")
+    return path
+
+
+def latest_run(kind: str, folder: Path = RECORDS) -> list[dict[str, Any]]:
+    """Records of the newest run of one kind, in the order they were measured; empty when there are none."""
+    path = folder / f"{kind}.jsonl"
+    if not path.exists():
+        return []
+    records = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    newest = max(record["run"] for record in records)
+    return [record for record in records if record["run"] == newest]

@@ -1,0 +1,170 @@
+"""Writes the tables of README.md from the newest records; with --check, only says whether they are up to date.
+
+A table lies between `<!-- generated:NAME -->` and `<!-- /generated:NAME -->`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from recording import RECORDS, latest_run
+
+from pixio_edge.files import write_text_atomic
+
+README = Path(__file__).parents[1] / "README.md"
+NOT_MEASURED = "_Not measured yet: `make bench`._"
+
+Record = dict[str, Any]
+
+
+def main() -> int:
+    """Rewrite or check README.md; returns the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--check", action="store_true", help="change nothing; exit with 1 when README.md is out of date"
+    )
+    check = parser.parse_args().check
+    text = README.read_text(encoding="utf-8")
+    updated = fill(text, render_all(RECORDS))
+    if updated == text:
+        return 0
+    if check:
+        print("README.md is out of date. Fix: make tables", file=sys.stderr)
+        return 1
+    write_text_atomic(README, updated)
+    print("README.md updated")
+    return 0
+
+
+def fill(text: str, blocks: dict[str, str]) -> str:
+    """Replace the content of every marked block.
+
+    Raises:
+        ValueError: The text lacks a block, or has one that nobody renders.
+    """
+    marked = re.findall(r"<!-- generated:(\w+) -->", text)
+    if sorted(marked) != sorted(blocks):
+        raise ValueError(f"README.md has the blocks {sorted(marked)}, expected {sorted(blocks)}")
+    for name, block in blocks.items():
+        begin, end = f"<!-- generated:{name} -->", f"<!-- /generated:{name} -->"
+        before, rest = text.split(begin)
+        text = before + begin + "\n" + block + "\n" + end + rest.split(end)[1]
+    return text
+
+
+def render_all(folder: Path) -> dict[str, str]:
+    """Markdown of every block by name."""
+    return {name: render(latest_run(name, folder)) for name, render in RENDERERS.items()}
+
+
+def render_accuracy(records: list[Record]) -> str:
+    """One row for each set, with the floor beside it."""
+    if not records:
+        return NOT_MEASURED
+    record = records[-1]
+    rows = [
+        (name, result["images"], score(result["delta1"]), score(result["floor_delta1"]), score(result["abs_rel"]))
+        for name, result in record["sets"].items()
+    ]
+    macro = record["macro"]
+    bold = [f"**{cell}**" for cell in ("macro", record["images"], *map(score, scores_of(macro)))]
+    caption = f"`{record['bundle']}`, {record['source']}"
+    return table(("set", "images", "δ1 ↑", "floor δ1", "AbsRel ↓"), [*rows, bold]) + footer(record, caption)
+
+
+def render_latency(records: list[Record]) -> str:
+    """One row for each runtime and precision; what could not run says why."""
+    if not records:
+        return NOT_MEASURED
+    header = ("runtime", "precision", "size", "threads", "p50 ms", "p90 ms", "p99 ms", "fps", "load ms", "peak RSS MiB")
+    rows = []
+    for record in records:
+        labels = (record["runtime"], record["precision"], size_of(record), record["threads"])
+        if record["status"] != "ok":
+            rows.append((*labels, record["status"], *[""] * 5))
+            continue
+        times = (record["p50_ms"], record["p90_ms"], record["p99_ms"], record["fps"], record["load_ms"])
+        rows.append((*labels, *map(tenth, times), tenth(record["peak_rss_mib"])))
+    return table(header, rows) + footer(records[-1], "batch of one image")
+
+
+def render_frames(records: list[Record]) -> str:
+    """Where the time of a whole frame goes, and whether memory grows."""
+    if not records:
+        return NOT_MEASURED
+    header = ("runtime", "precision", "frame", "pre ms", "infer ms", "post ms", "pre + post", "fps", "memory growth")
+    rows = [
+        (
+            record["runtime"],
+            record["precision"],
+            "x".join(map(str, record["frame_size"])),
+            *(f"{record[f'{step}_ms']:.2f}" for step in ("pre", "infer", "post")),
+            f"{(record['pre_ms'] + record['post_ms']) / record['infer_ms']:.0%} of inference",
+            tenth(record["fps"]),
+            f"{record['growth_mib']:+.1f} MiB over {record['frames']} frames",
+        )
+        for record in records
+    ]
+    return table(header, rows) + footer(records[-1], f"medians, {records[-1]['threads']} threads")
+
+
+def render_startup(records: list[Record]) -> str:
+    """One row for each thing that was started."""
+    if not records:
+        return NOT_MEASURED
+    rows = [(record["what"], f"{record['median_s']:.2f}", f"{record['min_s']:.2f}") for record in records]
+    return table(("what", "median s", "best s"), rows) + footer(
+        records[-1], f"of {records[-1]['repeats']} fresh processes"
+    )
+
+
+RENDERERS: dict[str, Callable[[list[Record]], str]] = {
+    "accuracy": render_accuracy,
+    "latency": render_latency,
+    "frames": render_frames,
+    "startup": render_startup,
+}
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """A Markdown table."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+
+
+def footer(record: Record, caption: str) -> str:
+    """What the numbers above were measured on."""
+    host = record["host"]
+    names = ("onnxruntime", "openvino", "torch")
+    versions = ", ".join(f"{name} {host['packages'][name]}" for name in names if name in host["packages"])
+    cores = f"{host['usable_cores']} cores used of {host['logical_cores']}"
+    return f"\n\n<sub>{caption}; {host['cpu']}, {cores}, {host['os']}; {versions}; {record['run'][:10]}</sub>"
+
+
+def scores_of(result: Record) -> tuple[float | None, float | None, float | None]:
+    """What the accuracy table shows of one result."""
+    return result["delta1"], result["floor_delta1"], result["abs_rel"]
+
+
+def size_of(record: Record) -> str:
+    """Input size as HxW."""
+    return "x".join(map(str, record["size"]))
+
+
+def score(value: float | None) -> str:
+    """Three decimals, or a dash."""
+    return "–" if value is None else f"{value:.3f}"
+
+
+def tenth(value: float | None) -> str:
+    """One decimal, or a dash."""
+    return "–" if value is None else f"{value:.1f}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
