@@ -55,8 +55,11 @@ view:
 	@ln -s $(CURDIR)/pixio_edge/* $(VIEW)/pixio_edge/
 	@ln -s $(CURDIR)/export $(CURDIR)/runtimes $(CURDIR)/calibration $(VIEW)/pixio_edge/
 
-types: $(VENV)/.dev view  ## mypy --strict on the whole package
-	cd $(VIEW) && $(abspath $(BIN))/mypy --config-file $(CURDIR)/pyproject.toml --cache-dir $(CURDIR)/.mypy_cache -p pixio_edge
+MYPY := $(abspath $(BIN))/mypy --config-file $(CURDIR)/pyproject.toml --cache-dir $(CURDIR)/.mypy_cache
+
+types: $(VENV)/.dev view  ## mypy --strict on the package, the benchmarks and the examples
+	cd $(VIEW) && $(MYPY) -p pixio_edge
+	cd $(VIEW) && MYPYPATH=. $(MYPY) $(CURDIR)/benchmarks $(wildcard $(CURDIR)/examples/*.py)
 
 arch: $(VENV)/.dev view  ## dependency direction, and what the base package must never import
 	cd $(VIEW) && PYTHONPATH=. $(abspath $(BIN))/lint-imports --no-logo --no-cache --config $(CURDIR)/.importlinter

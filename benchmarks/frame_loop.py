@@ -9,7 +9,7 @@ import time
 from typing import Any
 
 import numpy as np
-import psutil
+import psutil  # type: ignore[import-untyped]
 from recording import append_records
 
 from pixio_edge import DepthEstimator
