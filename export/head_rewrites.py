@@ -167,7 +167,7 @@ def _merge(conv: nn.Conv2d, pointwise: nn.Conv2d) -> nn.Conv2d:
         pointwise.out_channels,
         (conv.kernel_size[0], conv.kernel_size[1]),
         stride=(conv.stride[0], conv.stride[1]),
-        padding=conv.padding,
+        padding=(int(conv.padding[0]), int(conv.padding[1])),
         dtype=dtype,
     )
     merged.weight.data = torch.einsum("om,micd->oicd", mix, conv.weight.detach().double()).to(dtype)

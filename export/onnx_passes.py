@@ -105,10 +105,10 @@ def drop_allow_zero_(graph: onnx.GraphProto) -> int:
 
 
 def remove_unused_(graph: onnx.GraphProto) -> int:
-    """Remove nodes and initializers from which no output can be reached.
+    """Remove nodes and constants from which no output can be reached, and shapes of values that no node computes.
 
     Returns:
-        How many nodes and initializers were removed.
+        How many nodes and constants were removed.
     """
     needed = {output.name for output in graph.output}
     kept: list[onnx.NodeProto] = []
@@ -123,7 +123,9 @@ def remove_unused_(graph: onnx.GraphProto) -> int:
     removed += len(graph.initializer) - len(initializers)
     del graph.initializer[:]
     graph.initializer.extend(initializers)
-    values = [value for value in graph.value_info if value.name in needed]
+    # Constants know their own shape; the exporter repeats it.
+    produced = {name for node in kept for name in node.output}
+    values = [value for value in graph.value_info if value.name in produced]
     del graph.value_info[:]
     graph.value_info.extend(values)
     return removed

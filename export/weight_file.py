@@ -58,7 +58,7 @@ class WeightFile:
 
     def _refer_(self, tensor: onnx.TensorProto, offset: int, length: int) -> None:
         for field in ("raw_data", "float_data", "int64_data"):
-            tensor.ClearField(field)  # type: ignore[arg-type]  # the stub wants literals
+            tensor.ClearField(field)
         tensor.data_location = onnx.TensorProto.EXTERNAL
         del tensor.external_data[:]
         for key, value in (("location", self._name), ("offset", str(offset)), ("length", str(length))):
