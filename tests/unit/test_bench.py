@@ -1,0 +1,186 @@
+"""Benchmarks: verified before timed, complete records, honest failures."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pixio_edge.bench.isolated import bench_isolated
+from pixio_edge.bench.measure import bench
+from pixio_edge.bench.plan import BenchPlan, list_plans
+from pixio_edge.bench.record import BenchRecord, append_record, read_records
+from pixio_edge.bundle import Bundle
+from pixio_edge.errors import BundleError, InputError, OutputError, RuntimeUnavailableError, SpecError
+from pixio_edge.parity import Tolerance
+from pixio_edge.runtimes.ort import OrtRuntime
+from tests.tiny_bundle import write_tiny_bundle
+
+FIXED_FIELDS = (
+    "runtime artifact precision size threads p50_ms p90_ms p99_ms load_ms first_ms pre_ms infer_ms post_ms fps "
+    "peak_rss_mib status int8_ops float_ops host"
+).split()
+TIMES = ("p50_ms", "p90_ms", "p99_ms", "pre_ms", "infer_ms", "post_ms")
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return write_tiny_bundle(tmp_path_factory.mktemp("bench") / "tiny")
+
+
+@pytest.fixture
+def plan(bundle: Bundle) -> BenchPlan:
+    return BenchPlan(
+        str(bundle.folder), "ort", "onnx-fp32-32x48", threads=1, warmup=1, runs=12, frame=(72, 128), budget_s=5.0
+    )
+
+
+def test_record_has_every_field_and_times_that_make_sense(plan: BenchPlan) -> None:
+    record = bench(plan)
+
+    assert set(FIXED_FIELDS) <= set(record.to_json())
+    assert (record.status, record.runtime, record.precision, record.size) == ("ok", "ort", "fp32", (32, 48))
+    assert (record.threads, record.int8_ops, record.float_ops, record.runs) == (1, 0, 2, 12)
+    assert all(value is not None and value > 0 for value in (getattr(record, name) for name in TIMES))
+    assert record.p50_ms <= record.p90_ms <= record.p99_ms  # type: ignore[operator]
+    assert record.fps == pytest.approx(1e3 / (record.pre_ms + record.infer_ms + record.post_ms), rel=0.5)  # type: ignore[operator]
+    assert record.host["cpu"]
+    assert record.parity is not None
+    assert record.parity["margin"] < 1
+
+
+def test_isolated_record_is_of_a_process_that_did_only_this(plan: BenchPlan) -> None:
+    ballast = np.ones(64 * 2**20)  # 512 MiB here, which must not show there
+
+    record = bench_isolated(plan)
+
+    assert ballast.nbytes == 512 * 2**20
+    assert record.status == "ok"
+    assert record.load_ms is not None
+    if sys.platform != "win32":
+        assert record.peak_rss_mib is not None
+        assert record.peak_rss_mib < 512
+
+
+def test_wrong_output_is_never_timed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plan: BenchPlan) -> None:
+    runs = 0
+
+    def wrong(runtime: OrtRuntime, _: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        nonlocal runs
+        runs += 1
+        return {"depth": np.ones(runtime.artifact.entry.outputs[0].shape, np.float32)}
+
+    monkeypatch.setattr(OrtRuntime, "_run", wrong)
+
+    record = bench(plan)
+
+    assert record.status.startswith("mismatch: parity fails")
+    assert runs == 1
+    assert [getattr(record, name) for name in (*TIMES, "fps")] == [None] * 7
+    assert record.load_ms is not None
+
+
+def test_tolerance_of_the_manifest_decides(tmp_path: Path, plan: BenchPlan) -> None:
+    strict = write_tiny_bundle(tmp_path / "strict", tolerance=Tolerance(max_rel=1e-12))
+
+    assert bench(replace(plan, bundle=str(strict.folder))).status.startswith("mismatch")
+
+
+def test_runtime_that_cannot_run_gives_a_record_that_says_why(plan: BenchPlan) -> None:
+    record = bench(replace(plan, provider="abacus"))
+
+    assert record.status.startswith("unavailable: ort provider 'abacus'")
+    assert record.p50_ms is None
+
+
+def test_process_that_dies_gives_a_record_that_says_so(plan: BenchPlan, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+
+    assert bench_isolated(plan).status == "error: the process ended with 1: it said nothing"
+
+
+def test_damaged_bundle_is_an_error_and_not_a_record(tmp_path: Path, plan: BenchPlan) -> None:
+    with pytest.raises(BundleError):
+        bench(replace(plan, bundle=str(tmp_path)))
+    with pytest.raises(BundleError, match="expected one of: onnx-fp32-32x32"):
+        bench(replace(plan, artifact="onnx-int8-32x32"))
+
+
+def test_slow_runs_stop_at_the_budget_but_not_before_there_are_enough(plan: BenchPlan) -> None:
+    record = bench(replace(plan, runs=1_000_000, budget_s=0.0))
+
+    assert record.runs == 10
+
+
+def test_plan_survives_json(plan: BenchPlan) -> None:
+    pinned = replace(plan, pin_cores=(0,), provider="cpu")
+
+    for each in (plan, pinned):
+        assert BenchPlan.from_json(json.loads(json.dumps(each.to_json()))) == each
+
+
+def test_plans_cover_what_the_bundle_was_built_for(bundle: Bundle) -> None:
+    plans = list_plans(bundle, "tiny")
+
+    combinations = {(plan.runtime, plan.precision) for plan in plans}
+    assert combinations == {("ort", "fp32"), ("openvino", "fp32"), ("openvino", "bf16")}
+    assert len(plans) == 3 * len(bundle.artifacts)
+    assert {plan.bundle for plan in plans} == {"tiny"}
+
+
+def test_plans_can_be_narrowed(bundle: Bundle) -> None:
+    plans = list_plans(bundle, "tiny", runtimes=["openvino"], precision="bf16", size=(32, 32))
+
+    assert [(plan.runtime, plan.artifact, plan.precision) for plan in plans] == [
+        ("openvino", "onnx-fp32-32x32", "bf16")
+    ]
+
+
+def test_plans_that_match_nothing_are_an_error(bundle: Bundle) -> None:
+    with pytest.raises(SpecError, match=r"size \(1, 1\), expected sizes out of \['32x32', '32x48', '48x32'\]"):
+        list_plans(bundle, "tiny", size=(1, 1))
+    with pytest.raises(RuntimeUnavailableError, match="'tpu': unknown"):
+        list_plans(bundle, "tiny", runtimes=["tpu"])
+
+
+@pytest.mark.parametrize("counts", [{"runs": 0}, {"warmup": -1}])
+def test_plan_without_runs_is_an_error(plan: BenchPlan, counts: dict[str, int]) -> None:
+    with pytest.raises(SpecError, match="Fix: "):
+        replace(plan, **counts)
+
+
+def test_records_are_appended_one_to_a_line(plan: BenchPlan, tmp_path: Path) -> None:
+    record = bench(plan)
+    path = tmp_path / "new" / "records.jsonl"
+
+    append_record(path, record)
+    append_record(path, replace(record, status="error: none"))
+
+    assert len(path.read_text(encoding="utf-8").splitlines()) == 2
+    assert read_records(path) == [record, replace(record, status="error: none")]
+
+
+def test_records_that_cannot_be_read_name_the_line(tmp_path: Path) -> None:
+    path = tmp_path / "records.jsonl"
+    path.write_text('{"runtime": "ort"}\n', encoding="utf-8")
+
+    with pytest.raises(InputError, match=r"records.jsonl, line 1: benchmark record: fields .*Fix: "):
+        read_records(path)
+    with pytest.raises(InputError, match="cannot be read"):
+        read_records(tmp_path / "absent.jsonl")
+
+
+def test_records_cannot_be_written_below_a_file(plan: BenchPlan, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+
+    with pytest.raises(OutputError, match="Fix: "):
+        append_record(tmp_path / "file" / "records.jsonl", bench(plan))
+
+
+def test_record_of_another_release_is_refused() -> None:
+    with pytest.raises(InputError, match="measure again"):
+        BenchRecord.from_json({"runtime": "ort", "surprise": 1})
