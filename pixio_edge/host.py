@@ -84,7 +84,7 @@ class Host:
 
     def to_json(self) -> dict[str, Any]:
         """All fields as JSON values."""
-        return asdict(self)
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
 
 
 def probe_host() -> Host:
@@ -118,6 +118,8 @@ def peak_rss_mib() -> float | None:
     """Largest resident memory of this process so far in MiB; None where the system does not tell."""
     if sys.platform == "win32":
         return None
+    if high_water := _status_field("VmHWM"):
+        return int(high_water.split()[0]) / 1024.0
     import resource  # noqa: PLC0415 - POSIX only
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -127,6 +129,11 @@ def peak_rss_mib() -> float | None:
 def _usable(physical: int, affinity: tuple[int, ...]) -> int:
     limits = [physical, len(affinity) or physical, _cgroup_quota() or physical]
     return max(1, min(limits))
+
+
+def _status_field(name: str) -> str | None:
+    """Of this process. Linux keeps `ru_maxrss` over an exec, so a child would start with the peak of its parent."""
+    return _fields(_read_text("/proc/self/status")).get(name)
 
 
 def _affinity() -> tuple[int, ...]:
@@ -146,26 +153,26 @@ def _cgroup_quota() -> int | None:
 def _physical_cores(cpuinfo: str) -> int | None:
     cores = {
         (fields.get("physical id"), fields["core id"])
-        for fields in map(_cpu_fields, cpuinfo.split("\n\n"))
+        for fields in map(_fields, cpuinfo.split("\n\n"))
         if "core id" in fields
     }
     return len(cores) or None
 
 
-def _cpu_fields(block: str) -> dict[str, str]:
+def _fields(block: str) -> dict[str, str]:
     pairs = (line.partition(":") for line in block.splitlines())
     return {name.strip(): value.strip() for name, _, value in pairs}
 
 
 def _cpu_name(cpuinfo: str) -> str:
-    name = _cpu_fields(cpuinfo.partition("\n\n")[0]).get("model name")
+    name = _fields(cpuinfo.partition("\n\n")[0]).get("model name")
     if name is None and sys.platform == "darwin":
         name = _sysctl("machdep.cpu.brand_string")
     return name or platform.processor() or "unknown"
 
 
 def _isa(cpuinfo: str) -> tuple[str, ...]:
-    fields = _cpu_fields(cpuinfo.partition("\n\n")[0])
+    fields = _fields(cpuinfo.partition("\n\n")[0])
     flags = set((fields.get("flags") or fields.get("Features") or "").split())
     return tuple(flag for flag in ISA_FLAGS if flag in flags)
 
@@ -199,7 +206,7 @@ def _package_versions() -> dict[str, str]:
 def _gpus() -> tuple[str, ...]:
     """From the kernel's own files: starting `nvidia-smi` would cost more than opening a bundle."""
     texts = [_read_text(str(path)) for path in sorted(Path("/proc/driver/nvidia/gpus").glob("*/information"))]
-    names = [_cpu_fields(text).get("Model", "unknown NVIDIA GPU") for text in texts]
+    names = [_fields(text).get("Model", "unknown NVIDIA GPU") for text in texts]
     board = _read_text("/proc/device-tree/model").strip("\0\n ")
     return (*names, board) if "Jetson" in board else tuple(names)
 

@@ -98,20 +98,20 @@ def list_plans(
         RuntimeUnavailableError: A runtime is unknown.
         SpecError: No combination is left.
     """
-    chosen = list(RUNTIMES) if runtimes is None else list(runtimes)
+    chosen = {name: find_runtime(name) for name in (RUNTIMES if runtimes is None else runtimes)}
     plans = [
         BenchPlan(name, runtime, artifact.name, executed)
         for artifact in bundle.artifacts
         if size is None or artifact.size == size
-        for runtime in chosen
-        if runtime in artifact.requires.runtimes and artifact.kind in find_runtime(runtime).kinds
-        for executed in find_runtime(runtime).executes.get(artifact.precision, ())
+        for runtime, entry in chosen.items()
+        if runtime in artifact.requires.runtimes and artifact.kind in entry.kinds
+        for executed in entry.executes.get(artifact.precision, ())
         if precision is None or executed == precision
     ]
     if not plans:
         sizes = sorted({f"{artifact.size[0]}x{artifact.size[1]}" for artifact in bundle.artifacts})
         raise SpecError(
-            f"benchmark: nothing in the bundle fits runtimes {chosen}, precision {precision or 'any'}, size "
+            f"benchmark: nothing in the bundle fits runtimes {list(chosen)}, precision {precision or 'any'}, size "
             f"{size or 'any'}, expected sizes out of {sizes}. Fix: ask for less"
         )
     return plans

@@ -20,10 +20,27 @@ from pixio_edge.parity import Tolerance
 from pixio_edge.runtimes.ort import OrtRuntime
 from tests.tiny_bundle import write_tiny_bundle
 
-FIXED_FIELDS = (
-    "runtime artifact precision size threads p50_ms p90_ms p99_ms load_ms first_ms pre_ms infer_ms post_ms fps "
-    "peak_rss_mib status int8_ops float_ops host"
-).split()
+FIXED_FIELDS = [
+    "runtime",
+    "artifact",
+    "precision",
+    "size",
+    "threads",
+    "p50_ms",
+    "p90_ms",
+    "p99_ms",
+    "load_ms",
+    "first_ms",
+    "pre_ms",
+    "infer_ms",
+    "post_ms",
+    "fps",
+    "peak_rss_mib",
+    "status",
+    "int8_ops",
+    "float_ops",
+    "host",
+]
 TIMES = ("p50_ms", "p90_ms", "p99_ms", "pre_ms", "infer_ms", "post_ms")
 
 
