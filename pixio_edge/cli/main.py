@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from pixio_edge._version import __version__
-from pixio_edge.cli import demo, doctor, evaluate, inspect, predict, stream, verify
+from pixio_edge.cli import benchmark, demo, doctor, evaluate, inspect, predict, stream, verify
 from pixio_edge.errors import PixioEdgeError
 
 INTERRUPTED = 130
@@ -23,6 +23,7 @@ app = typer.Typer(
 app.command("predict", epilog=predict.EXAMPLES)(predict.predict)
 app.command("stream", epilog=stream.EXAMPLES)(stream.stream)
 app.command("evaluate", epilog=evaluate.EXAMPLES)(evaluate.evaluate)
+app.command("benchmark", epilog=benchmark.EXAMPLES)(benchmark.benchmark)
 app.command("verify", epilog=verify.EXAMPLES)(verify.verify)
 app.command("inspect", epilog=inspect.EXAMPLES)(inspect.inspect)
 app.command("doctor", epilog=doctor.EXAMPLES)(doctor.doctor)

@@ -9,18 +9,27 @@ import typer
 
 from pixio_edge.cli.console import print_json, print_table, track
 from pixio_edge.cli.options import BundleArgument, JsonOption, ThreadsOption, examples
-from pixio_edge.errors import CheckFailedError, PixioEdgeError
+from pixio_edge.errors import CheckFailedError, MissingDependencyError, RuntimeUnavailableError, SpecError
 
 if TYPE_CHECKING:
     from pixio_edge.bundle import Bundle
-    from pixio_edge.manifest import ArtifactEntry
+    from pixio_edge.manifest import ArtifactEntry, Precision
 
 EXAMPLES = examples("pixio-edge verify", "pixio-edge verify path/to/bundle --json", "pixio-edge verify --runtime ort")
 
 
 @dataclass(frozen=True, slots=True)
+class Check:
+    """One artifact, executed by one runtime in one precision."""
+
+    artifact: ArtifactEntry
+    runtime: str
+    precision: Precision
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
-    """What happened to one artifact on one runtime.
+    """What came of one check.
 
     Args:
         status: "skipped" says nothing about the artifact; "failed" is a mismatch, or a runtime that refuses it.
@@ -30,6 +39,7 @@ class Outcome:
 
     artifact: str
     runtime: str
+    precision: str
     status: Literal["ok", "failed", "skipped"]
     reason: str
     max_rel: float | None = None
@@ -45,7 +55,7 @@ def verify(
     threads: ThreadsOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Check hashes and schema, then run every artifact on every usable runtime and compare with the stored output.
+    """Check hashes and schema, then run every artifact on every usable runtime against its stored output.
 
     Exit status: 0 all equal within tolerance, 1 something differs or nothing could be run, 2 the bundle is damaged.
     """
@@ -53,73 +63,82 @@ def verify(
 
     opened = Bundle.open(bundle)
     files = opened.verify_hashes()
-    pairs = plan_pairs(opened, runtimes or [])
-    outcomes = [check(opened, *pair, threads=threads) for pair in track(pairs, total=len(pairs), label="verify")]
+    checks = plan_checks(opened, runtimes or [])
+    outcomes = [run_check(opened, check, threads=threads) for check in track(checks, total=len(checks), label="verify")]
     if json:
         print_json({"folder": str(opened.folder), "files": files, "results": [asdict(item) for item in outcomes]})
     else:
         print(f"{opened.folder}: {files} files as the manifest says, schema {opened.manifest.schema_version}\n")
         print_table(
-            ("artifact", "runtime", "status", "max_rel", "of allowed", "note"),
-            [(o.artifact, o.runtime, o.status, number(o.max_rel), percent(o.margin), o.reason) for o in outcomes],
+            ("artifact", "runtime", "precision", "status", "max_rel", "of allowed", "note"),
+            [
+                (o.artifact, o.runtime, o.precision, o.status, number(o.max_rel), percent(o.margin), o.reason)
+                for o in outcomes
+            ],
         )
     conclude(outcomes)
 
 
-def plan_pairs(bundle: Bundle, wanted: list[str]) -> list[tuple[ArtifactEntry, str]]:
-    """Every artifact with every runtime that runs its kind.
+def plan_checks(bundle: Bundle, wanted: list[str]) -> list[Check]:
+    """Every artifact on every runtime that runs its kind, in every precision that the runtime executes it in.
 
     Raises:
         RuntimeUnavailableError: A wanted runtime does not exist.
     """
     from pixio_edge.runtimes.registry import RUNTIMES, find_runtime
 
-    names = {name: find_runtime(name) for name in (wanted or RUNTIMES)}
+    entries = {name: find_runtime(name) for name in (wanted or RUNTIMES)}
     return [
-        (artifact, name)
+        Check(artifact, name, precision)
         for artifact in bundle.artifacts
-        for name, entry in names.items()
+        for name, entry in entries.items()
         if artifact.kind in entry.kinds
+        for precision in entry.executes.get(artifact.precision, ())
     ]
 
 
-def check(bundle: Bundle, artifact: ArtifactEntry, runtime: str, *, threads: int | None) -> Outcome:
-    """Run one artifact at its own precision on the stored image and compare with the stored output."""
-    import numpy as np
+def run_check(bundle: Bundle, check: Check, *, threads: int | None) -> Outcome:
+    """Run one artifact on its stored image and compare with its stored output.
 
-    from pixio_edge.parity import compare
+    Raises:
+        BundleError: A file is damaged.
+    """
+    from pixio_edge.golden import check_golden
     from pixio_edge.runtimes.base import RuntimeOptions
     from pixio_edge.runtimes.registry import make_runtime
 
-    reason = reason_to_skip(artifact, runtime)
-    if reason is not None or artifact.tolerance is None:
-        return Outcome(artifact.name, runtime, "skipped", reason or "the manifest has no tolerance")
-    verified = bundle.read_artifact(artifact)
-    with np.load(bundle.read_golden(artifact), allow_pickle=False) as golden:
-        image, reference = golden["image"], golden["depth"]
+    labels = (check.artifact.name, check.runtime, check.precision)
+    reason = reason_to_skip(check)
+    if reason is not None:
+        return Outcome(*labels, "skipped", reason)
+    verified = bundle.read_artifact(check.artifact)
     try:
-        with make_runtime(runtime, verified, RuntimeOptions(threads, precision=artifact.precision)) as opened:
-            depth = opened.run({artifact.inputs[0].name: image})[artifact.outputs[0].name]
-    except PixioEdgeError as error:
-        return Outcome(artifact.name, runtime, "failed", str(error))
-    report = compare(reference, depth, artifact.tolerance)
-    status: Literal["ok", "failed"] = "ok" if report else "failed"
-    return Outcome(artifact.name, runtime, status, "" if report else report.message, report.max_rel, report.margin)
+        with make_runtime(check.runtime, verified, RuntimeOptions(threads, precision=check.precision)) as runtime:
+            report = check_golden(bundle, runtime)
+    except (RuntimeUnavailableError, MissingDependencyError, SpecError) as error:
+        return Outcome(*labels, "failed", str(error))
+    if report:
+        return Outcome(*labels, "ok", "", report.max_rel, report.margin)
+    return Outcome(*labels, "failed", report.message, report.max_rel, report.margin)
 
 
-def reason_to_skip(artifact: ArtifactEntry, runtime: str) -> str | None:
-    """Why a pair cannot be checked here; None if it can."""
+def reason_to_skip(check: Check) -> str | None:
+    """Why a check says nothing here; None if it can be made."""
     from pixio_edge.host import probe_host
-    from pixio_edge.runtimes.registry import RUNTIMES, runtime_status
+    from pixio_edge.runtimes.registry import runtime_status
 
-    status = runtime_status(probe_host())[runtime]
-    if not status.usable:
-        return status.reason
-    if runtime not in artifact.requires.runtimes:
-        return f"was built for {', '.join(artifact.requires.runtimes)}"
-    if artifact.precision not in RUNTIMES[runtime].executes.get(artifact.precision, ()):
-        return f"does not execute {artifact.precision}"
-    return "stores no golden output" if artifact.golden is None else None
+    host = probe_host()
+    status = runtime_status(host)[check.runtime]
+    reasons = (
+        (not status.usable, status.reason),
+        (
+            check.runtime not in check.artifact.requires.runtimes,
+            f"was built for {', '.join(check.artifact.requires.runtimes)}",
+        ),
+        (check.precision == "bf16" and host.lacks_bf16, "this processor has no bf16 arithmetic"),
+        (check.artifact.golden is None, "stores no golden output"),
+    )
+    return next((reason for applies, reason in reasons if applies), None)
 
 
 def conclude(outcomes: list[Outcome]) -> None:
@@ -128,7 +147,7 @@ def conclude(outcomes: list[Outcome]) -> None:
     Raises:
         CheckFailedError: A pair failed, or none could be run.
     """
-    failed = [f"{item.artifact} on {item.runtime}" for item in outcomes if item.status == "failed"]
+    failed = [f"{item.artifact} on {item.runtime} in {item.precision}" for item in outcomes if item.status == "failed"]
     if failed:
         raise CheckFailedError(
             f"{len(failed)} of {len(outcomes)} checks failed: {', '.join(failed)}. Fix: use another runtime"

@@ -71,9 +71,10 @@ def test_verify_runs_every_artifact_on_ort_and_ends_with_0(bundle: Path) -> None
     result = run_command("verify", bundle, "--json")
 
     assert result.returncode == 0, result.stderr
-    outcomes = {(row["artifact"], row["runtime"]): row for row in json.loads(result.stdout)["results"]}
+    rows = json.loads(result.stdout)["results"]
+    outcomes = {(row["artifact"], row["runtime"], row["precision"]): row for row in rows}
     for height, width in SIZES:
-        row = outcomes[f"onnx-fp32-{height}x{width}", "ort"]
+        row = outcomes[f"onnx-fp32-{height}x{width}", "ort", "fp32"]
         assert row["status"] == "ok"
         assert 0 <= row["margin"] <= 1
 
@@ -104,6 +105,33 @@ def replace_weights(source: Path, target: Path) -> None:
         graph = writer.describe(artifact.path, "graph")
         changed = {"data": (data,), "sha256": graph.sha256, "bytes": graph.bytes}
         writer.add_artifact(artifact.model_copy(update=changed))
+
+
+def test_benchmark_prints_and_appends_one_record_for_each_measurement(bundle: Path, tmp_path: Path) -> None:
+    out = tmp_path / "records" / "latency.jsonl"
+    arguments = ("benchmark", bundle, "--runtime", "ort", "--size", "32x48", "--threads", "1", "--runs", "10")
+
+    result = run_command(*arguments, "--json", "--out", out)
+
+    assert result.returncode == 0, result.stderr
+    (record,) = json.loads(result.stdout)
+    assert (record["runtime"], record["precision"], record["size"]) == ("ort", "fp32", [32, 48])
+    assert (record["status"], record["threads"], record["runs"]) == ("ok", 1, 10)
+    assert 0 < record["p50_ms"] <= record["p90_ms"] <= record["p99_ms"]
+    assert record["float_ops"] == 2  # the two convolutions of the tiny network
+    assert json.loads(out.read_text()) == record
+
+
+def test_benchmark_gives_no_time_and_ends_with_1_when_the_output_is_wrong(tmp_path: Path) -> None:
+    write_tiny_bundle(tmp_path / "right", sizes=SIZES[:1])
+    replace_weights(tmp_path / "right", tmp_path / "wrong")
+
+    result = run_command("benchmark", tmp_path / "wrong", "--runtime", "ort", "--json")
+
+    assert_one_line_error(result, "not timed", exit_code=1)
+    (record,) = json.loads(result.stdout)
+    assert record["status"].startswith("mismatch")
+    assert record["p50_ms"] is None
 
 
 @pytest.fixture
