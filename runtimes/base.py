@@ -112,13 +112,14 @@ class RuntimeInfo:
 
 
 # Parts of the names that engines give to matrix products and convolutions; all else is cheap beside them.
-HEAVY_NAMES = ("conv", "matmul", "gemm", "attention", "fullyconnected", "inner_product", "mha", "linear")
+HEAVY_NAMES = ("conv", "matmul", "mm", "attention", "fullyconnected", "inner_product", "mha")
 
 
 def is_heavy(operator: str) -> bool:
     """Whether an operator is a matrix product or convolution, by any engine's name for it."""
     name = operator.lower()
-    return any(part in name for part in HEAVY_NAMES) and name != "convert"
+    # "linear" and "convert" only as whole names: bilinear resizing is cheap, and so is a change of type.
+    return name == "linear" or (name != "convert" and any(part in name for part in HEAVY_NAMES))
 
 
 class Runtime(ABC):

@@ -1,0 +1,143 @@
+"""Torch eager on the checkpoint of a bundle: the reference that the graphs are compared with, and slow beside them."""
+
+from __future__ import annotations
+
+import importlib
+from collections import Counter
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from pixio_edge.errors import MissingDependencyError, RuntimeUnavailableError
+from pixio_edge.runtimes.base import Runtime, RuntimeInfo, RuntimeOptions
+from pixio_edge.tensor import TensorSpec
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+    from types import ModuleType
+
+    from numpy.typing import NDArray
+
+    from pixio_edge.bundle import VerifiedArtifact
+
+PIXEL_MAX = 255.0
+PRECISIONS = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16", "uint8": "int8", "int8": "int8"}
+
+
+class PyTorchRuntime(Runtime):
+    """Runs the torch model of a checkpoint, which has no fixed size: that of the artifact is the one it is fed.
+
+    The number of threads is a setting of the whole process in torch; it is set before each run and put back on `close`.
+
+    Raises:
+        MissingDependencyError: On `open`: torch is not installed.
+        RuntimeUnavailableError: On `open`: no such device, or cores to pin to are given.
+    """
+
+    name: ClassVar[str] = "pytorch"
+
+    def __init__(self, artifact: VerifiedArtifact, options: RuntimeOptions) -> None:
+        super().__init__(artifact, options)
+        self._model: Any = None
+        self._device = ""
+        self._threads_before: int | None = None
+
+    def _open(self) -> None:
+        torch = _import_torch()
+        if self.options.pin_cores is not None:
+            raise RuntimeUnavailableError(
+                "pin_cores: torch does not let its threads be bound, expected none. Fix: start the process with taskset"
+            )
+        self._device = _find_device(torch, self.options.provider)
+        # By name: the models are above the runtimes, and only this reference looks up.
+        checkpoints = importlib.import_module("pixio_edge.models.checkpoints")
+        self._threads_before = torch.get_num_threads()
+        self._model = checkpoints.load_checkpoint(self.artifact.path).to(self._device)
+        entry = self.artifact.entry
+        outputs = self._run({spec.name: np.zeros(spec.shape, spec.dtype) for spec in entry.inputs})
+        found = [TensorSpec(name, array.shape, array.dtype.name) for name, array in outputs.items()]
+        self._check_specs(entry.inputs, found)
+
+    def _run(self, feeds: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        torch = _import_torch()
+        torch.set_num_threads(self.options.thread_count)
+        entry = self.artifact.entry
+        image = torch.from_numpy(feeds[entry.inputs[0].name].copy()).to(self._device)  # (1, H, W, 3)
+        with torch.inference_mode(), self._autocast(torch):
+            depth = self._model(_normalise(torch, image))
+        return {entry.outputs[0].name: depth.float().cpu().numpy()}
+
+    def _close(self) -> None:
+        if self._threads_before is not None:
+            _import_torch().set_num_threads(self._threads_before)
+        self._model = None
+        self._device = ""
+        self._threads_before = None
+
+    def _info(self, *, profile: bool) -> RuntimeInfo:
+        torch = _import_torch()
+        torch.set_num_threads(self.options.thread_count)
+        return RuntimeInfo(
+            runtime=self.name,
+            version=torch.__version__,
+            device=self._device,
+            precision=self.options.precision,
+            threads=torch.get_num_threads(),
+            kernels=self._count_kernels() if profile else None,
+            fallbacks=() if profile else None,
+        )
+
+    def _autocast(self, torch: ModuleType) -> AbstractContextManager[Any]:
+        if self.options.precision == "bf16":
+            context: AbstractContextManager[Any] = torch.autocast(self._device.partition(":")[0], dtype=torch.bfloat16)
+            return context
+        return nullcontext()
+
+    def _count_kernels(self) -> Counter[str]:
+        """Execute once on zeros and note every operator that torch dispatches, with the dtype of its first input."""
+        kernels: Counter[str] = Counter()
+        mode = importlib.import_module("torch.utils._python_dispatch").TorchDispatchMode
+
+        class Count(mode):  # type: ignore[misc, valid-type] # the base is known only once torch is imported
+            def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+                kernels[f"{function.overloadpacket.__name__}/{_precision_of(args)}"] += 1
+                return function(*args, **(kwargs or {}))
+
+        with Count():
+            self._run({spec.name: np.zeros(spec.shape, spec.dtype) for spec in self.artifact.entry.inputs})
+        return kernels
+
+
+def _normalise(torch: ModuleType, image: Any) -> Any:
+    """(1, H, W, 3) uint8 to (1, 3, H, W) as the model was trained on; exported graphs have this in their weights."""
+    model = importlib.import_module("pixio_edge.models.depth_model")
+    mean, std = (torch.tensor(values, device=image.device) for values in (model.IMAGE_MEAN, model.IMAGE_STD))
+    return ((image.float() / PIXEL_MAX - mean) / std).permute(0, 3, 1, 2).contiguous()
+
+
+def _precision_of(args: tuple[Any, ...]) -> str:
+    dtype = str(getattr(args[0], "dtype", "none")).removeprefix("torch.") if args else "none"
+    return PRECISIONS.get(dtype, dtype)
+
+
+def _find_device(torch: ModuleType, name: str | None) -> str:
+    available = ["cpu"]
+    if torch.cuda.is_available():
+        available.append("cuda")
+    if torch.backends.mps.is_available():
+        available.append("mps")
+    device = (name or "cpu").lower()
+    if device not in available:
+        raise RuntimeUnavailableError(
+            f"pytorch provider '{name}': no such device here, expected one of: {', '.join(available)}. "
+            "Fix: choose one of these"
+        )
+    return device
+
+
+def _import_torch() -> ModuleType:
+    try:
+        return importlib.import_module("torch")
+    except ImportError as error:
+        raise MissingDependencyError("torch", "export", "the runtime 'pytorch'") from error
