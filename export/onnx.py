@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import torch
@@ -51,7 +52,7 @@ def export_graphs(
 def _trace(prepared: torch.nn.Module, size: Size) -> onnx.ModelProto:
     """Run torch's exporter, without its remarks about its own insides and about torchvision."""
     image = torch.zeros(1, *size, 3, dtype=torch.uint8)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _without_registration_notes():
         warnings.simplefilter("ignore")
         try:
             program = torch.onnx.export(
@@ -69,3 +70,15 @@ def _trace(prepared: torch.nn.Module, size: Size) -> onnx.ModelProto:
     if program is None:
         raise TypeError("torch.onnx.export returned no program although dynamo=True")
     return program.model_proto
+
+
+@contextmanager
+def _without_registration_notes() -> Iterator[None]:
+    """Keep torch from saying at every export, four times, that it found no torchvision, which no model of ours uses."""
+    registration = logging.getLogger("torch.onnx._internal.exporter._registration")
+    level = registration.level
+    registration.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        registration.setLevel(level)
