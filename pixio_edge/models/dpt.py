@@ -12,7 +12,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from pixio_edge.errors import SpecError
 from pixio_edge.models.pixio import EncoderFeatures
+
+# Of the pyramid's levels, fine to coarse.
+STRIDES = (4, 8, 16, 32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +72,8 @@ class ResidualConvUnit(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, C, H, W) to the same shape."""
-        return x + self.conv2(functional.relu(self.conv1(functional.relu(x))))
+        refined: Tensor = x + self.conv2(functional.relu(self.conv1(functional.relu(x))))
+        return refined
 
 
 class FusionBlock(nn.Module):
@@ -100,6 +105,9 @@ class DPTHead(nn.Module):
         embed_dim: Width of the encoder's tokens.
         patch_size: Stride of the encoder's tokens.
         stem_channels: Channels of the stem's stride-4 and stride-8 maps; needed when `config.use_stem`.
+
+    Raises:
+        SpecError: `config.use_stem` without stem channels, or not one index per level that the tokens have to fill.
     """
 
     def __init__(
@@ -107,14 +115,14 @@ class DPTHead(nn.Module):
     ) -> None:
         super().__init__()
         self.config = config
-        strides = (4, 8, 16, 32)
-        first_token_level = 2 if config.use_stem else 0
+        from_stem = _stem_levels(config, stem_channels)
         self.stem_projects = nn.ModuleList(
-            nn.Conv2d(stem_channels[level], config.channels[level], 1) for level in range(first_token_level) if stem_channels
+            nn.Conv2d(in_channels, channels, 1)
+            for in_channels, channels in zip(from_stem, config.channels, strict=False)
         )
         self.token_levels = nn.ModuleList(
-            TokenReassemble(embed_dim, config.channels[level], strides[level], patch_size)
-            for level in range(first_token_level, 4)
+            TokenReassemble(embed_dim, config.channels[level], STRIDES[level], patch_size)
+            for level in range(len(from_stem), len(STRIDES))
         )
         # No bias: the residual units that follow have their own.
         self.level_convs = nn.ModuleList(
@@ -131,7 +139,15 @@ class DPTHead(nn.Module):
         self.output_conv3 = nn.Conv2d(config.output_channels[1], 1, 1)
 
     def forward(self, features: EncoderFeatures, size: tuple[int, int]) -> Tensor:
-        """Predict at `size` (height, width): (B, height, width), unbounded."""
+        """Predict one value per pixel.
+
+        Args:
+            features: Taps of the encoder at `config.indices`.
+            size: Height and width of the result.
+
+        Returns:
+            (B, height, width), unbounded.
+        """
         levels = [project(stem) for project, stem in zip(self.stem_projects, features.stem, strict=False)]
         levels += [
             reassemble(patches, cls_tokens)
@@ -140,10 +156,11 @@ class DPTHead(nn.Module):
             )
         ]
         levels = [conv(level) for conv, level in zip(self.level_convs, levels, strict=True)]
-        path = None
-        for index in (3, 2, 1, 0):
+        path: Tensor | None = None
+        for index, fusion in reversed(list(enumerate(self.fusions))):
             finer = levels[max(index - 1, 0)].shape[-2:]
-            path = self.fusions[index](levels[index], path, (finer[0], finer[1]))
+            path = fusion(levels[index], path, (finer[0], finer[1]))
+        assert path is not None  # there are four fusions
         return self._predict(path, size)
 
     def _predict(self, path: Tensor, size: tuple[int, int]) -> Tensor:
@@ -153,3 +170,17 @@ class DPTHead(nn.Module):
         hidden = functional.interpolate(hidden, size=half, mode="bilinear", align_corners=align)
         value = self.output_conv3(functional.relu(self.output_conv2(hidden)))
         return functional.interpolate(value, size=size, mode="bilinear", align_corners=align)[:, 0]
+
+
+def _stem_levels(config: HeadConfig, stem_channels: tuple[int, int] | None) -> tuple[int, ...]:
+    """Channels of the stem maps that become pyramid levels, fine to coarse; checks that the tokens fill the others."""
+    if config.use_stem and stem_channels is None:
+        raise SpecError("depth head: use_stem without a stem in the encoder. Fix: give the encoder a StemConfig")
+    from_stem = stem_channels if config.use_stem and stem_channels is not None else ()
+    expected = len(STRIDES) - len(from_stem)
+    if len(config.indices) != expected:
+        raise SpecError(
+            f"depth head: got {len(config.indices)} block indices, expected {expected}, one per level that the stem "
+            "does not provide. Fix: change indices or use_stem"
+        )
+    return from_stem

@@ -1,8 +1,9 @@
 """The Pixio encoder: a plain pre-norm ViT with several class tokens.
 
-Architecture facts from Yang et al., "In Pursuit of Pixel Supervision for Visual Pre-training" (arXiv 2512.15715); the code is
-our own. Parameter names equal the published checkpoints' (timm lineage), so weights load by name. No LayerScale, no q/k norm, no
-rotary embedding; learned position embedding with rows of its own for the class tokens; LayerNorm epsilon 1e-6.
+Architecture facts from Yang et al., "In Pursuit of Pixel Supervision for Visual Pre-training" (arXiv 2512.15715); the
+code is our own. Parameter names equal the published checkpoints' (timm lineage), so weights load by name. No
+LayerScale, no q/k norm, no rotary embedding; learned position embedding with rows of its own for the class tokens;
+LayerNorm epsilon 1e-6.
 """
 
 from __future__ import annotations
@@ -24,8 +25,15 @@ LAYER_NORM_EPS = 1e-6
 class EncoderConfig:
     """Shape of an encoder.
 
-    `image_size` is the square size (pixels) whose patch grid the position embedding is stored for; other sizes resample it.
-    With a `stem`, convolutions replace the single patch-embedding convolution ("early convolutions", Xiao et al. 2021).
+    Attributes:
+        embed_dim: Width of a token.
+        depth: Number of transformer blocks.
+        num_heads: Attention heads; divides `embed_dim`.
+        mlp_ratio: Hidden width of a block's MLP over `embed_dim`.
+        patch_size: Side of a patch in pixels.
+        num_cls_tokens: Class tokens in front of the patch tokens.
+        image_size: Square size in pixels whose patch grid has its position embedding stored; other sizes resample it.
+        stem: Convolutions in place of the single patch-embedding convolution ("early convolutions", Xiao et al. 2021).
     """
 
     embed_dim: int
@@ -48,7 +56,7 @@ class EncoderFeatures:
     """What a head reads.
 
     Attributes:
-        stem: Maps of the convolutional stem at strides 4 and 8, (B, C, H/4, W/4) and (B, C, H/8, W/8); empty without a stem.
+        stem: Maps of the stem at strides 4 and 8, (B, C, H/4, W/4) and (B, C', H/8, W/8); empty without a stem.
         patches: Patch tokens per tapped block as maps, each (B, D, H/16, W/16).
         cls_tokens: Class tokens per tapped block, each (B, N, D).
     """
@@ -84,7 +92,8 @@ class Attention(nn.Module):
         batch, tokens, dim = x.shape
         qkv = self.qkv(x).reshape(batch, tokens, 3, self.num_heads, dim // self.num_heads).permute(2, 0, 3, 1, 4)
         mixed = functional.scaled_dot_product_attention(qkv[0], qkv[1], qkv[2])  # (B, heads, N, head_dim)
-        return self.proj(mixed.transpose(1, 2).reshape(batch, tokens, dim))
+        projected: Tensor = self.proj(mixed.transpose(1, 2).reshape(batch, tokens, dim))
+        return projected
 
 
 class Mlp(nn.Module):
@@ -97,7 +106,8 @@ class Mlp(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Transform each token of (B, N, D) on its own."""
-        return self.fc2(functional.gelu(self.fc1(x)))
+        transformed: Tensor = self.fc2(functional.gelu(self.fc1(x)))
+        return transformed
 
 
 class Block(nn.Module):
@@ -113,7 +123,8 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map tokens (B, N, D) to (B, N, D)."""
         x = x + self.attn(self.norm1(x))
-        return x + self.mlp(self.norm2(x))
+        mixed: Tensor = x + self.mlp(self.norm2(x))
+        return mixed
 
 
 class PixioEncoder(nn.Module):
@@ -142,6 +153,9 @@ class PixioEncoder(nn.Module):
 
         Returns:
             (B, N + H/16 * W/16, D): class tokens first, then patches row by row.
+
+        Raises:
+            SpecError: H or W is not a multiple of the patch size.
         """
         tokens, _, _ = self._embed(image)
         for block in self.blocks:
@@ -150,11 +164,17 @@ class PixioEncoder(nn.Module):
         return normed
 
     def forward_intermediates(self, image: Tensor, indices: Sequence[int]) -> EncoderFeatures:
-        """Outputs of the blocks `indices` (0-based), each through the final norm, as the original's depth heads read them.
+        """Outputs of some blocks, each through the final norm, as the original's depth heads read them.
 
         Args:
             image: As for `forward`.
             indices: Ascending 0-based block indices; blocks after the last are not run.
+
+        Returns:
+            One map and one set of class tokens per index, in ascending order.
+
+        Raises:
+            SpecError: H or W is not a multiple of the patch size.
         """
         tokens, stem, (rows, columns) = self._embed(image)
         patches, cls_tokens = [], []
@@ -204,7 +224,15 @@ class PixioEncoder(nn.Module):
 
 
 def sincos_embedding(grid: int, dim: int) -> Tensor:
-    """Fixed 2-D sine-cosine embedding, (1, grid * grid, dim), as a starting point for the learned one (MAE, He et al. 2022)."""
+    """Fixed 2-D sine-cosine embedding (MAE, He et al. 2022), as a starting point for the learned one.
+
+    Args:
+        grid: Patches per side.
+        dim: Width of a token, a multiple of 4.
+
+    Returns:
+        (1, grid * grid, dim), row by row: the first half of a token encodes the column, the second the row.
+    """
     quarter = dim // 4
     omega = 10000.0 ** -(torch.arange(quarter, dtype=torch.float64) / quarter)
     angles = torch.arange(grid, dtype=torch.float64)[:, None] * omega  # (grid, dim/4)

@@ -17,8 +17,8 @@ PRESETS: dict[str, DepthConfig] = {
         head=HeadConfig(
             indices=(3, 7),
             channels=(48, 96, 128, 128),
-            widths=(32, 64, 96, 96),
-            output_channels=(32, 16),
+            widths=(32, 48, 64, 64),
+            output_channels=(16, 16),
             use_stem=True,
         ),
     ),
@@ -33,11 +33,16 @@ PRESETS: dict[str, DepthConfig] = {
 
 
 def build_model(preset: str) -> DepthModel:
-    """A freshly initialised model.
+    """A freshly initialised model, drawn from torch's global generator.
+
+    Args:
+        preset: Name in `PRESETS`.
 
     Raises:
         InputError: No preset has that name.
     """
     if preset not in PRESETS:
-        raise InputError(f"preset '{preset}': unknown, expected one of {', '.join(sorted(PRESETS))}. Fix: choose one of these")
+        raise InputError(
+            f"preset '{preset}': unknown, expected one of {', '.join(sorted(PRESETS))}. Fix: choose one of these"
+        )
     return DepthModel(PRESETS[preset])

@@ -1,9 +1,9 @@
 """Convolutional stem for student encoders.
 
-A ViT with one patch-embedding convolution learns from scratch very slowly on the image counts that an edge student sees; a few
-stride-2 convolutions in its place cure that (Xiao et al., "Early Convolutions Help Transformers See Better", 2021). Its maps at strides
-4 and 8 also feed the depth head, as in the hybrid DPT (Ranftl et al., "Vision Transformers for Dense Prediction", 2021), which
-keeps object edges sharp without upsampling tokens.
+A ViT with one patch-embedding convolution learns from scratch very slowly on the image counts that an edge student
+sees; a few stride-2 convolutions in its place cure that (Xiao et al., "Early Convolutions Help Transformers See
+Better", 2021). Its maps at strides 4 and 8 also feed the depth head, as in the hybrid DPT (Ranftl et al., "Vision
+Transformers for Dense Prediction", 2021), which keeps object edges sharp without upsampling tokens.
 """
 
 from __future__ import annotations
@@ -15,7 +15,12 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True, slots=True)
 class StemConfig:
-    """Channels at strides 2, 4 and 8, and the number of residual blocks at strides 4 and 8."""
+    """Shape of a stem.
+
+    Attributes:
+        channels: Channels at strides 2, 4 and 8.
+        blocks: Residual blocks at strides 4 and 8.
+    """
 
     channels: tuple[int, int, int]
     blocks: tuple[int, int] = (1, 1)
@@ -52,7 +57,12 @@ class ResidualBlock(nn.Module):
 
 
 class ConvStem(nn.Module):
-    """Image to a stride-16 token map, with the stride-4 and stride-8 maps on the way."""
+    """Image to a stride-16 token map, with the stride-4 and stride-8 maps on the way.
+
+    Args:
+        config: Shape of the stem.
+        embed_dim: Channels of the token map.
+    """
 
     def __init__(self, config: StemConfig, embed_dim: int) -> None:
         super().__init__()
@@ -67,7 +77,7 @@ class ConvStem(nn.Module):
         self.proj = nn.Conv2d(eighth, embed_dim, 3, stride=2, padding=1)
 
     def forward(self, image: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Map (B, 3, H, W) to tokens (B, D, H/16, W/16) and the two stem maps."""
+        """Map (B, 3, H, W) to tokens (B, D, H/16, W/16) and the maps (B, C, H/4, W/4) and (B, C', H/8, W/8)."""
         quarter = self.stage4(self.stage2(image))
         eighth = self.stage8(quarter)
         return self.proj(eighth), (quarter, eighth)
