@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -245,3 +246,31 @@ def test_public_names_are_all_there_and_nothing_else_is() -> None:
     assert dir(pixio_edge) == sorted(pixio_edge.__all__)
     with pytest.raises(AttributeError, match="has no attribute 'Depth'"):
         _ = pixio_edge.Depth  # type: ignore[attr-defined]
+
+
+FRAMES = 2_000
+# Allocators keep some freed blocks; a leak of one 96x96 depth map per frame would be 70 MiB.
+MEMORY_GROWTH_LIMIT_MIB = 8.0
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="this system does not tell resident memory")
+@pytest.mark.parametrize("runtime", ["ort", "openvino"])
+def test_memory_stays_flat_over_many_frames(bundle: Bundle, runtime: str) -> None:
+    if runtime == "openvino":
+        pytest.importorskip("openvino", reason="the extra 'openvino' is not installed")
+    frames = [tiny_image((96, 96), seed=seed) for seed in range(8)]
+
+    with DepthEstimator.open(bundle, runtime=runtime, threads=1) as estimator:
+        for _ in estimator.stream(frames[index % 8] for index in range(200)):
+            pass
+        before = resident_mib()
+        for _ in estimator.stream(frames[index % 8] for index in range(FRAMES)):
+            pass
+        growth = resident_mib() - before
+
+    assert growth < MEMORY_GROWTH_LIMIT_MIB
+
+
+def resident_mib() -> float:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
