@@ -16,9 +16,8 @@ import pytest
 
 from pixio_edge import bundle as bundle_module
 from pixio_edge.bundle import MANIFEST, SUMS, Bundle, list_embedded
-from pixio_edge.bundle_writer import rewrite_manifest, write_bundle
-from pixio_edge.errors import BundleError, OutputError, PixioEdgeError, SchemaError
-from tests.tiny_bundle import WEIGHTS, tiny_header, write_tiny_bundle
+from pixio_edge.errors import BundleError, SchemaError
+from tests.tiny_bundle import WEIGHTS, write_tiny_bundle
 
 
 @pytest.fixture(scope="module")
@@ -236,93 +235,6 @@ def test_sums_are_understood_by_sha256sum(folder: Path) -> None:
     assert subprocess.run(command, cwd=folder, check=False).returncode == 0
     (folder / WEIGHTS).write_bytes(b"")
     assert subprocess.run(command, cwd=folder, check=False, capture_output=True).returncode == 1
-
-
-def test_written_bundle_is_the_same_bytes_each_time(tmp_path: Path) -> None:
-    first = write_tiny_bundle(tmp_path / "first")
-    second = write_tiny_bundle(tmp_path / "second")
-
-    assert (first.folder / SUMS).read_bytes() == (second.folder / SUMS).read_bytes()
-
-
-@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError, OutputError])
-def test_interrupted_writing_leaves_nothing(tmp_path: Path, error: type[BaseException]) -> None:
-    def interrupted() -> None:
-        with write_bundle(tmp_path / "new", tiny_header()) as writer:
-            (writer.folder / "graph.onnx").write_bytes(b"half")
-            raise error
-
-    with pytest.raises(error):
-        interrupted()
-
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_existing_bundle_is_kept_unless_replacing_was_asked_for(folder: Path) -> None:
-    with pytest.raises(BundleError, match="exists already"):
-        write_tiny_bundle(folder)
-
-    use_everything(folder)
-
-
-def test_replacing_swaps_the_whole_bundle(folder: Path) -> None:
-    with write_bundle(folder, tiny_header(), replace=True) as writer:
-        assert Bundle.open(folder).artifacts, "the old one is there until the new one is complete"
-        (writer.folder / "LICENSE").write_bytes(b"text")
-        writer.add_file("LICENSE", "licence")
-
-    assert sorted(path.name for path in folder.iterdir()) == ["LICENSE", MANIFEST, SUMS]
-    assert [path.name for path in folder.parent.iterdir()] == ["tiny"]
-
-
-def test_failed_replacing_keeps_the_old_bundle(folder: Path) -> None:
-    def fail() -> None:
-        with write_bundle(folder, tiny_header(), replace=True):
-            raise KeyError
-
-    with pytest.raises(KeyError):
-        fail()
-
-    use_everything(folder)
-    assert [path.name for path in folder.parent.iterdir()] == ["tiny"]
-
-
-def test_folder_that_is_no_bundle_is_never_replaced(tmp_path: Path) -> None:
-    (tmp_path / "photos").mkdir()
-    (tmp_path / "photos" / "precious.jpg").write_bytes(b"x")
-
-    with (
-        pytest.raises(BundleError, match="is not a bundle"),
-        write_bundle(tmp_path / "photos", tiny_header(), replace=True),
-    ):
-        pass
-
-    assert (tmp_path / "photos" / "precious.jpg").exists()
-
-
-def test_listing_a_file_that_was_not_written_fails_and_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(PixioEdgeError), write_bundle(tmp_path / "new", tiny_header()) as writer:
-        writer.add_file("absent.bin", "weights")
-
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_writing_below_a_file_is_an_output_error(tmp_path: Path) -> None:
-    (tmp_path / "file").write_bytes(b"")
-
-    with pytest.raises(OutputError, match="Fix: "), write_bundle(tmp_path / "file" / "new", tiny_header()):
-        pass
-
-
-def test_rewritten_manifest_keeps_the_bundle_consistent(folder: Path) -> None:
-    manifest = Bundle.open(folder).manifest
-    accuracy: tuple[dict[str, object], ...] = ({"macro": {"delta1": 0.5}},)
-
-    rewrite_manifest(folder, manifest.model_copy(update={"accuracy": accuracy}))
-
-    reopened = Bundle.open(folder)
-    assert reopened.manifest.accuracy == accuracy
-    assert reopened.verify_hashes()
 
 
 def test_golden_files_need_no_pickle(folder: Path) -> None:
