@@ -24,13 +24,18 @@ def inspect(bundle: BundleArgument = "nano", json: JsonOption = False) -> None:
     if json:
         print_json({"folder": str(opened.folder)} | opened.manifest.model_dump(mode="json"))
         return
-    print_contract(opened)
+    print_bundle(opened)
+
+
+def print_bundle(bundle: Bundle) -> None:
+    """Print a bundle for a person."""
+    print_contract(bundle)
     print()
     print_table(
         ("artifact", "precision", "size", "MiB", "runtimes", "verified", "parity"),
-        [artifact_row(artifact) for artifact in opened.artifacts],
+        [artifact_row(artifact) for artifact in bundle.artifacts],
     )
-    print_accuracy(opened.manifest)
+    print_accuracy(bundle.manifest)
 
 
 def print_contract(bundle: Bundle) -> None:

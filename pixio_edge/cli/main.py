@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from pixio_edge._version import __version__
-from pixio_edge.cli import benchmark, demo, doctor, evaluate, inspect, predict, stream, verify
+from pixio_edge.cli import benchmark, demo, doctor, evaluate, export, inspect, predict, stream, train, verify
 from pixio_edge.errors import PixioEdgeError
 
 INTERRUPTED = 130
@@ -27,6 +27,8 @@ app.command("benchmark", epilog=benchmark.EXAMPLES)(benchmark.benchmark)
 app.command("verify", epilog=verify.EXAMPLES)(verify.verify)
 app.command("inspect", epilog=inspect.EXAMPLES)(inspect.inspect)
 app.command("doctor", epilog=doctor.EXAMPLES)(doctor.doctor)
+app.command("train", epilog=train.EXAMPLES)(train.train)
+app.command("export", epilog=export.EXAMPLES)(export.export)
 app.command("demo", epilog=demo.EXAMPLES)(demo.demo)
 
 

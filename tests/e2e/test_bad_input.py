@@ -259,3 +259,17 @@ def test_missing_dataset_extra_is_explained_in_one_line(bundle: Path, tmp_path: 
     result = run_without("h5py", "evaluate", bundle, "--data", "nyu_depth_v2_labeled.mat", cwd=tmp_path)
 
     assert_one_line_error(result, "h5py", "pip install 'pixio-edge[nyu]'")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "extra"),
+    [
+        (("train", "run"), "train"),
+        (("export", "model.safetensors", "-o", "bundle", "--licence", "MIT", "--commercial"), "export"),
+    ],
+)
+def test_missing_torch_is_explained_in_one_line(arguments: tuple[str, ...], extra: str, tmp_path: Path) -> None:
+    result = run_without("torch", *arguments, cwd=tmp_path)
+
+    assert_one_line_error(result, "'torch'", f"pip install 'pixio-edge[{extra}]'")
+    assert leftovers(tmp_path) == []
