@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import re
+import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -63,9 +65,9 @@ def train(
 
         from pixio_edge.models.presets import build_model
         from pixio_edge.training.pool import PoolConfig, render_pool
-        from pixio_edge.training.supervised import TrainConfig
         from pixio_edge.training.supervised import train as run_training
         from pixio_edge.training.textures import load_atlas
+        from pixio_edge.training.train_config import TrainConfig
     check_device(device, has_cuda=torch.cuda.is_available())
     build_model(preset)  # a wrong name ends here and not after the rendering
     if threads is not None:
@@ -79,8 +81,10 @@ def train(
     config = TrainConfig(preset, run / POOL, run / HELD_BACK, images, batch=batch, rate=rate, seed=seed, device=device)
     if parsed is not None:
         config = replace(config, stages=parsed)
+    if not sys.stderr.isatty():  # no progress bar there, so the log says how far it is
+        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     with Meter("train") as meter:
-        run_training(config, run, on_step=lambda step, total, loss: meter.update(step, total, f"loss {loss:.4f}"))
+        run_training(config, run, on_step=lambda at: meter.update(at.step, at.steps, f"loss {at.loss:.4f}"))
     print(f"{run / 'model.safetensors'}: averaged weights after {images} images; curve in {run / 'curve.png'}")
 
 

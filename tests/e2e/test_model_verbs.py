@@ -1,4 +1,4 @@
-"""`export` and `train` from the outside; what loads torch is slow, and tests/unit has it without a process of its own."""
+"""`export` and `train` from the outside; tests/unit has what loads torch, which takes seconds in each process."""
 
 from __future__ import annotations
 
