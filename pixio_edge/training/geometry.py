@@ -1,7 +1,7 @@
 """Scene description: convex primitives, camera, lights, surfaces, packed into padded batches.
 
-World axes: x right, y forward, z up, metres. A primitive is a unit box [-1, 1]^3, unit ball, or unit cylinder (radius 1, z in [-1, 1])
-under rotation, scaling and translation.
+World axes: x right, y forward, z up, metres. A primitive is a unit box [-1, 1]^3, unit ball, or unit cylinder (radius
+1, z in [-1, 1]) under rotation, scaling and translation.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -123,14 +124,19 @@ def rotation_from(yaw: float, pitch: float, roll: float) -> NDArray[np.float64]:
     cp, sp, cr, sr = math.cos(pitch), math.sin(pitch), math.cos(roll), math.sin(roll)
     about_x = np.array([[1.0, 0.0, 0.0], [0.0, cp, -sp], [0.0, sp, cp]])
     about_y = np.array([[cr, 0.0, sr], [0.0, 1.0, 0.0], [-sr, 0.0, cr]])
-    return rotation_z(yaw) @ about_x @ about_y
+    turned: NDArray[np.float64] = rotation_z(yaw) @ about_x @ about_y
+    return turned
 
 
-@dataclass(slots=True)
-class PackedKind:
-    """Padded primitives of one kind: `to_local` (B, N, 3, 3), `offset` (B, N, 3), `inside` (B, N).
+class PackedKind(NamedTuple):
+    """Padded primitives of one kind; a tuple, so that compiled functions take it as it is.
 
     A world point p is at `to_local @ p - offset` in unit coordinates.
+
+    Attributes:
+        to_local: (B, N, 3, 3), rotation and scaling from world to unit axes.
+        offset: (B, N, 3).
+        inside: (B, N), 1 for a room that is seen from within, else 0.
     """
 
     to_local: Tensor
@@ -140,9 +146,18 @@ class PackedKind:
 
 @dataclass(slots=True)
 class PackedScenes:
-    """A batch of scenes as tensors.
+    """A batch of scenes as tensors, float32 on one device.
 
-    `table` (B, N, 9 + 3 + 3 + SURFACE_FIELDS) holds, per primitive in slot order, to_local, offset, size and surface for shading.
+    Attributes:
+        kinds: Primitives for intersection, by kind, in slot order.
+        table: (B, N, 9 + 3 + 3 + SURFACE_FIELDS), per primitive in slot order to_local, offset, size and surface.
+        origin: (B, 3), camera positions in metres.
+        camera: (B, 3, 3), rows right, down and forward in world axes.
+        focal: (B,), focal length over image width.
+        light: (B, 11), rows of (is lamp, xyz, intensity, ambient, rgb, radius, haze).
+        terrain: (B, 6, 4), waves as in `Terrain`; amplitudes 0 without one.
+        terrain_surface: (B, SURFACE_FIELDS).
+        backdrop: (B, 2), panorama index and its yaw in radians.
     """
 
     kinds: dict[str, PackedKind]
@@ -162,7 +177,7 @@ class PackedScenes:
 
 
 def pack_scenes(scenes: Sequence[Scene], device: torch.device) -> PackedScenes:
-    """Pad and stack scenes; the light is a tensor row of (is lamp, xyz, intensity, ambient, rgb, radius, haze)."""
+    """Pad and stack scenes as float32 on a device; primitives beyond `SLOTS` of their kind are dropped."""
     packed = {kind: _pack_kind(scenes, kind) for kind in SLOTS}
     table = np.concatenate([packed[kind][3] for kind in SLOTS], axis=1)
 

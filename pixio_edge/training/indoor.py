@@ -3,23 +3,46 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
-from pixio_edge.training.furniture import AGAINST_WALL, STANDING, Place, chair, clutter, person, pile, plant, small_thing
+from pixio_edge.training.furniture import (
+    AGAINST_WALL,
+    STANDING,
+    Furniture,
+    Place,
+    chair,
+    clutter,
+    person,
+    pile,
+    plant,
+    small_thing,
+)
 from pixio_edge.training.geometry import Camera, Scene, Surface, rotation_from
 from pixio_edge.training.kit import Kit
 
 
-def _shell(kit: Kit, scene: Scene, width: float, length: float, height: float) -> None:
+@dataclass(frozen=True, slots=True)
+class _Extent:
+    """Inner extent of a room in metres: along x, y and z."""
+
+    width: float
+    length: float
+    height: float
+
+
+def _shell(kit: Kit, scene: Scene, extent: _Extent) -> None:
     """The room itself: a box seen from within, floor at z = 0, centred on the origin."""
     wall = kit.surface("wall", repeat=(0.8, 4.0))
     surface = Surface(wall.side, kit.texture("wall"), kit.texture("floor"), wall.repeat_m, wall.tint, wall.gloss)
-    scene.add("box", (0, 0, height / 2), (width / 2, length / 2, height / 2), surface, inside=True)
+    half = (extent.width / 2, extent.length / 2, extent.height / 2)
+    scene.add("box", (0, 0, half[2]), half, surface, inside=True)
 
 
-def _wall_place(kit: Kit, width: float, length: float, depth: float) -> Place:
+def _wall_place(kit: Kit, extent: _Extent, depth: float) -> Place:
     """A spot in front of a random wall, its back to the wall."""
+    width, length = extent.width, extent.length
     side = kit.integer(0, 3)
     along_x, along_y = kit.uniform(-0.45, 0.45) * width, kit.uniform(-0.45, 0.45) * length
     return (
@@ -30,12 +53,12 @@ def _wall_place(kit: Kit, width: float, length: float, depth: float) -> Place:
     )[side]
 
 
-def _hang(kit: Kit, scene: Scene, width: float, length: float, height: float, count: int) -> None:
+def _hang(kit: Kit, scene: Scene, extent: _Extent, count: int) -> None:
     """Pictures, windows, doors and boards on the walls."""
     for _ in range(count):
-        x, y, _, yaw = _wall_place(kit, width, length, 0.02)
+        x, y, _, yaw = _wall_place(kit, extent, 0.02)
         if kit.chance(0.3):  # door
-            size, base = (kit.uniform(0.7, 1.0), 0.05, min(kit.uniform(1.9, 2.1), height)), 0.0
+            size, base = (kit.uniform(0.7, 1.0), 0.05, min(kit.uniform(1.9, 2.1), extent.height)), 0.0
             look = kit.surface("furniture")
         else:
             size, base = (kit.uniform(0.3, 1.8), 0.04, kit.uniform(0.3, 1.2)), kit.uniform(0.9, 1.5)
@@ -43,14 +66,15 @@ def _hang(kit: Kit, scene: Scene, width: float, length: float, height: float, co
         scene.add("box", (x, y, base + size[2] / 2), (size[0] / 2, size[1] / 2, size[2] / 2), look, yaw=yaw)
 
 
-def _camera_in(kit: Kit, width: float, length: float, height: float) -> Camera:
+def _camera_in(kit: Kit, extent: _Extent) -> Camera:
     """Hand-held or on a robot: near one side, looking across the room."""
     reach = kit.uniform(0.15, 0.9)
     turn = kit.uniform(0, 2 * math.pi)
-    x, y = -math.sin(turn) * reach * (width / 2 - 0.2), -math.cos(turn) * reach * (length / 2 - 0.2)
+    x = -math.sin(turn) * reach * (extent.width / 2 - 0.2)
+    y = -math.cos(turn) * reach * (extent.length / 2 - 0.2)
     # Facing the middle of the room, give or take; yaw 0 looks along +y.
     yaw = math.atan2(x, -y) + kit.uniform(-0.7, 0.7)
-    z = min(kit.uniform(0.25, 0.8) if kit.chance(0.15) else kit.uniform(0.9, 1.8), height - 0.2)
+    z = min(kit.uniform(0.25, 0.8) if kit.chance(0.15) else kit.uniform(0.9, 1.8), extent.height - 0.2)
     pitch = float(kit.rng.normal(0.25, 0.25))
     return Camera((x, y, z), yaw, min(max(pitch, -0.5), 1.2), float(kit.rng.normal(0, 0.06)), kit.uniform(0.75, 1.45))
 
@@ -58,21 +82,22 @@ def _camera_in(kit: Kit, width: float, length: float, height: float) -> Camera:
 def room(kit: Kit) -> Scene:
     """A furnished room."""
     width, length, height = kit.uniform(2.4, 8.0), kit.uniform(2.4, 8.0), kit.uniform(2.2, 3.6)
-    scene = Scene(_camera_in(kit, width, length, height), kit.lamp((kit.uniform(-1, 1), kit.uniform(-1, 1), height - 0.2)))
-    _shell(kit, scene, width, length, height)
+    extent = _Extent(width, length, height)
+    scene = Scene(_camera_in(kit, extent), kit.lamp((kit.uniform(-1, 1), kit.uniform(-1, 1), height - 0.2)))
+    _shell(kit, scene, extent)
     for _ in range(kit.integer(2, 6)):
-        _place_clear(kit, scene, _wall_place(kit, width, length, kit.uniform(0.3, 0.6)), AGAINST_WALL)
+        _place_clear(kit, scene, _wall_place(kit, extent, kit.uniform(0.3, 0.6)), AGAINST_WALL)
     for _ in range(kit.integer(0, 5)):
         place = (kit.uniform(-0.4, 0.4) * width, kit.uniform(-0.4, 0.4) * length, 0.0, kit.uniform(0, 6.3))
         _place_clear(kit, scene, place, STANDING)
-    _hang(kit, scene, width, length, height, kit.integer(1, 6))
+    _hang(kit, scene, extent, kit.integer(1, 6))
     if kit.chance(0.3):  # a lamp or a beam below the ceiling
         size = (kit.uniform(0.1, 0.5), kit.uniform(0.1, 2.0), kit.uniform(0.03, 0.2))
         scene.add("box", (kit.uniform(-1, 1), kit.uniform(-1, 1), height - size[2]), size, kit.surface("object"))
     return scene
 
 
-def _place_clear(kit: Kit, scene: Scene, place: Place, items: tuple) -> None:  # type: ignore[type-arg]
+def _place_clear(kit: Kit, scene: Scene, place: Place, items: tuple[Furniture, ...]) -> None:
     """Put a random item down unless it would stand in the camera."""
     camera = scene.camera.position
     if math.hypot(place[0] - camera[0], place[1] - camera[1]) > 0.75:
@@ -90,7 +115,8 @@ def corridor(kit: Kit) -> Scene:
         kit.uniform(0.8, 1.5),
     )
     scene = Scene(camera, kit.lamp((0.0, camera.position[1] + kit.uniform(1, 6), height - 0.2)))
-    _shell(kit, scene, width, length, height)
+    extent = _Extent(width, length, height)
+    _shell(kit, scene, extent)
     door, frame = kit.surface("furniture"), kit.surface("wall")
     for side in (-1, 1):
         at = camera.position[1] + kit.uniform(0, 2)
@@ -119,11 +145,15 @@ def tabletop(kit: Kit) -> Scene:
     aim = kit.uniform(-0.2, 0.4) * top[1]
     pitch = math.atan2(rise, aim - camera_y) + kit.uniform(-0.15, 0.1)
     camera = Camera(
-        (kit.uniform(-0.3, 0.3), camera_y, top[2] + rise), kit.uniform(-0.3, 0.3), pitch, float(kit.rng.normal(0, 0.06)),
+        (kit.uniform(-0.3, 0.3), camera_y, top[2] + rise),
+        kit.uniform(-0.3, 0.3),
+        pitch,
+        float(kit.rng.normal(0, 0.06)),
         kit.uniform(0.7, 1.25),
     )
     scene = Scene(camera, kit.lamp((kit.uniform(-1, 1), kit.uniform(-1, 1), height - 0.2)))
-    _shell(kit, scene, width, length, height)
+    extent = _Extent(width, length, height)
+    _shell(kit, scene, extent)
     base = (0.0, 0.0, 0.0, kit.uniform(-0.2, 0.2))
     scene.add("box", (0, 0, top[2] - 0.03), (top[0] / 2, top[1] / 2, 0.03), kit.surface("furniture"), yaw=base[3])
     for _ in range(kit.integer(3, 14)):
@@ -135,10 +165,10 @@ def tabletop(kit: Kit) -> Scene:
             scene.add("box", (sx * size, sy * size, top[2] + 0.08), (wide, deep, 0.08), kit.surface("object"))
         clutter(scene, kit, base, (2 * size, 2 * size, top[2]), 4)
     for _ in range(kit.integer(1, 5)):
-        place = _wall_place(kit, width, length, 0.4)
+        place = _wall_place(kit, extent, 0.4)
         if place[1] > 0.8:
             _place_clear(kit, scene, place, AGAINST_WALL)
-    _hang(kit, scene, width, length, height, kit.integer(1, 4))
+    _hang(kit, scene, extent, kit.integer(1, 4))
     return scene
 
 
@@ -153,7 +183,7 @@ def loose_shapes(kit: Kit) -> Scene:
         kit.uniform(0.7, 1.5),
     )
     scene = Scene(camera, kit.lamp((kit.uniform(-2, 2), kit.uniform(-2, 2), height - 0.2)))
-    _shell(kit, scene, width, length, height)
+    _shell(kit, scene, _Extent(width, length, height))
     for _ in range(kit.integer(8, 45)):
         place = np.array([kit.uniform(-0.5, 0.5) * width, kit.uniform(-0.4, 0.5) * length, kit.uniform(0, 1) * height])
         extent = np.exp(kit.rng.uniform(np.log(0.04), np.log(0.7), 3))
@@ -162,5 +192,7 @@ def loose_shapes(kit: Kit) -> Scene:
         look = kit.picture() if kit.chance(0.2) else kit.surface("object")
         kind = ("box", "box", "ball", "cylinder")[kit.integer(0, 3)]
         turn = rotation_from(kit.uniform(0, 6.3), kit.uniform(0, 6.3), kit.uniform(0, 6.3))
-        scene.add(kind, (float(place[0]), float(place[1]), float(place[2])), tuple(extent.tolist()), look, rotation=turn)
+        scene.add(
+            kind, (float(place[0]), float(place[1]), float(place[2])), tuple(extent.tolist()), look, rotation=turn
+        )
     return scene

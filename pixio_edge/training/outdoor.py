@@ -12,7 +12,10 @@ from pixio_edge.training.kit import Kit
 
 
 def street(kit: Kit) -> Scene:
-    """A road between buildings or trees, with cars, poles, signs, fences and people; seen from a car, a robot or on foot."""
+    """A road between buildings or trees, with cars, poles, signs, fences and people.
+
+    Seen from a car, a robot or on foot.
+    """
     road = kit.uniform(2.5, 7.0)  # half width
     walk = kit.uniform(1.0, 5.0)
     on_foot = kit.chance(0.3)
@@ -47,7 +50,8 @@ def _row(kit: Kit, scene: Scene, side: int, edge: float) -> None:
     while at < 110 and len(scene.primitives) < 50:
         if built and kit.chance(0.85):
             length, height, depth = kit.uniform(5, 25), kit.uniform(3, 22), kit.uniform(4, 10)
-            _building(kit, scene, side * (edge + setback + kit.uniform(0, 1.5) + depth), at + length / 2, (depth, length / 2, height))
+            x = side * (edge + setback + kit.uniform(0, 1.5) + depth)
+            _building(kit, scene, x, at + length / 2, (depth, length / 2, height))
             at += length + (kit.uniform(0, 8) if kit.chance(0.3) else 0)
         else:
             tree(kit, scene, side * (edge + kit.uniform(0.5, 10)), at)
@@ -135,7 +139,9 @@ def car(kit: Kit, scene: Scene, x: float, y: float, *, turned: bool) -> None:
     sign = -1.0 if turned else 1.0
     if kit.chance(0.2):  # van or lorry
         height = kit.uniform(1.9, 3.4)
-        scene.add("box", (x, y, 0.4 + height / 2), (width / 2, length / 2 * kit.uniform(1, 1.6), height / 2), body, yaw=yaw)
+        scene.add(
+            "box", (x, y, 0.4 + height / 2), (width / 2, length / 2 * kit.uniform(1, 1.6), height / 2), body, yaw=yaw
+        )
     else:
         waist = kit.uniform(0.5, 0.7)
         scene.add("box", (x, y, 0.3 + waist / 2), (width / 2, length / 2, waist / 2), body, yaw=yaw)
@@ -167,7 +173,11 @@ def country(kit: Kit) -> Scene:
 
     eye = height(0, 0) + kit.uniform(0.4, 2.2)
     camera = Camera(
-        (0.0, 0.0, eye), kit.uniform(-0.3, 0.3), float(kit.rng.normal(0.1, 0.15)), float(kit.rng.normal(0, 0.05)), kit.uniform(0.8, 1.5)
+        (0.0, 0.0, eye),
+        kit.uniform(-0.3, 0.3),
+        float(kit.rng.normal(0.1, 0.15)),
+        float(kit.rng.normal(0, 0.05)),
+        kit.uniform(0.8, 1.5),
     )
     scene = Scene(camera, kit.sun(), backdrop=kit.backdrop(), backdrop_yaw=kit.uniform(0, 6.3))
     texture = kit.texture("ground")

@@ -1,7 +1,7 @@
 """A pool of rendered scenes on disk, written in resumable shards and read by memory map.
 
-Rendering costs more than a training step on a CPU, so images are rendered once and seen several times under different crops,
-mirrors and colours.
+Rendering costs more than a training step on a CPU, so images are rendered once and seen several times under different
+crops, mirrors and colours.
 """
 
 from __future__ import annotations
@@ -21,13 +21,20 @@ from pixio_edge.training.scenes import render
 from pixio_edge.training.textures import TextureAtlas
 
 SHARD_IMAGES = 256
-# Small enough that the tracer's temporaries stay in cache; also the one batch size that the fused loops are compiled for.
+# Small enough that the tracer's temporaries stay in cache; also the one batch size the fused loops are compiled for.
 RENDER_BATCH = 8
 
 
 @dataclass(frozen=True, slots=True)
 class PoolConfig:
-    """What a pool holds: a resumed pool must have the same values, `images` apart."""
+    """What a pool holds: a resumed pool must have the same values, `images` apart.
+
+    Attributes:
+        images: At least this many; shards are always whole.
+        size: (height, width), multiples of 16.
+        seed: Seed of the scenes.
+        textures: Name of the texture folder, or "noise".
+    """
 
     images: int
     size: tuple[int, int] = (192, 256)
@@ -47,7 +54,8 @@ def render_pool(
     """Render what is missing of a pool.
 
     Args:
-        folder: Created if missing; holds `pool.json`, `rgb-NNNNN.npy` and `inverse-NNNNN.npy` (float16, 1/m, 0 for sky).
+        folder: Created if missing; holds `pool.json`, `rgb-NNNNN.npy` (uint8) and `inverse-NNNNN.npy` (float16, 1/m, 0
+            for sky).
         config: What to render.
         atlas: Textures on `device`.
         device: Where to render.
@@ -71,7 +79,9 @@ def _claim(folder: Path, config: PoolConfig) -> None:
     if record.exists():
         found = json.loads(record.read_text(encoding="utf-8"))
         if found != wanted:
-            raise InputError(f"pool '{folder}': got {found}, expected {wanted}. Fix: choose another folder or delete it")
+            raise InputError(
+                f"pool '{folder}': got {found}, expected {wanted}. Fix: choose another folder or delete it"
+            )
         return
     with atomic_path(record) as temporary:
         temporary.write_text(json.dumps(wanted, indent=1), encoding="utf-8")
@@ -127,6 +137,6 @@ class ScenePool:
         return len(self._rgb) * SHARD_IMAGES
 
     def read(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.float16]]:
-        """Views of image `index`: RGB (H, W, 3) and inverse depth (H, W)."""
+        """Views of image `index` in the mapped files: RGB (H, W, 3) and inverse depth in 1/m (H, W), 0 for sky."""
         shard, row = divmod(index, SHARD_IMAGES)
         return self._rgb[shard][row], self._inverse[shard][row]

@@ -1,10 +1,15 @@
 """Nearest and any-hit ray intersection with batches of convex primitives and a height field.
 
-Every primitive is an intersection of slabs and quadrics, so a ray is inside it over one interval [near, far] of its parameter. The
-functions are plain tensor arithmetic: on a CPU, `torch.compile` fuses each into one vectorised loop (about ten times eager speed).
+Every primitive is an intersection of slabs and quadrics, so a ray is inside it over one interval [near, far] of its
+parameter. The functions are plain tensor arithmetic: on a CPU, `torch.compile` fuses each into one vectorised loop
+(about ten times eager speed).
 """
 
 from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -14,6 +19,8 @@ from pixio_edge.training.geometry import PackedKind, PackedScenes
 FAR = 1e9
 # Nothing nearer than this is seen.
 NEAR_M = 0.05
+# A surface does not shade itself.
+SHADOW_START_M = 1e-2
 # Side of a culling tile in pixels, and how many primitives of each kind a tile can meet.
 TILE = 16
 CANDIDATES = {"box": 20, "ball": 8, "cylinder": 8}
@@ -21,8 +28,23 @@ CANDIDATES = {"box": 20, "ball": 8, "cylinder": 8}
 _PARALLEL = 1e-9
 
 
-def box_interval(o: tuple[Tensor, Tensor, Tensor], d: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-    """Interval in which o + t d lies in [-1, 1]^3 (slab method, Kay and Kajiya 1986)."""
+Axes = tuple[Tensor, Tensor, Tensor]
+
+
+class Rays(NamedTuple):
+    """Rays origin + t direction in world axes.
+
+    Attributes:
+        origin: (B, P, 3), or (B, 1, 3) when all start at one point.
+        direction: (B, P, 3), of any length.
+    """
+
+    origin: Tensor
+    direction: Tensor
+
+
+def box_interval(o: Axes, d: Axes) -> tuple[Tensor, Tensor]:
+    """Interval in which o + t d lies in [-1, 1]^3 (slab method, Kay and Kajiya 1986); empty ones have near > far."""
     inverse = [1.0 / torch.where(x.abs() < _PARALLEL, _PARALLEL, x) for x in d]
     middle = [-x * i for x, i in zip(o, inverse, strict=True)]
     half = [i.abs() for i in inverse]
@@ -31,7 +53,7 @@ def box_interval(o: tuple[Tensor, Tensor, Tensor], d: tuple[Tensor, Tensor, Tens
     return near, far
 
 
-def ball_interval(o: tuple[Tensor, Tensor, Tensor], d: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+def ball_interval(o: Axes, d: Axes) -> tuple[Tensor, Tensor]:
     """Interval in which o + t d lies in the unit ball; empty intervals have near > far."""
     a = d[0] * d[0] + d[1] * d[1] + d[2] * d[2]
     # Work from the point of closest approach: the textbook b^2 - 4ac loses all digits for small far balls.
@@ -43,8 +65,8 @@ def ball_interval(o: tuple[Tensor, Tensor, Tensor], d: tuple[Tensor, Tensor, Ten
     return closest - half, closest + half
 
 
-def cylinder_interval(o: tuple[Tensor, Tensor, Tensor], d: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-    """Interval in which o + t d lies in the capped unit cylinder about z."""
+def cylinder_interval(o: Axes, d: Axes) -> tuple[Tensor, Tensor]:
+    """Interval in which o + t d lies in the capped unit cylinder about z; empty intervals have near > far."""
     a = d[0] * d[0] + d[1] * d[1] + _PARALLEL
     closest = -(o[0] * d[0] + o[1] * d[1]) / a
     px, py = o[0] + closest * d[0], o[1] + closest * d[1]
@@ -59,7 +81,7 @@ def cylinder_interval(o: tuple[Tensor, Tensor, Tensor], d: tuple[Tensor, Tensor,
 _INTERVALS = {"box": box_interval, "ball": ball_interval, "cylinder": cylinder_interval}
 
 
-def _to_local(to_local: Tensor, vector: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _to_local(to_local: Tensor, vector: Tensor) -> Axes:
     """Rotate and scale (B, P, 3) or (B, 1, 3) into the axes of every primitive: three (B, P, N)."""
     x, y, z = (vector[..., axis, None] for axis in range(3))
     m = to_local[:, None]
@@ -70,31 +92,38 @@ def _to_local(to_local: Tensor, vector: Tensor) -> tuple[Tensor, Tensor, Tensor]
     )
 
 
-def _entries(kind: str, to_local: Tensor, offset: Tensor, inside: Tensor, rays: tuple[Tensor, Tensor], start: float) -> Tensor:
+def _entries(kind: str, solids: PackedKind, rays: Rays, start: float) -> Tensor:
     """Parameter at which each ray first meets each primitive, `FAR` where it does not: (B, P, N)."""
-    origin, direction = rays
-    o = _to_local(to_local, origin)
-    shift = offset[:, None]
+    o = _to_local(solids.to_local, rays.origin)
+    shift = solids.offset[:, None]
     o = (o[0] - shift[..., 0], o[1] - shift[..., 1], o[2] - shift[..., 2])
-    near, far = _INTERVALS[kind](o, _to_local(to_local, direction))
+    near, far = _INTERVALS[kind](o, _to_local(solids.to_local, rays.direction))
     # A room is seen from within, at its far side; a solid only from outside.
-    first = torch.where(inside[:, None] > 0, far, near)
+    first = torch.where(solids.inside[:, None] > 0, far, near)
     return torch.where((far > near) & (first > start), first, FAR)
 
 
-def nearest_of_kind(
-    kind: str, to_local: Tensor, offset: Tensor, inside: Tensor, origin: Tensor, direction: Tensor, start: float
-) -> tuple[Tensor, Tensor]:
-    """Smallest parameter above `start` over one kind, and the slot: two (B, P)."""
-    nearest = _entries(kind, to_local, offset, inside, (origin, direction), start).min(dim=-1)
+def nearest_of_kind(kind: str, solids: PackedKind, rays: Rays, start: float) -> tuple[Tensor, Tensor]:
+    """Smallest parameter above `start` over one kind, `FAR` for a miss, and the slot: two (B, P)."""
+    nearest = _entries(kind, solids, rays, start).min(dim=-1)
     return nearest.values, nearest.indices
 
 
-def blocked_by_kind(
-    kind: str, to_local: Tensor, offset: Tensor, inside: Tensor, origin: Tensor, direction: Tensor, start: float
-) -> Tensor:
-    """Smallest parameter of a solid on the way, ignoring rooms: (B, P)."""
-    return _entries(kind, to_local, offset, inside, (origin, direction), start).amin(dim=-1)
+def first_of_kind(kind: str, solids: PackedKind, rays: Rays, start: float) -> Tensor:
+    """Smallest parameter above `start` over one kind, `FAR` for a miss: (B, P)."""
+    return _entries(kind, solids, rays, start).amin(dim=-1)
+
+
+@functools.cache
+def fused_nearest_of_kind() -> Callable[[str, PackedKind, Rays, float], tuple[Tensor, Tensor]]:
+    """`nearest_of_kind` as one fused loop; not at import, because compiling takes a C++ compiler and half a minute."""
+    return torch.compile(nearest_of_kind, dynamic=False)
+
+
+@functools.cache
+def fused_first_of_kind() -> Callable[[str, PackedKind, Rays, float], Tensor]:
+    """`first_of_kind` as one fused loop."""
+    return torch.compile(first_of_kind, dynamic=False)
 
 
 def nearest_hit(
@@ -106,25 +135,24 @@ def nearest_hit(
 
     Args:
         scenes: Packed scenes.
-        direction: (B, H * W, 3) camera rays of unit depth, row by row, so that the parameter is the depth in metres.
+        direction: (B, H * W, 3) camera rays of unit depth, row by row: the parameter is the depth in metres.
         size: (H, W), both multiples of `TILE`.
         compiled: Use the fused loops of `torch.compile`.
 
     Returns:
         Depth (B, H * W), `FAR` for a miss, and slot in table order (B, H * W).
     """
-    function = _compiled(nearest_of_kind) if compiled else nearest_of_kind
+    nearest = fused_nearest_of_kind() if compiled else nearest_of_kind
     batch, tiles = scenes.batch, (size[0] // TILE) * (size[1] // TILE)
-    rays = _to_tiles(direction, size)
     origin = scenes.origin[:, None].expand(-1, tiles, -1).reshape(batch * tiles, 1, 3)
-    best = torch.full(rays.shape[:2], FAR, device=direction.device)
-    slot = torch.zeros(rays.shape[:2], dtype=torch.int64, device=direction.device)
+    rays = Rays(origin, _to_tiles(direction, size))
+    best = torch.full(rays.direction.shape[:2], FAR, device=direction.device)
+    slot = torch.zeros(rays.direction.shape[:2], dtype=torch.int64, device=direction.device)
     base = 0
     for kind, packed in scenes.kinds.items():
         chosen = tile_candidates(scenes, packed, size, CANDIDATES[kind])  # (B, T, K)
-        parameter, index = function(
-            kind, *(_pick(x, chosen) for x in (packed.to_local, packed.offset, packed.inside)), origin, rays, NEAR_M
-        )
+        met = PackedKind(*(_pick(values, chosen) for values in packed))
+        parameter, index = nearest(kind, met, rays, NEAR_M)
         nearer = parameter < best
         best = torch.where(nearer, parameter, best)
         slot = torch.where(nearer, chosen.reshape(batch * tiles, -1).gather(1, index) + base, slot)
@@ -135,7 +163,14 @@ def nearest_hit(
 def tile_candidates(scenes: PackedScenes, packed: PackedKind, size: tuple[int, int], count: int) -> Tensor:
     """Slots of the `count` nearest primitives whose bounding box projects onto each tile, (B, tiles, count).
 
-    Tiles with fewer are filled with any others, which costs a test and changes nothing.
+    Tiles with fewer are filled with any others, which costs a test and changes nothing. Where more overlap, the
+    farthest are not seen in that tile.
+
+    Args:
+        scenes: Packed scenes.
+        packed: One kind of their primitives.
+        size: (H, W) in pixels, multiples of `TILE`; tiles go row by row.
+        count: At most this many per tile.
     """
     height, width = size
     signs = torch.tensor([[x, y, z] for x in (-1.0, 1.0) for y in (-1.0, 1.0) for z in (-1.0, 1.0)]).to(packed.offset)
@@ -179,64 +214,10 @@ def _from_tiles(values: Tensor, size: tuple[int, int]) -> Tensor:
 
 def first_blocker(scenes: PackedScenes, origin: Tensor, direction: Tensor, *, compiled: bool) -> Tensor:
     """Parameter of the first solid between a surface point and a light, (B, P); rooms do not block."""
-    function = _compiled(blocked_by_kind) if compiled else blocked_by_kind
+    first = fused_first_of_kind() if compiled else first_of_kind
     best = torch.full(direction.shape[:2], FAR, device=direction.device)
     for kind, packed in scenes.kinds.items():
         # Rooms are dropped by giving every primitive its near side, which lies behind a point inside.
-        none_inside = torch.zeros_like(packed.inside)
-        best = torch.minimum(
-            best, function(kind, packed.to_local, packed.offset, none_inside, origin, direction, 1e-2)
-        )
+        solids = packed._replace(inside=torch.zeros_like(packed.inside))
+        best = torch.minimum(best, first(kind, solids, Rays(origin, direction), SHADOW_START_M))
     return best
-
-
-def terrain_height(waves: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    """Height of a sum of sines at (B, P) positions; `waves` is (B, W, 4)."""
-    phase = waves[:, None, :, 0] * x[..., None] + waves[:, None, :, 1] * y[..., None] + waves[:, None, :, 2]
-    return (torch.sin(phase) * waves[:, None, :, 3]).sum(-1)
-
-
-def terrain_hit(waves: Tensor, origin: Tensor, direction: Tensor, *, far_m: float = 250.0, steps: int = 48) -> Tensor:
-    """Parameter at which rays first pass below the terrain, (B, P): geometric march, then bisection to float precision."""
-    length = direction.norm(dim=-1)
-
-    def clearance(t: Tensor) -> Tensor:
-        point = origin + direction * t[..., None]
-        return point[..., 2] - terrain_height(waves, point[..., 0], point[..., 1])
-
-    low = torch.full_like(length, 0.2) / length
-    high = torch.full_like(length, FAR)
-    found = torch.zeros_like(length, dtype=torch.bool)
-    ratio = (far_m / 0.2) ** (1.0 / steps)
-    previous = low
-    for _ in range(steps):
-        current = previous * ratio
-        below = (clearance(current) < 0) & ~found
-        low, high = torch.where(below, previous, low), torch.where(below, current, high)
-        found, previous = found | below, current
-    for _ in range(24):
-        middle = 0.5 * (low + high)
-        below = clearance(middle) < 0
-        low, high = torch.where(below, low, middle), torch.where(below, middle, high)
-    return torch.where(found, 0.5 * (low + high), FAR)
-
-
-def terrain_normal(waves: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    """Unit normal of the terrain, (B, P, 3)."""
-    phase = waves[:, None, :, 0] * x[..., None] + waves[:, None, :, 1] * y[..., None] + waves[:, None, :, 2]
-    slope = torch.cos(phase) * waves[:, None, :, 3]
-    normal = torch.stack(
-        [-(slope * waves[:, None, :, 0]).sum(-1), -(slope * waves[:, None, :, 1]).sum(-1), torch.ones_like(x)], dim=-1
-    )
-    return torch.nn.functional.normalize(normal, dim=-1)
-
-
-_cache: dict[str, object] = {}
-
-
-def _compiled(function):  # type: ignore[no-untyped-def]
-    """`torch.compile` once per function; done on first use because compiling needs a C++ compiler and half a minute."""
-    name = function.__name__
-    if name not in _cache:
-        _cache[name] = torch.compile(function, dynamic=False)
-    return _cache[name]

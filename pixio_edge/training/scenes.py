@@ -1,9 +1,9 @@
-"""Batched procedural RGB-D renderer: rooms, corridors, streets, country, tabletops and loose shapes with exact metric depth.
+"""Batched procedural RGB-D renderer: indoor and outdoor scenes with exact metric depth.
 
     scenes -> camera rays -> nearest hit (raycast) -> colour (shading) -> camera effects (sensor)
 
-Image number `i` of a seed is the same in any batch. The geometry and the depth are pure float arithmetic; the same image
-on another device or with compiled loops differs by rounding only.
+Image number `i` of a seed is the same in any batch. The geometry and the depth are pure float arithmetic; the same
+image on another device or with compiled loops differs by rounding only.
 """
 
 from __future__ import annotations
@@ -15,15 +15,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pixio_edge.errors import SpecError
+from pixio_edge.errors import InputError, SpecError
 from pixio_edge.training import indoor, outdoor
 from pixio_edge.training.geometry import PackedScenes, Scene, pack_scenes
 from pixio_edge.training.kit import Kit
-from pixio_edge.training.raycast import FAR, TILE, nearest_hit, terrain_hit
+from pixio_edge.training.raycast import FAR, TILE, nearest_hit
 from pixio_edge.training.sensor import photograph
 from pixio_edge.training.shading import shade
+from pixio_edge.training.terrain import terrain_hit
 from pixio_edge.training.textures import TextureAtlas
 
+# What a scene can be, and how often it is.
 LAYOUTS: dict[str, tuple[Callable[[Kit], Scene], float]] = {
     "room": (indoor.room, 0.34),
     "corridor": (indoor.corridor, 0.08),
@@ -52,7 +54,19 @@ class RenderedBatch:
 
 
 def sample_scene(seed: int, index: int, atlas: TextureAtlas, layout: str | None = None) -> Scene:
-    """Scene number `index` of a seed; of one layout if named."""
+    """Scene number `index` of a seed.
+
+    Args:
+        seed: Seed of the whole data set.
+        index: Number of the scene, at least 0.
+        atlas: Textures to choose from; the geometry of a scene does not depend on how many there are.
+        layout: Name in `LAYOUTS`; None draws one.
+
+    Raises:
+        InputError: There is no such layout.
+    """
+    if layout is not None and layout not in LAYOUTS:
+        raise InputError(f"layout '{layout}': unknown, expected one of {', '.join(LAYOUTS)}. Fix: choose one of these")
     rng = np.random.default_rng([seed, index])
     kit = Kit(rng, atlas.uses, atlas.backdrops.shape[0])
     names = list(LAYOUTS)
@@ -86,6 +100,7 @@ def render(
         layout: Render only this layout.
 
     Raises:
+        InputError: There is no such layout.
         SpecError: The size is not a multiple of 16.
     """
     if size[0] % TILE or size[1] % TILE:
@@ -106,10 +121,8 @@ def render(
     return RenderedBatch(rgb, depth, packed.focal * size[1], tuple(scene.kind for scene in scenes))
 
 
-def trace(
-    packed: PackedScenes, atlas: TextureAtlas, size: tuple[int, int], *, compiled: bool
-) -> tuple[Tensor, Tensor]:
-    """Depth (B, H, W), `inf` for sky, and colour (B, 3, H, W) before camera effects."""
+def trace(packed: PackedScenes, atlas: TextureAtlas, size: tuple[int, int], *, compiled: bool) -> tuple[Tensor, Tensor]:
+    """Depth (B, H, W) in metres, `inf` for sky, and colour (B, 3, H, W), about [0, 1], before camera effects."""
     rays = camera_rays(packed, size)
     depth, slot = nearest_hit(packed, rays, size, compiled=compiled)
     on_terrain = torch.zeros_like(slot, dtype=torch.bool)
@@ -122,8 +135,8 @@ def trace(
         on_terrain = ground < depth
         depth = torch.minimum(depth, ground)
     colour = shade(packed, atlas, (depth, slot, on_terrain), rays, size, compiled=compiled)
-    metres = torch.where(depth >= FAR, torch.inf, depth).unflatten(1, size)
-    return metres, colour.transpose(1, 2).unflatten(2, size)
+    metres = torch.where(depth >= FAR, torch.inf, depth).reshape(-1, *size)
+    return metres, colour.transpose(1, 2).reshape(-1, 3, *size)
 
 
 def camera_rays(scenes: PackedScenes, size: tuple[int, int]) -> Tensor:

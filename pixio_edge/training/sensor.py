@@ -53,8 +53,16 @@ def photograph(colour: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def jpeg_like(image: Tensor, strength: Tensor) -> Tensor:
-    """Quantise 8x8 DCT blocks; `strength` (B, 1, 1, 1) is 0 for none and 1 for about quality 50."""
-    basis = _dct_basis(image.device)
+    """Quantise 8x8 DCT blocks, as JPEG does, on every channel alike.
+
+    Args:
+        image: (B, C, H, W) in [0, 1]; H and W multiples of 8.
+        strength: (B, 1, 1, 1), 0 for none and 1 for about quality 50.
+
+    Returns:
+        (B, C, H, W), a little outside [0, 1] in places.
+    """
+    basis = dct_basis(image.device)
     table = torch.tensor(_JPEG_TABLE, dtype=image.dtype, device=image.device) / 255.0
     batch, channels, height, width = image.shape
     blocks = image.reshape(batch, channels, height // 8, 8, width // 8, 8).transpose(3, 4)
@@ -65,7 +73,8 @@ def jpeg_like(image: Tensor, strength: Tensor) -> Tensor:
     return restored.transpose(3, 4).reshape(image.shape)
 
 
-def _dct_basis(device: torch.device) -> Tensor:
+def dct_basis(device: torch.device) -> Tensor:
+    """Orthonormal 8-point DCT-II, one frequency per row, (8, 8)."""
     k = torch.arange(8, dtype=torch.float32)[:, None]
     n = torch.arange(8, dtype=torch.float32)[None]
     basis = torch.cos(math.pi * (2 * n + 1) * k / 16) * 0.5
@@ -89,4 +98,4 @@ def _blur(image: Tensor, sigma: Tensor) -> Tensor:
     flat = functional.pad(image.flatten(0, 1)[None], (3, 3, 3, 3), mode="replicate")
     flat = functional.conv2d(flat, kernel[:, :, None, :], groups=flat.shape[1])
     flat = functional.conv2d(flat, kernel[:, :, :, None], groups=flat.shape[1])
-    return flat[0].unflatten(0, image.shape[:2])
+    return flat[0].reshape(image.shape)

@@ -1,13 +1,14 @@
-"""Colour of visible points: texture lookup with mip levels, one light with shadow, ambient light, gloss, haze and sky."""
+"""Colour of visible points: textures with mip levels, one light with shadow, ambient light, gloss, haze and sky."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize
+from torch.nn.functional import interpolate, normalize
 
 from pixio_edge.training.geometry import PackedScenes
-from pixio_edge.training.raycast import FAR, first_blocker, terrain_normal
+from pixio_edge.training.raycast import FAR, first_blocker
+from pixio_edge.training.terrain import terrain_normal
 from pixio_edge.training.textures import BACKDROP_SIZE, MIP_LEVELS, TILE_PX, TextureAtlas, mip_offset
 
 # Slots of the table row, see geometry.PackedScenes.
@@ -27,11 +28,12 @@ def surface_points(
         view: Directions from the eye (B, P, 3); normals are turned against them.
 
     Returns:
-        Unit normals (B, P, 3); coordinates in repeats (B, P, 2); texture index (B, P); surface rows (B, P, 16).
+        Unit normals (B, P, 3); coordinates in repeats (B, P, 2); texture index (B, P); surface rows
+        (B, P, SURFACE_FIELDS).
     """
     batch = torch.arange(scenes.batch, device=points.device)[:, None]
     row = scenes.table[batch, slot]  # (B, P, 31)
-    to_local = row[..., :9].unflatten(-1, (3, 3))
+    to_local = row[..., :9].reshape(*slot.shape, 3, 3)
     local = (to_local @ points[..., None])[..., 0] - row[..., 9:12]
     kinds = _kind_of_slot(scenes, points.device)[slot]
     local_normal = _local_normal(local, kinds)
@@ -96,9 +98,15 @@ def sample_backdrop(scenes: PackedScenes, atlas: TextureAtlas, view: Tensor) -> 
 
 
 def shade(
-    scenes: PackedScenes, atlas: TextureAtlas, hits: tuple[Tensor, Tensor, Tensor], view: Tensor, size: tuple[int, int], *, compiled: bool
+    scenes: PackedScenes,
+    atlas: TextureAtlas,
+    hits: tuple[Tensor, Tensor, Tensor],
+    view: Tensor,
+    size: tuple[int, int],
+    *,
+    compiled: bool,
 ) -> Tensor:
-    """Linear-ish RGB of every camera ray, (B, H * W, 3).
+    """Colour of every camera ray.
 
     Args:
         scenes: Packed scenes.
@@ -107,6 +115,9 @@ def shade(
         view: Camera rays of unit depth (B, P, 3).
         size: (H, W).
         compiled: Use the fused loops of `torch.compile` for shadows.
+
+    Returns:
+        RGB (B, H * W, 3), about [0, 1] and above in highlights.
     """
     depth, slot, on_terrain = hits
     missed = depth >= FAR
@@ -144,22 +155,28 @@ def _light_at(scenes: PackedScenes, points: Tensor) -> tuple[Tensor, Tensor, Ten
 
 
 def _shadow(
-    scenes: PackedScenes, points: Tensor, normal: Tensor, light: tuple[Tensor, Tensor], size: tuple[int, int], *, compiled: bool
+    scenes: PackedScenes,
+    points: Tensor,
+    normal: Tensor,
+    light: tuple[Tensor, Tensor],
+    size: tuple[int, int],
+    *,
+    compiled: bool,
 ) -> Tensor:
-    """Share of the light that is blocked, (B, P): traced at half resolution with a jittered light, which softens its edge."""
+    """Share of the light that is blocked, (B, P): at half resolution with a jittered light, which softens its edge."""
     to_light, reach = light
     height, width = size
 
     def half(values: Tensor) -> Tensor:
-        return values.unflatten(1, size)[:, ::2, ::2].flatten(1, 2)
+        return values.reshape(-1, *size, *values.shape[2:])[:, ::2, ::2].flatten(1, 2)
 
     generator = torch.Generator(device="cpu").manual_seed(0)
     jitter = torch.randn(half(points).shape[1:], generator=generator).to(points.device) * scenes.light[:, None, 9:10]
     direction = half(to_light) + jitter / torch.where(half(reach) >= FAR, 1.0, half(reach).clamp(min=0.3))[..., None]
     start = half(points) + 1e-2 * half(normal)
     blocked = first_blocker(scenes, start, direction.contiguous(), compiled=compiled) < half(reach)
-    grid = blocked.float().unflatten(1, (height // 2, width // 2))[:, None]
-    full = torch.nn.functional.interpolate(grid, size=size, mode="bilinear", align_corners=False)
+    grid = blocked.float().reshape(-1, 1, height // 2, width // 2)
+    full = interpolate(grid, size=size, mode="bilinear", align_corners=False)
     return full[:, 0].flatten(1)
 
 
