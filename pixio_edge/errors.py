@@ -1,7 +1,7 @@
 """Every exception this package raises on purpose.
 
-The message is one line: what is wrong, what was got, what was expected, how to fix it. The command line prints it and exits with
-`exit_code`.
+The message is one line: what is wrong, what was got, what was expected, how to fix it. The command line prints it and
+exits with `exit_code`.
 """
 
 from __future__ import annotations

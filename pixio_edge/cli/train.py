@@ -61,23 +61,20 @@ def train(
     """
     parsed = parse_stages(stages)
     with needs_extra("train", "pixio-edge train"):
-        import torch
-
         from pixio_edge.models.presets import build_model
+        from pixio_edge.training.device import open_device
         from pixio_edge.training.pool import PoolConfig, render_pool
         from pixio_edge.training.supervised import train as run_training
         from pixio_edge.training.textures import load_atlas
         from pixio_edge.training.train_config import TrainConfig
-    check_device(device, has_cuda=torch.cuda.is_available())
+    torch_device = open_device(device, threads=threads)
     build_model(preset)  # a wrong name ends here and not after the rendering
-    if threads is not None:
-        torch.set_num_threads(threads)
     with Meter("render") as meter:
         atlas = load_atlas(textures, seed=seed)
         for part, count, part_seed in ((HELD_BACK, held_back, seed + HELD_BACK_SEED_OFFSET), (POOL, scenes, seed)):
             pool = PoolConfig(count, seed=part_seed, textures=textures.resolve().name if textures else "noise")
             show = partial(meter.update, total=count, label=part)
-            render_pool(run / part, pool, atlas, device=torch.device(device), compiled=compiled, on_shard=show)
+            render_pool(run / part, pool, atlas, device=torch_device, compiled=compiled, on_shard=show)
     config = TrainConfig(preset, run / POOL, run / HELD_BACK, images, batch=batch, rate=rate, seed=seed, device=device)
     if parsed is not None:
         config = replace(config, stages=parsed)
@@ -86,17 +83,6 @@ def train(
     with Meter("train") as meter:
         run_training(config, run, on_step=lambda at: meter.update(at.step, at.steps, f"loss {at.loss:.4f}"))
     print(f"{run / 'model.safetensors'}: averaged weights after {images} images; curve in {run / 'curve.png'}")
-
-
-def check_device(device: str, *, has_cuda: bool) -> None:
-    """Refuse a device that is not here.
-
-    Raises:
-        InputError: It is neither the CPU nor a GPU that torch sees.
-    """
-    if device not in ("cpu", "cuda") or (device == "cuda" and not has_cuda):
-        expected = "cpu or cuda" if has_cuda else "cpu, as torch sees no GPU here"
-        raise InputError(f"--device: got '{device}', expected {expected}. Fix: --device cpu")
 
 
 def parse_stages(texts: list[str] | None) -> tuple[tuple[float, int], ...] | None:

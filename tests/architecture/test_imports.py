@@ -13,7 +13,7 @@ import pytest
 EXTRAS = ("torch", "onnx", "openvino", "transformers", "PIL", "h5py", "matplotlib", "psutil", "safetensors", "scipy")
 HEAVY = (*EXTRAS, "cv2", "onnxruntime", "pydantic", "rich", "typer")
 BASE_MODULES = (
-    "pixio_edge.bench",
+    "pixio_edge.bench.isolated",
     "pixio_edge.bundle",
     "pixio_edge.bundle_writer",
     "pixio_edge.calibration",
@@ -21,7 +21,9 @@ BASE_MODULES = (
     "pixio_edge.depth",
     "pixio_edge.estimator",
     "pixio_edge.evaluation.datasets",
+    "pixio_edge.evaluation.nyu",
     "pixio_edge.evaluation.protocol",
+    "pixio_edge.golden",
     "pixio_edge.host",
     "pixio_edge.image",
     "pixio_edge.metrics",
@@ -29,6 +31,7 @@ BASE_MODULES = (
     "pixio_edge.resolve",
     "pixio_edge.runtimes.base",
     "pixio_edge.runtimes.ort",
+    "pixio_edge.runtimes.ov",
     "pixio_edge.runtimes.registry",
     "pixio_edge.video",
 )

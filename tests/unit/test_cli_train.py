@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
-from pixio_edge.cli.train import check_device, parse_stages, train
+from pixio_edge.cli.train import parse_stages, train
 from pixio_edge.errors import InputError
+from pixio_edge.training.device import open_device
 
 
 def test_stages_are_shares_with_pixels_per_image() -> None:
@@ -27,14 +29,20 @@ def test_stages_are_refused_when_they_are_none_or_do_not_add_up(texts: list[str]
 
 
 @pytest.mark.parametrize(("device", "has_cuda"), [("abacus", True), ("cuda", False), ("", False)])
-def test_device_is_refused_when_it_is_not_here(device: str, has_cuda: bool) -> None:
-    with pytest.raises(InputError, match="--device"):
-        check_device(device, has_cuda=has_cuda)
+def test_device_is_refused_when_it_is_not_here(device: str, has_cuda: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: has_cuda)
+
+    with pytest.raises(InputError, match="device"):
+        open_device(device)
 
 
-def test_device_is_accepted_when_it_is_here() -> None:
-    check_device("cpu", has_cuda=False)
-    check_device("cuda", has_cuda=True)
+def test_device_is_opened_with_its_threads_when_it_is_here() -> None:
+    before = torch.get_num_threads()
+    try:
+        assert open_device("cpu", threads=1).type == "cpu"
+        assert torch.get_num_threads() == 1
+    finally:
+        torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize(
