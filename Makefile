@@ -43,6 +43,7 @@ test-slow: $(VENV)/.dev  ## the tests that take minutes
 
 lint: $(VENV)/.dev  ## ruff
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 
 format: $(VENV)/.dev  ## ruff, applied
 	$(BIN)/ruff check --fix .
