@@ -164,7 +164,7 @@ def _png_has_end(data: bytes) -> bool:
         length, kind = struct.unpack_from(">I4s", data, position)
         position += 12 + length
         if kind == b"IEND":
-            return bool(position <= len(data))
+            return True
     return False
 
 

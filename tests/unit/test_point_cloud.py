@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pixio_edge.depth import MAX_DEPTH_M, DepthMap
+from pixio_edge.depth import DepthMap
 from pixio_edge.errors import InputError, OutputError
 from pixio_edge.point_cloud import Intrinsics, PointCloud
 
@@ -81,16 +81,16 @@ def test_relative_map_becomes_metric_by_scale_and_shift() -> None:
     np.testing.assert_allclose(without_shift.points[:, 2], [2.0, 0.5], rtol=FLOAT32_RTOL)
 
 
-def test_relative_depth_range_puts_the_extremes_at_near_and_far_and_keeps_every_point() -> None:
+@pytest.mark.parametrize("far", [90.0, 61.0])  # 61: in float32, 1 / (1 / 61) is larger than 61
+def test_relative_depth_range_puts_the_extremes_at_near_and_far_and_keeps_every_point(far: float) -> None:
     values = np.random.default_rng(0).normal(size=(100, 100)).astype(np.float32)
     depth = relative(values)
 
-    points = depth.to_point_cloud(CAMERA, relative_depth_range=(0.7, 90.0)).points
+    points = depth.to_point_cloud(CAMERA, relative_depth_range=(0.7, far)).points
 
     assert len(points) == 10_000
     assert math.isclose(points[values.argmax(), 2], 0.7, rel_tol=FLOAT32_RTOL)
-    assert math.isclose(points[values.argmin(), 2], 90.0, rel_tol=FLOAT32_RTOL)
-    assert MAX_DEPTH_M < 90.0  # so the range, not the default limit, decided
+    assert math.isclose(points[values.argmin(), 2], far, rel_tol=FLOAT32_RTOL)
 
 
 def test_relative_depth_range_leaves_out_missing_values_and_puts_a_constant_map_far_away() -> None:

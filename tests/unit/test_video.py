@@ -245,7 +245,7 @@ def test_reader_says_what_is_wrong_when_there_is_no_video(tmp_path: Path, conten
 
 def test_reader_keeps_the_decoders_messages_off_stderr(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mp4")
-    path.write_bytes(path.read_bytes()[:-200])
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])  # FFmpeg would say "moov atom not found"
     code = f"from pixio_edge.video import VideoReader; VideoReader({str(path)!r}).open()"
 
     # A process of its own: FFmpeg takes its level when the first video is opened.
