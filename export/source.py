@@ -15,7 +15,7 @@ from pixio_edge.models.presets import PRESETS
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pixio_edge.manifest import Manifest
+    from pixio_edge.manifest import LicenceEntry, Manifest
 
 CHECKPOINT_SUFFIXES = (".safetensors", ".pt", ".pth")
 
@@ -35,6 +35,16 @@ class ExportSource:
     preset: str
     manifest: Manifest | None = None
     documents: Mapping[str, Path] = field(default_factory=dict)
+
+    def licence(self) -> LicenceEntry:
+        """Licence of the weights, as the bundle says.
+
+        Raises:
+            InputError: There is no bundle that says it.
+        """
+        if self.manifest is None:
+            raise InputError("a checkpoint does not say its licence. Fix: give the licence of the weights")
+        return self.manifest.licence
 
 
 def open_source(source: str, preset: str | None = None) -> ExportSource:

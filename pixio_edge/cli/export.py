@@ -1,9 +1,8 @@
-"""`pixio-edge export`: a checkpoint to a bundle."""
+"""`pixio-edge export`: a checkpoint, or that of a bundle, to a bundle."""
 
 from __future__ import annotations
 
 import json as json_format
-import logging
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -19,21 +18,31 @@ from pixio_edge.errors import InputError
 if TYPE_CHECKING:
     from pydantic import JsonValue
 
+    from pixio_edge.manifest import LicenceEntry
+
 EXAMPLES = examples(
+    "pixio-edge export nano -o nano-large --size 384x512",
     "pixio-edge export runs/nano/model.safetensors -o nano --preset nano --licence Apache-2.0 --commercial",
     "pixio-edge export mine.pt -o mine --size 256x256 --size 192x336 --licence CC-BY-NC-4.0 --noncommercial",
 )
 
 FORMATS = ("onnx",)
+# Known, and not built yet: saying so helps more than "unknown".
+LATER_FORMATS = {"tensorrt": "tensorrt", "coreml": "coreml"}
 
 
 def export(
-    checkpoint: Annotated[Path, typer.Argument(help="Weights: .safetensors, or .pt with a plain state dict.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Bundle folder to write.")],
-    licence: Annotated[str, typer.Option("--licence", help="Licence of the weights, as an SPDX identifier.")],
-    commercial: Annotated[
-        bool, typer.Option("--commercial/--noncommercial", help="Whether the weights may be used commercially.")
+    source: Annotated[
+        str, typer.Argument(help="Weights: .safetensors, or .pt with a plain state dict; or a bundle that has them.")
     ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Bundle folder to write.")],
+    licence: Annotated[
+        str | None,
+        typer.Option("--licence", help="Licence of the weights, as an SPDX identifier. Default: the source bundle's."),
+    ] = None,
+    commercial: Annotated[
+        bool | None, typer.Option("--commercial/--noncommercial", help="Whether it allows commercial use.")
+    ] = None,
     name: Annotated[str | None, typer.Option("--name", help="Name of the bundle. Default: that of the folder.")] = None,
     preset: Annotated[
         str | None, typer.Option("--preset", help="Shape of the model, if the file does not say it.")
@@ -57,34 +66,29 @@ def export(
 
     Exit status 1 when a graph differs from the model.
     """
-    if format not in FORMATS:
-        raise InputError(f"--format: got '{format}', expected one of {', '.join(FORMATS)}. Fix: choose one of these")
+    check_format(format)
+    terms = read_terms(source, licence, commercial=commercial, notice=notice)
     ladder = [size for text in sizes or [] if (size := parse_size(text)) is not None]
     record = read_record(training_record)
     with needs_extra("export", "pixio-edge export"):
         from pixio_edge.export.base import DEFAULT_SIZES
         from pixio_edge.export.bundle_details import BundleDetails
         from pixio_edge.export.pipeline import export_bundle
-        from pixio_edge.manifest import LicenceEntry
-        from pixio_edge.models.checkpoints import load_checkpoint
-        from pixio_edge.models.presets import PRESETS, build_model
-    # Torch's exporter warns of packages that it could use and we do not.
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    model = load_checkpoint(checkpoint, build_model(preset).config if preset else None)
-    known = next((known for known, config in PRESETS.items() if config == model.config), "custom")
+        from pixio_edge.export.source import open_source
+    opened = open_source(source, preset)
     details = BundleDetails(
         name=name or output.resolve().name,
-        preset=preset or known,
-        licence=LicenceEntry(weights=licence, commercial=commercial, notice=notice),
-        licence_file=licence_file,
-        attribution_file=attribution_file,
-        training=record,
-        commit=commit,
+        preset=opened.preset,
+        licence=terms or opened.licence(),
+        licence_file=licence_file or opened.documents.get("licence"),
+        attribution_file=attribution_file or opened.documents.get("attribution"),
+        training=record or (opened.manifest.training if opened.manifest else None),
+        commit=commit or (opened.manifest.model.commit if opened.manifest else None),
     )
     wanted, done = ladder or list(DEFAULT_SIZES), count(1)
     with Meter("export") as meter:
         bundle = export_bundle(
-            model,
+            opened.model,
             output,
             details=details,
             sizes=wanted,
@@ -95,6 +99,40 @@ def export(
         print_json({"folder": str(bundle.folder)} | bundle.manifest.model_dump(mode="json"))
     else:
         print_bundle(bundle)
+
+
+def check_format(name: str) -> None:
+    """Refuse what cannot be exported to.
+
+    Raises:
+        InputError: The format is not built yet, or unknown.
+    """
+    if name in LATER_FORMATS:
+        raise InputError(
+            f"--format {name}: not built yet, it comes with the extra '{LATER_FORMATS[name]}' of a later release; "
+            "expected onnx. Fix: --format onnx"
+        )
+    if name not in FORMATS:
+        raise InputError(f"--format: got '{name}', expected one of {', '.join(FORMATS)}. Fix: choose one of these")
+
+
+def read_terms(source: str, licence: str | None, *, commercial: bool | None, notice: str) -> LicenceEntry | None:
+    """The terms given; None to take those of the source, which only a bundle has. Never a guess.
+
+    Raises:
+        InputError: Half of the terms is missing, or the source is a file.
+    """
+    from pixio_edge.manifest import LicenceEntry
+
+    if licence is not None and commercial is not None:
+        return LicenceEntry(weights=licence, commercial=commercial, notice=notice)
+    given = licence is not None or commercial is not None or bool(notice)
+    if given or Path(source).is_file():
+        raise InputError(
+            "--licence: got only a part of the terms of the weights, expected --licence and --commercial or "
+            "--noncommercial. Fix: --licence Apache-2.0 --commercial, or the terms of the data and the teacher"
+        )
+    return None
 
 
 def read_record(path: Path | None) -> dict[str, JsonValue] | None:

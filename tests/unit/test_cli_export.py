@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from pixio_edge import DepthEstimator
-from pixio_edge.cli.export import export, read_record
+from pixio_edge.cli.export import check_format, export, read_record, read_terms
 from pixio_edge.errors import InputError
 from pixio_edge.models.checkpoints import save_checkpoint
 from pixio_edge.models.presets import build_model
@@ -23,7 +23,7 @@ def options(tmp_path: Path) -> dict[str, Any]:
     save_checkpoint(tmp_path / "model.safetensors", build_model("tiny"))
     names = ("name", "preset", "licence_file", "attribution_file", "training_record", "commit")
     return dict.fromkeys(names) | {
-        "checkpoint": tmp_path / "model.safetensors",
+        "source": str(tmp_path / "model.safetensors"),
         "output": tmp_path / "bundles" / "mine",
         "licence": "CC-BY-NC-4.0",
         "commercial": False,
@@ -55,7 +55,7 @@ def test_exported_bundle_carries_what_was_given_and_predicts(
 
 def test_nothing_is_written_when_the_checkpoint_is_missing(options: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"absent\.pt"):
-        export(**(options | {"checkpoint": tmp_path / "absent.pt"}))
+        export(**(options | {"source": str(tmp_path / "absent.pt")}))
 
     assert not options["output"].parent.exists()
 
@@ -67,3 +67,41 @@ def test_training_record_is_refused_when_it_is_no_object(content: str, tmp_path:
 
     with pytest.raises(InputError, match="--training-record"):
         read_record(path)
+
+
+def test_terms_and_texts_are_inherited_when_a_bundle_is_exported_again(
+    options: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "terms.txt").write_text("terms")
+    export(**(options | {"licence_file": tmp_path / "terms.txt", "commit": "abc"}))
+    capsys.readouterr()
+    inherited = {"licence": None, "commercial": None, "notice": "", "sizes": ["48x32"]}
+
+    export(**(options | inherited | {"source": str(options["output"]), "output": tmp_path / "upright"}))
+
+    manifest = json.loads(capsys.readouterr().out)
+    assert manifest["licence"] == {"weights": "CC-BY-NC-4.0", "commercial": False, "notice": "be kind"}
+    assert manifest["model"]["commit"] == "abc"
+    assert manifest["model"]["preset"] == "tiny"
+    assert [entry["size"] for entry in manifest["artifacts"]] == [[48, 32], [48, 32]]
+    assert (tmp_path / "upright" / "LICENSE.txt").read_text() == "terms"
+
+
+@pytest.mark.parametrize(
+    ("licence", "commercial", "notice"), [(None, None, ""), ("MIT", None, ""), (None, True, ""), (None, None, "text")]
+)
+def test_terms_are_refused_when_a_part_is_missing(
+    licence: str | None, commercial: bool | None, notice: str, tmp_path: Path
+) -> None:
+    (tmp_path / "model.safetensors").touch()
+
+    with pytest.raises(InputError, match="--commercial or --noncommercial"):
+        read_terms(str(tmp_path / "model.safetensors"), licence, commercial=commercial, notice=notice)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"), [("coreml", "later release"), ("tensorrt", "later"), ("stone", "got 'stone'")]
+)
+def test_format_is_refused_when_it_cannot_be_exported(name: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        check_format(name)
