@@ -17,7 +17,7 @@ from pixio_edge.bundle_writer import write_bundle
 from pixio_edge.evaluation.index_folder import INDEX_NAME
 from pixio_edge.manifest import BundleHeader
 
-VERBS = ("predict", "stream", "evaluate", "benchmark", "verify", "inspect", "doctor", "demo")
+VERBS = ("predict", "stream", "evaluate", "benchmark", "verify", "inspect", "doctor", "train", "export", "demo")
 
 
 @pytest.mark.parametrize("verb", VERBS)
