@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import sys
@@ -16,8 +17,18 @@ Item = TypeVar("Item")
 
 
 def print_json(value: Any) -> None:
-    """Print a value as indented JSON; NaN and infinities become null, as JSON has neither."""
-    print(json.dumps(_finite(value), indent=2, ensure_ascii=False))
+    """Print a value as indented JSON in ASCII, which every terminal and pipe takes.
+
+    NaN and infinities become null, as JSON has neither.
+    """
+    print(json.dumps(_finite(value), indent=2))
+
+
+def tolerate_any_name() -> None:
+    """Let file names that the terminal cannot show be printed with escapes instead of ending the run."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def print_problem(message: str) -> None:

@@ -9,6 +9,7 @@ import typer
 
 from pixio_edge._version import __version__
 from pixio_edge.cli import benchmark, demo, doctor, evaluate, export, inspect, predict, stream, train, verify
+from pixio_edge.cli.console import print_problem, tolerate_any_name
 from pixio_edge.errors import PixioEdgeError
 
 INTERRUPTED = 130
@@ -53,6 +54,7 @@ def main() -> None:
     Errors that we raise on purpose become one line on standard error and their exit status; anything else is a defect
     of this package and keeps its traceback.
     """
+    tolerate_any_name()
     try:
         status = app(standalone_mode=False)
     except PixioEdgeError as error:
@@ -75,5 +77,5 @@ def main() -> None:
 
 
 def _report(message: str, exit_code: int) -> int:
-    print(f"pixio-edge: {' '.join(message.split())}", file=sys.stderr)
+    print_problem(message)
     return exit_code

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from pathlib import Path
 
 import cv2
@@ -13,6 +15,7 @@ from command import assert_one_line_error, leftovers, run_command
 from pixio_edge.depth import read_depth_png
 
 SIZE = (90, 120)
+ASCII = {"PYTHONIOENCODING": "ascii"}
 
 
 @pytest.fixture
@@ -87,6 +90,23 @@ def test_predict_does_the_rest_when_one_image_is_bad(bundle: Path, photos: Path,
     assert {Path(record["image"]).name for record in records if "error" in record} == {"broken.png", "missing.png"}
     assert (out / "a.npy").is_file()
     assert not list(out.glob("broken*"))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux allows names that are no text")
+def test_predict_takes_a_name_that_is_no_text(bundle: Path, photo: Path, tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9.jpg")  # Latin-1, as on old disks
+    (tmp_path / name).write_bytes(photo.read_bytes())
+
+    plain = run_command(
+        "predict", name, "missing-\N{SNOWMAN}.png", "-b", bundle, "-o", tmp_path, cwd=tmp_path, env=ASCII
+    )
+    as_json = run_command("predict", name, "-b", bundle, "-o", tmp_path, "--json", cwd=tmp_path, env=ASCII)
+
+    assert plain.returncode == 2
+    assert len(plain.stderr.splitlines()) == 1, plain.stderr
+    assert "caf" in plain.stdout
+    assert json.loads(as_json.stdout)[0]["image"] == name
+    assert (tmp_path / os.fsdecode(b"caf\xe9.npy")).is_file()
 
 
 @pytest.mark.parametrize(
