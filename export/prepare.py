@@ -51,14 +51,14 @@ class PreparedModel(nn.Module):
 
 @torch.no_grad()
 def prepare(model: DepthModel, size: tuple[int, int], *, fold_layer_norms: bool = False) -> PreparedModel:
-    """Copy a model and rewrite the copy for export.
+    """Copy a model to the CPU and rewrite the copy for export.
 
     Args:
         model: The trained model; it is not changed.
         size: Image height and width in pixels, multiples of the patch size.
         fold_layer_norms: Also fold the affine part of LayerNorm; see `fold_layer_norms_`.
     """
-    model = copy.deepcopy(model).eval().requires_grad_(False)
+    model = copy.deepcopy(model).cpu().eval().requires_grad_(False)
     fold_batch_norms_(model)
     fold_attention_scale_(model.encoder)
     if fold_layer_norms:
