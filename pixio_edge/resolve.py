@@ -83,6 +83,7 @@ def resolve(artifacts: Sequence[ArtifactEntry], host: Host, request: RuntimeRequ
     """
     if request.runtime is not None:
         find_runtime(request.runtime)
+    _check_size(artifacts, request.size)
     status = runtime_status(host)
     rejected: list[Rejection] = []
     chosen: list[ArtifactEntry] = []
@@ -127,6 +128,15 @@ def choose_size(sizes: Iterable[tuple[int, int]], image_size: tuple[int, int]) -
 def preferred_runtimes(host: Host) -> tuple[str, ...]:
     """Runtimes that may be chosen unasked, best first: on x86 OpenVINO was the fastest CPU engine that we measured."""
     return ("openvino", "ort") if host.is_x86 else ("ort", "openvino")
+
+
+def _check_size(artifacts: Sequence[ArtifactEntry], size: tuple[int, int] | None) -> None:
+    sizes = dict.fromkeys(artifact.size for artifact in artifacts)
+    if size is not None and size not in sizes:
+        raise RuntimeUnavailableError(
+            f"size: got {_shape(size)}, expected one of {', '.join(map(_shape, sizes)) or 'none'} (height x width). "
+            "Fix: choose one of these, or leave it out to take the nearest in shape"
+        )
 
 
 def _by_preference(host: Host, request: RuntimeRequest) -> tuple[str, ...]:
@@ -176,7 +186,14 @@ def _nothing_fits(rejected: Sequence[Rejection], request: RuntimeRequest) -> str
     wanted = f"runtime {request.runtime or 'any'}, precision {request.precision or DEFAULT_PRECISION}"
     if request.size is not None:
         wanted += f", size {_shape(request.size)}"
-    reasons = "; ".join(f"{item.artifact} in {item.runtime}: {item.reason}" for item in rejected)
+    # The sizes of a ladder mostly fail for one reason, which is said once.
+    alike: dict[tuple[str, str], list[str]] = {}
+    for item in rejected:
+        alike.setdefault((item.runtime, item.reason), []).append(item.artifact)
+    reasons = "; ".join(
+        f"{names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''} in {runtime}: {reason}"
+        for (runtime, reason), names in alike.items()
+    )
     return (
         f"no artifact of this bundle can run as asked ({wanted}): {reasons or 'the bundle has no artifacts'}. "
         "Fix: ask for another runtime, precision or size; 'pixio-edge doctor' lists what this host can run"

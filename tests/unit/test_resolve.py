@@ -126,9 +126,17 @@ def test_int8_is_chosen_only_when_asked_for() -> None:
     assert resolve(artifacts, X86, RuntimeRequest(precision="int8")).ladder == (INT8_OPENVINO,)
 
 
+def test_reason_is_said_once_when_a_whole_ladder_fails_for_it() -> None:
+    with pytest.raises(RuntimeUnavailableError) as caught:
+        resolve(LADDER, X86, RuntimeRequest(runtime="ort", precision="bf16"))
+
+    assert str(caught.value).count("does not execute a fp32 artifact in bf16") == 1
+    assert f"{LADDER[0].name} and {len(LADDER) - 1} more" in str(caught.value)
+
+
 def test_requested_size_is_exact() -> None:
     assert resolve(LADDER, X86, RuntimeRequest(size=(192, 320))).ladder == LADDER[1:2]
-    with pytest.raises(RuntimeUnavailableError, match="size 320x192, asked for 200x300"):
+    with pytest.raises(RuntimeUnavailableError, match=r"got 200x300, expected one of .*320x192"):
         resolve(LADDER, X86, RuntimeRequest(size=(200, 300)))
 
 
