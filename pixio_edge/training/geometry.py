@@ -29,6 +29,7 @@ SURFACE_FIELDS = 16
 class Surface:
     """Look of a primitive: texture indices for sides, top and bottom, metres per texture repeat, tint, gloss.
 
+    `contrast` fades the texture towards its mean colour: painted and moulded things are nearly plain.
     With `fit`, a texture is stretched once over each face (pictures, screens, façades) and `repeat_m` is ignored.
     """
 
@@ -39,6 +40,7 @@ class Surface:
     tint: Vector = (1.0, 1.0, 1.0)
     gloss: float = 0.0
     fit: bool = False
+    contrast: float = 1.0
 
 
 @dataclass(slots=True)
@@ -227,6 +229,7 @@ def _pack_kind(scenes: Sequence[Scene], kind: str) -> tuple[NDArray[np.float64],
 def _surface_row(surface: Surface) -> NDArray[np.float64]:
     row = np.zeros(SURFACE_FIELDS)
     row[:9] = (surface.side, surface.top, surface.bottom, surface.repeat_m, *surface.tint, surface.gloss, surface.fit)
+    row[9] = surface.contrast
     return row
 
 

@@ -35,7 +35,8 @@ class _Extent:
 def _shell(kit: Kit, scene: Scene, extent: _Extent) -> None:
     """The room itself: a box seen from within, floor at z = 0, centred on the origin."""
     wall = kit.surface("wall", repeat=(0.8, 4.0))
-    surface = Surface(wall.side, kit.texture("wall"), kit.texture("floor"), wall.repeat_m, wall.tint, wall.gloss)
+    above, below = kit.texture("wall"), kit.texture("floor")
+    surface = Surface(wall.side, above, below, wall.repeat_m, wall.tint, wall.gloss, contrast=wall.contrast)
     half = (extent.width / 2, extent.length / 2, extent.height / 2)
     scene.add("box", (0, 0, half[2]), half, surface, inside=True)
 

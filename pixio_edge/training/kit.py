@@ -48,11 +48,12 @@ class Kit:
         return (red, green, blue)
 
     def surface(self, use: str, *, repeat: tuple[float, float] = (0.4, 2.5), tint: float = 0.4) -> Surface:
-        """One texture on all sides; sometimes nearly plain, as painted and moulded things are."""
+        """One texture on all sides; mostly faded to nearly plain, as painted and moulded things are."""
         texture = self.texture(use)
         metres = self.uniform(*repeat) * (8.0 if self.chance(0.25) else 1.0)
         gloss = self.uniform(0.1, 0.8) if self.chance(0.25) else 0.0
-        return Surface(texture, texture, texture, metres, self.tint(tint), gloss)
+        contrast = self.uniform(0.0, 0.25) if self.chance(0.6) else self.uniform(0.25, 1.0)
+        return Surface(texture, texture, texture, metres, self.tint(tint), gloss, contrast=contrast)
 
     def picture(self) -> Surface:
         """A photograph or print stretched over each face."""
@@ -65,10 +66,10 @@ class Kit:
         return Light(
             position,
             (0.0, 0.0, 1.0),
-            self.uniform(0.2, 1.0),
-            self.uniform(0.35, 0.9),
+            self.uniform(0.4, 1.4),
+            self.uniform(0.3, 0.7),
             (1.0, 0.5 + 0.5 * warm, warm),
-            self.uniform(0.02, 0.3),
+            self.uniform(0.02, 0.12),
         )
 
     def sun(self) -> Light:

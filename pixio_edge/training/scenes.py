@@ -27,12 +27,12 @@ from pixio_edge.training.textures import TextureAtlas
 
 # What a scene can be, and how often it is.
 LAYOUTS: dict[str, tuple[Callable[[Kit], Scene], float]] = {
-    "room": (indoor.room, 0.34),
+    "room": (indoor.room, 0.38),
     "corridor": (indoor.corridor, 0.08),
-    "tabletop": (indoor.tabletop, 0.16),
-    "loose_shapes": (indoor.loose_shapes, 0.10),
+    "tabletop": (indoor.tabletop, 0.18),
+    "loose_shapes": (indoor.loose_shapes, 0.06),
     "street": (outdoor.street, 0.26),
-    "country": (outdoor.country, 0.06),
+    "country": (outdoor.country, 0.04),
 }
 
 

@@ -44,11 +44,11 @@ def photograph(colour: Tensor, generator: torch.Generator) -> Tensor:
     image = image / (1 + 0.25 * image) * 1.25  # soft shoulder
     image = image.clamp(0, 1) ** draw(0.75, 1.25)
     image = image * _vignette(image, draw(0.0, 0.35))
-    image = _blur(image, draw(-0.6, 1.1).clamp(min=0.0))
-    noise = draw(-0.02, 0.05).clamp(min=0.0)
+    image = _blur(image, draw(-0.8, 0.9).clamp(min=0.0))
+    noise = draw(-0.03, 0.035).clamp(min=0.0)
     grain = torch.randn(image.shape, generator=generator).to(image.device)
     image = image + grain * noise * (0.4 + image).sqrt()
-    strength = draw(-1.0, 1.2).clamp(min=0.0)
+    strength = draw(-1.5, 1.0).clamp(min=0.0)
     return jpeg_like(image.clamp(0, 1), strength).clamp(0, 1)
 
 

@@ -127,14 +127,17 @@ def shade(
     slant = (normal * normalize(view, dim=-1)).sum(-1).abs().clamp(min=0.15)
     pixel = safe / (scenes.focal[:, None] * size[1]) / slant
     repeat = torch.where(surface[..., 8] > 0, 1.0, surface[..., 3].clamp(min=1e-3))
-    albedo = sample_textures(atlas, texture, uv, pixel / repeat) * surface[..., 4:7]
+    plain = atlas.mean_colours()[texture]
+    textured = sample_textures(atlas, texture, uv, pixel / repeat)
+    albedo = (plain + surface[..., 9:10] * (textured - plain)) * surface[..., 4:7]
     to_light, reach, lit = _light_at(scenes, points)
     shadow = _shadow(scenes, points, normal, (to_light, reach), size, compiled=compiled)
     light = scenes.light[:, None]
     facing = (normal * to_light).sum(-1).clamp(min=0.0)
     halfway = normalize(to_light - normalize(view, dim=-1), dim=-1)
     highlight = surface[..., 7] * (normal * halfway).sum(-1).clamp(min=0.0) ** 24
-    ambient = light[..., 5] * (0.65 + 0.35 * normal[..., 2])
+    # Light from everywhere is never equal: more from above, a little more from one side, so that faces differ.
+    ambient = light[..., 5] * (0.62 + 0.28 * normal[..., 2] + 0.12 * normal[..., 0])
     direct = light[..., 4] * lit * (1 - shadow)
     colour = albedo * (ambient[..., None] + (direct * facing)[..., None] * light[..., 6:9])
     colour = colour + (direct * highlight)[..., None] * light[..., 6:9]

@@ -52,6 +52,11 @@ class TextureAtlas:
     uses: dict[str, NDArray[np.int64]]
     origins: tuple[str, ...]
 
+    def mean_colours(self) -> Tensor:
+        """Mean RGB in [0, 1] of each texture, (T, 3), from its coarsest mip level."""
+        coarsest = self.texels[:, -((TILE_PX >> (MIP_LEVELS - 1)) ** 2) :]
+        return torch.stack([(coarsest >> bits & 255).float().mean(dim=1) for bits in (16, 8, 0)], dim=-1) / 255.0
+
     def to(self, device: torch.device) -> TextureAtlas:
         """The same atlas on another device."""
         return TextureAtlas(self.texels.to(device), self.backdrops.to(device), self.uses, self.origins)
