@@ -100,7 +100,9 @@ def _crop(
     window = (slice(top, top + high), slice(left, left + wide))
     shrinks = size[0] * size[1] < wide * high
     colour = cv2.resize(rgb[window], (size[1], size[0]), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-    target = cv2.resize(inverse[window].astype(np.float32), (size[1], size[0]), interpolation=cv2.INTER_NEAREST)
+    # INTER_NEAREST_EXACT takes the pixel under the centre; INTER_NEAREST lags the colours by up to half a pixel.
+    picked = cv2.INTER_NEAREST_EXACT
+    target = cv2.resize(inverse[window].astype(np.float32), (size[1], size[0]), interpolation=picked)
     return np.asarray(colour, dtype=np.uint8), np.asarray(target, dtype=np.float32)
 
 

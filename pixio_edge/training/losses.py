@@ -16,6 +16,10 @@ RATIO_OFFSET = 0.3
 # Ridge on the variance of the prediction, relative to its mean square: a constant prediction does not divide by zero.
 RIDGE = 1e-4
 GRADIENT_SCALES = 4
+# Just strong enough to hold the scale: the term is about 0.1 in training, so it adds 0.002 to losses of 0.1 and more.
+ANCHOR_WEIGHT = 0.02
+# Smallest median inverse depth (1/m) reckoned with: 10 km, for images of nothing but sky.
+MIN_MEDIAN = 1e-4
 
 
 def align_moments(prediction: Tensor, target: Tensor, weight: Tensor) -> Tensor:
@@ -52,9 +56,34 @@ def ratio_residual(prediction: Tensor, target: Tensor) -> Tensor:
         prediction: Relative inverse depth (B, H, W).
         target: Inverse depth in 1/m (B, H, W), 0 for sky.
     """
-    offset = RATIO_OFFSET * target.flatten(1).median(dim=1).values[:, None, None].clamp(min=1e-4)
-    softened = target + offset
+    softened = soften(target)
     return (align_moments(prediction, target, softened**-2) - target) / softened
+
+
+def soften(target: Tensor) -> Tensor:
+    """Inverse depth plus a share of the image's median: what a residual is measured against, (B, H, W) and positive.
+
+    Sky counts like a pixel at the median; at its own value of 0 a few sky pixels would outweigh the rest of the image.
+
+    Args:
+        target: Inverse depth in 1/m (B, H, W), 0 for sky.
+    """
+    seen = torch.where(target > 0, target, torch.nan).flatten(1)
+    median = seen.nanmedian(dim=1).values.nan_to_num(MIN_MEDIAN).clamp(min=MIN_MEDIAN)[:, None, None]
+    return torch.where(target > 0, target + RATIO_OFFSET * median, (1 + RATIO_OFFSET) * median)
+
+
+def anchor_loss(prediction: Tensor) -> Tensor:
+    """Pull of each image's prediction towards mean 0 and standard deviation 1.
+
+    The other terms do not see scale and shift, so nothing else stops the head's weights from growing without bound; in a first
+    run they did and drowned the stem's fine detail.
+
+    Args:
+        prediction: Relative inverse depth (B, H, W).
+    """
+    flat = prediction.flatten(1)
+    return flat.mean(1).square().mean() + (flat.std(1) + 1e-3).log().square().mean()
 
 
 def affine_invariant_loss(residual: Tensor) -> Tensor:
@@ -79,17 +108,18 @@ def gradient_loss(residual: Tensor, scales: int = GRADIENT_SCALES) -> Tensor:
 
 
 def depth_loss(prediction: Tensor, target: Tensor, *, gradient_weight: float) -> tuple[Tensor, dict[str, float]]:
-    """Sum of both terms, and each of them for the log.
+    """Weighted sum of the terms, and each of them for the log.
 
     Args:
         prediction: Relative inverse depth (B, H, W).
         target: Inverse depth in 1/m (B, H, W), 0 for sky.
         gradient_weight: Weight of the gradient term.
     """
-    residual = ratio_residual(prediction.float(), target)
-    affine, gradient = affine_invariant_loss(residual), gradient_loss(residual)
-    terms = {"affine": float(affine.detach()), "gradient": float(gradient.detach())}
-    return affine + gradient_weight * gradient, terms
+    prediction = prediction.float()
+    residual = ratio_residual(prediction, target)
+    affine, gradient, anchor = affine_invariant_loss(residual), gradient_loss(residual), anchor_loss(prediction)
+    terms = {"affine": float(affine.detach()), "gradient": float(gradient.detach()), "anchor": float(anchor.detach())}
+    return affine + gradient_weight * gradient + ANCHOR_WEIGHT * anchor, terms
 
 
 def row_prior_loss(target: Tensor, *, gradient_weight: float) -> float:
@@ -99,5 +129,5 @@ def row_prior_loss(target: Tensor, *, gradient_weight: float) -> float:
         target: Inverse depth in 1/m (B, H, W), 0 for sky.
         gradient_weight: As for `depth_loss`.
     """
-    rows = torch.arange(target.shape[1], dtype=torch.float32, device=target.device)[None, :, None].expand_as(target)
+    rows = torch.linspace(-1.7, 1.7, target.shape[1], device=target.device)[None, :, None].expand_as(target)
     return float(depth_loss(rows, target, gradient_weight=gradient_weight)[0])
