@@ -50,7 +50,7 @@ def align_moments(prediction: Tensor, target: Tensor, weight: Tensor) -> Tensor:
 
 
 def ratio_residual(prediction: Tensor, target: Tensor) -> Tensor:
-    """Residual after alignment, relative to the target: (s p + t - d) / (d + c median(d)), (B, H, W).
+    """Residual after alignment, relative to the softened target: (s p + t - d) / soften(d), (B, H, W).
 
     Args:
         prediction: Relative inverse depth (B, H, W).
@@ -76,8 +76,8 @@ def soften(target: Tensor) -> Tensor:
 def anchor_loss(prediction: Tensor) -> Tensor:
     """Pull of each image's prediction towards mean 0 and standard deviation 1.
 
-    The other terms do not see scale and shift, so nothing else stops the head's weights from growing without bound; in a first
-    run they did and drowned the stem's fine detail.
+    The other terms do not see scale and shift, so nothing else stops the head's weights from growing without bound; in a
+    first run they did and drowned the stem's fine detail.
 
     Args:
         prediction: Relative inverse depth (B, H, W).
@@ -107,27 +107,33 @@ def gradient_loss(residual: Tensor, scales: int = GRADIENT_SCALES) -> Tensor:
     return total
 
 
-def depth_loss(prediction: Tensor, target: Tensor, *, gradient_weight: float) -> tuple[Tensor, dict[str, float]]:
-    """Weighted sum of the terms, and each of them for the log.
+def invariant_loss(prediction: Tensor, target: Tensor, *, gradient_weight: float) -> tuple[Tensor, dict[str, float]]:
+    """Affine-invariant and gradient term together, which is what predictions are compared by, and each for the log.
 
     Args:
         prediction: Relative inverse depth (B, H, W).
         target: Inverse depth in 1/m (B, H, W), 0 for sky.
         gradient_weight: Weight of the gradient term.
     """
-    prediction = prediction.float()
-    residual = ratio_residual(prediction, target)
-    affine, gradient, anchor = affine_invariant_loss(residual), gradient_loss(residual), anchor_loss(prediction)
-    terms = {"affine": float(affine.detach()), "gradient": float(gradient.detach()), "anchor": float(anchor.detach())}
-    return affine + gradient_weight * gradient + ANCHOR_WEIGHT * anchor, terms
+    residual = ratio_residual(prediction.float(), target)
+    affine, gradient = affine_invariant_loss(residual), gradient_loss(residual)
+    terms = {"affine": float(affine.detach()), "gradient": float(gradient.detach())}
+    return affine + gradient_weight * gradient, terms
+
+
+def depth_loss(prediction: Tensor, target: Tensor, *, gradient_weight: float) -> tuple[Tensor, dict[str, float]]:
+    """What is trained on: `invariant_loss` and the anchor; arguments and terms as there."""
+    invariant, terms = invariant_loss(prediction, target, gradient_weight=gradient_weight)
+    anchor = anchor_loss(prediction.float())
+    return invariant + ANCHOR_WEIGHT * anchor, {**terms, "anchor": float(anchor.detach())}
 
 
 def row_prior_loss(target: Tensor, *, gradient_weight: float) -> float:
-    """Loss of "lower in the picture is nearer": what a model scores before it has seen anything in the image.
+    """Invariant loss of "lower in the picture is nearer": what a model scores that has seen nothing in the image.
 
     Args:
         target: Inverse depth in 1/m (B, H, W), 0 for sky.
-        gradient_weight: As for `depth_loss`.
+        gradient_weight: As for `invariant_loss`.
     """
-    rows = torch.linspace(-1.7, 1.7, target.shape[1], device=target.device)[None, :, None].expand_as(target)
-    return float(depth_loss(rows, target, gradient_weight=gradient_weight)[0])
+    rows = torch.arange(target.shape[1], dtype=torch.float32, device=target.device)[None, :, None].expand_as(target)
+    return float(invariant_loss(rows, target, gradient_weight=gradient_weight)[0])
