@@ -76,8 +76,8 @@ def soften(target: Tensor) -> Tensor:
 def anchor_loss(prediction: Tensor) -> Tensor:
     """Pull of each image's prediction towards mean 0 and standard deviation 1.
 
-    The other terms do not see scale and shift, so nothing else stops the head's weights from growing without bound; in a
-    first run they did and drowned the stem's fine detail.
+    The other terms do not see scale and shift, so nothing else stops the head's weights from growing without bound; in
+    a first run they did and drowned the stem's fine detail.
 
     Args:
         prediction: Relative inverse depth (B, H, W).

@@ -23,7 +23,7 @@ from pixio_edge.models.depth_model import DepthModel
 from pixio_edge.models.presets import build_model
 from pixio_edge.training.curve import plot_curve
 from pixio_edge.training.data import batches, make_batch
-from pixio_edge.training.losses import depth_loss, row_prior_loss
+from pixio_edge.training.losses import depth_loss, invariant_loss, row_prior_loss
 from pixio_edge.training.optimizer import average_decay, build_optimizers, learning_rate, update_average
 from pixio_edge.training.pool import ScenePool
 from pixio_edge.training.run_folder import RunFolder
@@ -156,7 +156,7 @@ class Run:
         for image, target in self.held_back:
             with torch.autocast(image.device.type, torch.bfloat16, enabled=self.config.bf16):
                 prediction = self.average(image)
-            losses.append(float(depth_loss(prediction, target, gradient_weight=self.config.gradient_weight)[0]))
+            losses.append(float(invariant_loss(prediction, target, gradient_weight=self.config.gradient_weight)[0]))
         return float(np.mean(losses))
 
     def write_log(self, values: dict[str, Any]) -> None:

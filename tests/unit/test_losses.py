@@ -5,12 +5,17 @@ import torch
 from torch import Tensor
 
 from pixio_edge.training.losses import (
+    ANCHOR_WEIGHT,
+    MIN_MEDIAN,
     RATIO_OFFSET,
     align_moments,
+    anchor_loss,
     depth_loss,
     gradient_loss,
+    invariant_loss,
     ratio_residual,
     row_prior_loss,
+    soften,
 )
 
 # What the ridge on the variance (1e-4 of the mean square) and float32 leave of an exact fit.
@@ -95,8 +100,8 @@ def test_residual_of_the_truth_is_zero_at_any_positive_scale_and_shift() -> None
 def test_loss_does_not_change_when_the_prediction_is_scaled_up_and_shifted(scale: float, shift: float) -> None:
     target, prediction = scene(), guess()
 
-    loss, _ = depth_loss(prediction, target, gradient_weight=0.5)
-    moved, _ = depth_loss(scale * prediction + shift, target, gradient_weight=0.5)
+    loss, _ = invariant_loss(prediction, target, gradient_weight=0.5)
+    moved, _ = invariant_loss(scale * prediction + shift, target, gradient_weight=0.5)
 
     torch.testing.assert_close(moved, loss, rtol=FIT, atol=0)
 
@@ -105,8 +110,8 @@ def test_loss_grows_when_the_prediction_is_turned_upside_down() -> None:
     """A least-squares fit would turn it back, and nothing would tie larger values to nearer points."""
     target, prediction = scene(), guess()
 
-    loss, _ = depth_loss(prediction, target, gradient_weight=0.5)
-    turned, _ = depth_loss(-prediction, target, gradient_weight=0.5)
+    loss, _ = invariant_loss(prediction, target, gradient_weight=0.5)
+    turned, _ = invariant_loss(-prediction, target, gradient_weight=0.5)
 
     assert turned > 3 * loss
 
@@ -115,7 +120,7 @@ def test_loss_falls_when_the_prediction_comes_nearer_to_the_truth() -> None:
     target = scene()
 
     losses = [
-        float(depth_loss(target + share * (guess() - target), target, gradient_weight=0.5)[0])
+        float(invariant_loss(target + share * (guess() - target), target, gradient_weight=0.5)[0])
         for share in (1.0, 0.5, 0.1, 0.0)
     ]
 
@@ -153,10 +158,10 @@ def test_sky_is_at_inverse_depth_zero() -> None:
     target = scene()
     target[:, :8] = 0.0
 
-    at_zero, _ = depth_loss(target, target, gradient_weight=0.5)
+    at_zero, _ = invariant_loss(target, target, gradient_weight=0.5)
     nearer = target.clone()
     nearer[:, :8] = 0.3
-    too_near, _ = depth_loss(nearer, target, gradient_weight=0.5)
+    too_near, _ = invariant_loss(nearer, target, gradient_weight=0.5)
 
     assert at_zero < FIT * 10
     assert too_near > 20 * at_zero
@@ -177,9 +182,59 @@ def test_gradient_loss_is_blind_to_a_constant() -> None:
 
 
 def test_loss_is_the_weighted_sum_of_the_terms_it_reports() -> None:
-    loss, terms = depth_loss(guess(), scene(), gradient_weight=0.25)
+    prediction, target = guess(), scene()
 
-    assert float(loss) == pytest.approx(terms["affine"] + 0.25 * terms["gradient"], rel=1e-6)
+    invariant, _ = invariant_loss(prediction, target, gradient_weight=0.25)
+    loss, terms = depth_loss(prediction, target, gradient_weight=0.25)
+
+    assert float(invariant) == pytest.approx(terms["affine"] + 0.25 * terms["gradient"], rel=1e-6)
+    assert float(loss) == pytest.approx(float(invariant) + ANCHOR_WEIGHT * terms["anchor"], rel=1e-6)
+
+
+def test_anchor_is_least_at_mean_zero_and_deviation_one() -> None:
+    flat = guess().flatten(1)
+    standard = ((flat - flat.mean(1, keepdim=True)) / flat.std(1, keepdim=True)).reshape(2, 32, 48)
+
+    assert float(anchor_loss(standard)) < 1e-5
+    # Squared natural logarithm of 1000, and the square of the mean.
+    assert float(anchor_loss(1000 * standard)) == pytest.approx(47.7, abs=0.1)
+    assert float(anchor_loss(standard / 1000)) > 30
+    assert float(anchor_loss(standard + 3)) == pytest.approx(9.0, abs=0.01)
+
+
+def test_anchor_brings_a_far_off_prediction_back_when_it_is_trained_on() -> None:
+    prediction = (20 * guess() + 5).requires_grad_()
+    optimizer = torch.optim.Adam([prediction], lr=1.0)
+    before = anchor_loss(prediction).item()
+
+    for _ in range(60):
+        optimizer.zero_grad()
+        depth_loss(prediction, scene(), gradient_weight=0.5)[0].backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+
+    assert anchor_loss(prediction).item() < 0.2 * before
+
+
+def test_sky_does_not_outweigh_the_scene_when_most_of_the_image_is_sky() -> None:
+    """A prediction that is right but for a little slope in the sky has to stay nearly right."""
+    target = scene()
+    target[:, :22] = 0.0
+    prediction = target.clone()
+    prediction[:, :22] += torch.linspace(0.02, 0.0, 22)[None, :, None]
+
+    residual = ratio_residual(prediction, target)
+
+    assert (target == 0).float().mean() > 0.6
+    assert residual[:, 22:].abs().mean() < 0.05
+
+
+def test_softened_target_takes_the_median_of_what_is_not_sky() -> None:
+    target = torch.tensor([[[0.0, 0.0, 0.0, 0.2, 0.4, 0.6]], [[0.0] * 6]])
+
+    softened = soften(target)
+
+    torch.testing.assert_close(softened[0, 0], torch.tensor([0.52, 0.52, 0.52, 0.32, 0.52, 0.72]))
+    torch.testing.assert_close(softened[1, 0], torch.full((6,), 1.3 * MIN_MEDIAN))
 
 
 def test_row_prior_is_far_better_than_chance_and_far_from_the_truth() -> None:
@@ -188,5 +243,5 @@ def test_row_prior_is_far_better_than_chance_and_far_from_the_truth() -> None:
 
     prior = row_prior_loss(target, gradient_weight=0.5)
 
-    assert float(depth_loss(target, target, gradient_weight=0.5)[0]) < 0.1 * prior
-    assert prior < 0.7 * float(depth_loss(noise, target, gradient_weight=0.5)[0])
+    assert float(invariant_loss(target, target, gradient_weight=0.5)[0]) < 0.1 * prior
+    assert prior < 0.7 * float(invariant_loss(noise, target, gradient_weight=0.5)[0])
