@@ -73,6 +73,8 @@ def main() -> None:
         message = str(format_message()).rstrip(".")
         # Without a message the help was printed instead.
         sys.exit(_report(f"{message}. Fix: see {command} --help", exit_code) if message else exit_code)
+    if status == INTERRUPTED:  # typer turns Ctrl-C inside a verb into this status
+        print_problem("interrupted")
     sys.exit(status if isinstance(status, int) else 0)
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from command import assert_one_line_error, leftovers, run_command
+from command import EXECUTABLE, TIMEOUT_S, assert_one_line_error, leftovers, run_command
 
 from pixio_edge.depth import read_depth_png
 
@@ -90,6 +93,27 @@ def test_predict_does_the_rest_when_one_image_is_bad(bundle: Path, photos: Path,
     assert {Path(record["image"]).name for record in records if "error" in record} == {"broken.png", "missing.png"}
     assert (out / "a.npy").is_file()
     assert not list(out.glob("broken*"))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows delivers Ctrl-C to a whole console, pytest included")
+def test_predict_leaves_whole_files_alone_when_interrupted(bundle: Path, photo: Path, tmp_path: Path) -> None:
+    # Enough images that it cannot end by itself before the signal.
+    (tmp_path / "photos").mkdir()
+    for index in range(3000):
+        (tmp_path / "photos" / f"{index}.jpg").symlink_to(photo)
+    command = [str(EXECUTABLE), "predict", "photos", "-b", str(bundle), "-r", "ort", "-o", "out"]
+
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + TIMEOUT_S
+    while not list(tmp_path.glob("out/*.npy")) and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=TIMEOUT_S)
+
+    assert process.returncode == 130
+    assert stderr == "pixio-edge: interrupted\n"
+    assert not [name for name in leftovers(tmp_path / "out") if name.startswith(".tmp")]
+    assert all(np.load(path).shape == SIZE for path in tmp_path.glob("out/*.npy"))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux allows names that are no text")
