@@ -10,13 +10,14 @@ from typing import Any
 from pixio_edge.bench.measure import bench, failed_record
 from pixio_edge.bench.plan import BenchPlan
 from pixio_edge.bench.record import BenchRecord
+from pixio_edge.bundle import Bundle
 
 # On top of the two timed loops: loading, warm-up and profiling on a slow device.
 EXTRA_TIMEOUT_S = 300.0
 
 
 def bench_isolated(plan: BenchPlan) -> BenchRecord:
-    """Measure in a process of its own.
+    """Measure in a process of its own, after the files were found to be what the manifest says.
 
     Returns:
         A record; when the process died or did not end, its `status` says so.
@@ -24,6 +25,7 @@ def bench_isolated(plan: BenchPlan) -> BenchRecord:
     Raises:
         BundleError: The bundle or the artifact of the plan does not exist or is damaged.
     """
+    _check_files(plan)
     command = [sys.executable, "-m", "pixio_edge.bench.isolated"]
     try:
         result = subprocess.run(
@@ -42,6 +44,15 @@ def bench_isolated(plan: BenchPlan) -> BenchRecord:
         return failed_record(plan, f"error: the process ended with {result.returncode}: {reason}")
     content: dict[str, Any] = json.loads(result.stdout.splitlines()[-1])
     return BenchRecord.from_json(content)
+
+
+def _check_files(plan: BenchPlan) -> None:
+    """Here and not in the process, whose exception would come back as text: damage is no property of a runtime."""
+    bundle = Bundle.open(plan.bundle)
+    artifact = bundle.artifact(plan.artifact)
+    bundle.read_artifact(artifact)
+    if artifact.golden is not None:
+        bundle.read_golden(artifact)
 
 
 def _main() -> None:

@@ -56,10 +56,11 @@ def bench(plan: BenchPlan) -> BenchRecord:
         plan: What to measure.
 
     Returns:
-        A record, also when it cannot run or its output is wrong: then `status` says so and there are no times.
+        A record, also when it cannot run, a file of the artifact is damaged, or its output is wrong: then `status` says
+        so and there are no times.
 
     Raises:
-        BundleError: The bundle or the artifact of the plan does not exist or is damaged.
+        BundleError: The bundle or the artifact of the plan does not exist.
     """
     load_average = _load_average()
     bundle = Bundle.open(plan.bundle)

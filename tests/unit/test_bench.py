@@ -108,6 +108,19 @@ def test_damaged_bundle_is_an_error_and_not_a_record(tmp_path: Path, plan: Bench
         bench(replace(plan, artifact="onnx-int8-32x32"))
 
 
+@pytest.mark.parametrize("name", ["weights.bin", "golden_32x48.npz"])
+def test_flipped_byte_is_an_error_and_not_a_runtime_that_is_unavailable(
+    tmp_path: Path, plan: BenchPlan, name: str
+) -> None:
+    folder = write_tiny_bundle(tmp_path / "altered").folder
+    content = bytearray((folder / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (folder / name).write_bytes(content)
+
+    with pytest.raises(BundleError, match=f"{name}: .* was altered"):
+        bench_isolated(replace(plan, bundle=str(folder)))
+
+
 def test_slow_runs_stop_at_the_budget_but_not_before_there_are_enough(plan: BenchPlan) -> None:
     record = bench(replace(plan, runs=1_000_000, budget_s=0.0))
 
