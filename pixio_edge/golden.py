@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zipfile
+import zlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,7 +36,7 @@ def read_golden(bundle: Bundle, artifact: ArtifactEntry) -> tuple[NDArray[np.uin
     try:
         with np.load(path, allow_pickle=False) as arrays:
             return arrays["image"], arrays["depth"]
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise BundleError(
             f"{path}: not an npz with 'image' and 'depth' ({error}). Fix: export the bundle again"
         ) from error
