@@ -126,12 +126,12 @@ def _swap(staging: Path, folder: Path) -> None:
     try:
         if folder.exists():
             folder.replace(aside)
-        try:
-            staging.replace(folder)
-        except OSError:
-            if aside.exists():
-                aside.replace(folder)
-            raise
-    except OSError as error:
-        raise OutputError(f"{folder}: cannot be written ({error.strerror}). Fix: choose a writable folder") from error
+        staging.replace(folder)
+    except BaseException as error:  # Ctrl-C too
+        if aside.exists() and not folder.exists():
+            aside.replace(folder)
+        if isinstance(error, OSError):
+            reason = error.strerror
+            raise OutputError(f"{folder}: cannot be written ({reason}). Fix: choose a writable folder") from error
+        raise
     shutil.rmtree(aside, ignore_errors=True)

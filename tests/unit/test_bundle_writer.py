@@ -133,17 +133,23 @@ def test_full_disk_leaves_nothing_and_says_so(tmp_path: Path, monkeypatch: pytes
     assert list(tmp_path.iterdir()) == []
 
 
-def test_failed_rename_puts_the_old_bundle_back(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("error", "raised"),
+    [(PermissionError(13, "Permission denied"), OutputError), (KeyboardInterrupt(), KeyboardInterrupt)],
+)
+def test_failed_rename_puts_the_old_bundle_back(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException, raised: type[BaseException]
+) -> None:
     original = Path.replace
 
     def refuse_new(source: Path, target: Path) -> Path:
         if source.name.endswith(".tmp") and target == folder:
-            raise PermissionError(13, "Permission denied")
+            raise error
         return original(source, target)
 
     monkeypatch.setattr(Path, "replace", refuse_new)
 
-    with pytest.raises(OutputError, match="Permission denied"), write_bundle(folder, tiny_header(), replace=True):
+    with pytest.raises(raised), write_bundle(folder, tiny_header(), replace=True):
         pass
 
     use_everything(folder)
