@@ -28,7 +28,7 @@ _MAX_PIXELS = Variable(
 _THREADS = Variable(
     name="PIXIO_EDGE_THREADS",
     default="",
-    meaning="CPU threads of a runtime when the caller gives none; unset leaves the choice to the runtime",
+    meaning="CPU threads of a runtime when the caller gives none; unset takes one for each usable core",
 )
 
 _FFMPEG_LOG_LEVEL = "OPENCV_FFMPEG_LOGLEVEL"

@@ -16,8 +16,13 @@ from typing import Any
 PACKAGES = (
     "numpy",
     "opencv-python-headless",
+    "opencv-python",
     "onnxruntime",
     "onnxruntime-gpu",
+    "onnxruntime-directml",
+    "onnxruntime-openvino",
+    "onnxruntime-qnn",
+    "onnxruntime-rocm",
     "openvino",
     "torch",
     "onnx",

@@ -33,7 +33,7 @@ SizeOption = Annotated[
     ),
 ]
 ThreadsOption = Annotated[
-    int | None, typer.Option("--threads", "-t", min=1, help="Threads of the runtime. Default: the runtime decides.")
+    int | None, typer.Option("--threads", "-t", min=1, help="Threads of the runtime. Default: one per usable core.")
 ]
 PinCoresOption = Annotated[
     str | None, typer.Option("--pin-cores", metavar="LIST", help="Run on these cores only, such as 0,1 or 4-7.")

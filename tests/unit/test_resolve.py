@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pixio_edge.errors import RuntimeUnavailableError, SpecError
-from pixio_edge.host import Host
+from pixio_edge.host import PACKAGES, Host
 from pixio_edge.manifest import ArtifactEntry, Requirements
 from pixio_edge.resolve import RuntimeRequest, choose_size, resolve
 from pixio_edge.runtimes.registry import RUNTIMES, runtime_status
@@ -178,6 +178,12 @@ def test_every_registered_runtime_has_a_status_with_a_fix_when_unusable() -> Non
 
     assert set(status) == set(RUNTIMES)
     assert all(not item.usable and "Fix: pip install" in item.reason for item in status.values())
+
+
+def test_host_looks_for_every_package_that_makes_a_runtime_usable() -> None:
+    packages = {package for entry in RUNTIMES.values() for package in entry.packages}
+
+    assert packages <= set(PACKAGES)
 
 
 SIZES = [(256, 256), (384, 384), (192, 320), (320, 192)]
