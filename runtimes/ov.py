@@ -50,9 +50,9 @@ class OpenVinoRuntime(Runtime):
         openvino = _import_openvino()
         if self.options.pin_cores is not None:
             check_cores(self.options.pin_cores)
-        self._claim_pool()
         core = openvino.Core()
         device = _find_device(core, self.options)
+        self._claim_pool()
         try:
             with bind_caller(self.options.pin_cores):
                 compiled = core.compile_model(str(self.artifact.path), device, _config(device, self.options))

@@ -14,6 +14,7 @@ from pixio_edge.errors import MissingDependencyError, RuntimeUnavailableError
 from pixio_edge.host import probe_host
 from pixio_edge.parity import Tolerance
 from pixio_edge.runtimes.base import RuntimeOptions
+from pixio_edge.runtimes.ov import OpenVinoRuntime
 from pixio_edge.runtimes.registry import make_runtime
 from tests.contracts.runtime_contract import RuntimeContract
 from tests.tiny_bundle import write_tiny_bundle
@@ -62,6 +63,17 @@ def test_openvino_that_is_not_installed_is_named_with_its_extra(
 
     with pytest.raises(MissingDependencyError, match=r"pip install 'pixio-edge\[openvino\]'"):
         runtime.open()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="this system has no thread affinity")
+def test_cores_are_not_claimed_when_the_device_is_not_there(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(OpenVinoRuntime, "_pool_cores", "")
+    options = RuntimeOptions(provider="abacus", pin_cores=(min(os.sched_getaffinity(0)),))
+
+    with pytest.raises(RuntimeUnavailableError, match="'abacus'"):
+        make_runtime("openvino", bundle.read_artifact(bundle.artifacts[0]), options).open()
+
+    assert OpenVinoRuntime._pool_cores == ""
 
 
 PINNED = """
