@@ -1,7 +1,8 @@
 """Measures the latency of `nano` beside other depths and widths of the same architecture: how its shape was chosen.
 
-Every shape is exported with random weights (which cost the same) and timed in ONNX Runtime and OpenVINO, the shapes in turn, round
-after round, so that a change of the machine's speed meets all of them.
+Every shape is exported with random weights (which cost the same) and timed in ONNX Runtime and OpenVINO, the shapes
+in turn, round after round, so that a change of the machine's speed meets all of them.
+
 """
 
 from __future__ import annotations
