@@ -20,6 +20,12 @@ HOMES = {
     "openvino": {"runtimes/ov.py"},
     "h5py": {"pixio_edge/evaluation/nyu.py"},
     "scipy": {"pixio_edge/evaluation/nyu.py"},
+    "matplotlib": {"pixio_edge/training/curve.py"},
+    "safetensors": {"pixio_edge/models/checkpoints.py"},
+    # For tests and benchmarks alone.
+    "PIL": set(),
+    "psutil": set(),
+    "transformers": set(),
 }
 
 
