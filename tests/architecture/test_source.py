@@ -8,12 +8,19 @@ from pathlib import Path
 
 import pytest
 
+from pixio_edge import errors
+
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("pixio_edge", "export", "runtimes", "calibration")
 SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 TORCH_FOLDERS = ("pixio_edge/models", "pixio_edge/training", "export")
 MAX_FILE_LINES = 300
 MAX_FUNCTION_LINES = 40
+
+# All but the one that writes its own message.
+ERRORS = {
+    name for name, value in vars(errors).items() if isinstance(value, type) and issubclass(value, errors.PixioEdgeError)
+} - {"MissingDependencyError"}
 
 # Optional libraries other than torch are imported in exactly one file each, so that what needs them is plain to see.
 HOMES = {
@@ -106,3 +113,43 @@ def test_module_names_say_what_they_hold() -> None:
     vague = {"utils", "util", "helpers", "manager", "common", "misc"}
 
     assert {path.stem for path in SOURCES}.isdisjoint(vague)
+
+
+def messages_without_fix(tree: ast.AST) -> list[str]:
+    """Errors of ours that are made with a message which neither says the fix nor ends with a text that does."""
+    return [
+        ast.unparse(node)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in ERRORS and node.args
+        if isinstance(node.args[0], ast.Constant | ast.JoinedStr) and not says_fix(node.args[0])
+    ]
+
+
+def says_fix(message: ast.Constant | ast.JoinedStr) -> bool:
+    last = message.values[-1] if isinstance(message, ast.JoinedStr) and message.values else message
+    is_passed_on = isinstance(last, ast.FormattedValue) and ast.unparse(last.value) in {"error", "fix"}
+    return is_passed_on or any(
+        isinstance(part, ast.Constant) and "Fix: " in str(part.value) for part in ast.walk(message)
+    )
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
+def test_every_error_says_how_to_fix_it(path: Path) -> None:
+    assert messages_without_fix(ast.parse(path.read_text(encoding="utf-8"))) == []
+
+
+@pytest.mark.parametrize(
+    ("code", "is_fine"),
+    [
+        ("InputError('bad. Fix: this')", True),
+        ("InputError(f'{path}: bad. Fix: this')", True),
+        ("InputError(f'{path}: {error}')", True),
+        ("InputError(f'bad. {fix}')", True),
+        ("InputError(explain(rejected))", True),
+        ("InputError('bad')", False),
+        ("InputError(f'{error} in {path}')", False),
+        ("TypeError('a defect of ours')", True),
+    ],
+)
+def test_fixes_are_looked_for_in_the_right_place(code: str, is_fine: bool) -> None:
+    assert (messages_without_fix(ast.parse(code)) == []) is is_fine
