@@ -74,6 +74,18 @@ def write_text_atomic(path: Path, text: str) -> None:
     write_bytes_atomic(path, text.encode("utf-8"))
 
 
+def create_folder(path: Path) -> None:
+    """Create a folder and those above it; one that is there already is fine.
+
+    Raises:
+        OutputError: It cannot be created, or is a file.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot create folder {path}: {_reason(error)}. Fix: choose another folder") from error
+
+
 def sha256_file(path: Path) -> str:
     """Lower-case hexadecimal SHA-256 of a file, read in blocks so that memory stays bounded.
 

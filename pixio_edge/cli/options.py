@@ -58,7 +58,7 @@ def examples(*lines: str) -> str:
     return "\n\n".join(("Examples:", *lines))
 
 
-def parse_size(text: str | None) -> tuple[int, int] | None:
+def parse_size(text: str | None, *, option: str = "--size") -> tuple[int, int] | None:
     """Read `HxW` (or one number for a square) as (height, width).
 
     Raises:
@@ -68,7 +68,7 @@ def parse_size(text: str | None) -> tuple[int, int] | None:
         return None
     match = re.fullmatch(r"(\d+)(?:[x×](\d+))?", text.strip().lower())
     if match is None or int(match[1]) == 0 or match[2] == "0":
-        raise InputError(f"--size: got '{text}', expected HEIGHTxWIDTH in pixels. Fix: --size 256x256")
+        raise InputError(f"{option}: got '{text}', expected HEIGHTxWIDTH in pixels. Fix: {option} 256x256")
     return int(match[1]), int(match[2] or match[1])
 
 

@@ -7,18 +7,21 @@ crops, mirrors and colours.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from pixio_edge.errors import InputError
-from pixio_edge.files import atomic_path
-from pixio_edge.training.scenes import render
+from pixio_edge.files import atomic_path, create_folder, write_text_atomic
+from pixio_edge.training.scenes import check_size, render
 from pixio_edge.training.textures import TextureAtlas
+
+Rendered = tuple[NDArray[np.uint8], NDArray[np.float16]]
 
 SHARD_IMAGES = 256
 # Small enough that the tracer's temporaries stay in cache; also the one batch size the fused loops are compiled for.
@@ -30,16 +33,30 @@ class PoolConfig:
     """What a pool holds: a resumed pool must have the same values, `images` apart.
 
     Attributes:
-        images: At least this many; shards are always whole.
+        images: Number of images.
         size: (height, width), multiples of 16.
         seed: Seed of the scenes.
         textures: Name of the texture folder, or "noise".
+
+    Raises:
+        InputError: There are no images.
+        SpecError: The size is not a multiple of 16.
     """
 
     images: int
     size: tuple[int, int] = (192, 256)
     seed: int = 1
     textures: str = "noise"
+
+    def __post_init__(self) -> None:
+        if self.images < 1:
+            raise InputError(f"pool: got {self.images} images, expected at least 1. Fix: ask for more")
+        check_size(self.size)
+
+    @property
+    def shards(self) -> int:
+        """Number of shards; the last may be a part."""
+        return -(-self.images // SHARD_IMAGES)
 
 
 def render_pool(
@@ -49,7 +66,7 @@ def render_pool(
     *,
     device: torch.device,
     compiled: bool,
-    on_shard: Callable[[int], None] = lambda _: None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> None:
     """Render what is missing of a pool.
 
@@ -60,45 +77,90 @@ def render_pool(
         atlas: Textures on `device`.
         device: Where to render.
         compiled: Fuse the intersection loops with `torch.compile`.
-        on_shard: Called with the number of images done after each shard.
+        progress: Called with the number of images done and that of all.
+
+    Raises:
+        InputError: The folder holds a pool of another seed, size or textures.
+        OutputError: The folder cannot be written.
+    """
+    _claim(folder, config)
+    for shard in range(config.shards):
+        start = shard * SHARD_IMAGES
+        wanted = range(start, min(start + SHARD_IMAGES, config.images))
+        if images_in_shard(folder, shard) < len(wanted):
+            batches = _render(wanted, config, atlas, device=device, compiled=compiled)
+            _write_shard(folder, shard, _counted(batches, start, config.images, progress))
+        progress(wanted.stop, config.images)
+
+
+def missing_images(folder: Path, config: PoolConfig) -> int:
+    """How many images `render_pool` would still have to render.
 
     Raises:
         InputError: The folder holds a pool of another seed, size or textures.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    _claim(folder, config)
-    for shard in range(-(-config.images // SHARD_IMAGES)):
-        if not _shard_path(folder, "inverse", shard).exists():
-            _render_shard(folder, shard, config, atlas, device=device, compiled=compiled)
-        on_shard(min((shard + 1) * SHARD_IMAGES, config.images))
+    if not (folder / "pool.json").exists():
+        return config.images
+    _check_claim(folder, config)
+    missing = 0
+    for shard in range(config.shards):
+        wanted = min(SHARD_IMAGES, config.images - shard * SHARD_IMAGES)
+        missing += wanted if images_in_shard(folder, shard) < wanted else 0
+    return missing
+
+
+def images_in_shard(folder: Path, shard: int) -> int:
+    """Number of images of a finished shard, 0 if it is not there."""
+    path = _shard_path(folder, "inverse", shard)
+    return len(np.load(path, mmap_mode="r", allow_pickle=False)) if path.exists() else 0
 
 
 def _claim(folder: Path, config: PoolConfig) -> None:
-    record = folder / "pool.json"
-    wanted = {key: value for key, value in json.loads(json.dumps(asdict(config))).items() if key != "images"}
-    if record.exists():
-        found = json.loads(record.read_text(encoding="utf-8"))
-        if found != wanted:
-            raise InputError(
-                f"pool '{folder}': got {found}, expected {wanted}. Fix: choose another folder or delete it"
-            )
+    if (folder / "pool.json").exists():
+        _check_claim(folder, config)
         return
-    with atomic_path(record) as temporary:
-        temporary.write_text(json.dumps(wanted, indent=1), encoding="utf-8")
+    create_folder(folder)
+    write_text_atomic(folder / "pool.json", json.dumps(_lasting_values(config), indent=1) + "\n")
 
 
-def _render_shard(
-    folder: Path, shard: int, config: PoolConfig, atlas: TextureAtlas, *, device: torch.device, compiled: bool
-) -> None:
-    colours, inverses = [], []
-    start = shard * SHARD_IMAGES
-    for first in range(start, start + SHARD_IMAGES, RENDER_BATCH):
+def _check_claim(folder: Path, config: PoolConfig) -> None:
+    found, wanted = json.loads((folder / "pool.json").read_text(encoding="utf-8")), _lasting_values(config)
+    if found != wanted:
+        raise InputError(f"pool '{folder}': got {found}, expected {wanted}. Fix: choose another folder or delete it")
+
+
+def _lasting_values(config: PoolConfig) -> dict[str, Any]:
+    """What a resumed pool has to have in common with its beginning, as JSON values."""
+    values: dict[str, Any] = json.loads(json.dumps(asdict(config)))
+    return {key: value for key, value in values.items() if key != "images"}
+
+
+def _render(
+    wanted: range, config: PoolConfig, atlas: TextureAtlas, *, device: torch.device, compiled: bool
+) -> Iterator[Rendered]:
+    """Batches of colours and inverse depths; always whole for the renderer, and cut to what is wanted."""
+    for first in range(wanted.start, wanted.stop, RENDER_BATCH):
         batch = render(
             config.seed, range(first, first + RENDER_BATCH), config.size, atlas, device=device, compiled=compiled
         )
-        colours.append(batch.rgb.cpu().numpy())
-        inverses.append((1.0 / batch.depth).cpu().numpy().astype(np.float16))
-    for name, parts in (("rgb", colours), ("inverse", inverses)):  # "inverse" last: its presence marks a finished shard
+        count = min(RENDER_BATCH, wanted.stop - first)
+        inverse = (1.0 / batch.depth[:count]).cpu().numpy().astype(np.float16)
+        yield batch.rgb[:count].cpu().numpy(), inverse
+
+
+def _counted(
+    batches: Iterator[Rendered], done: int, total: int, progress: Callable[[int, int], None]
+) -> Iterator[Rendered]:
+    for batch in batches:
+        done += len(batch[0])
+        progress(done, total)
+        yield batch
+
+
+def _write_shard(folder: Path, shard: int, batches: Iterator[Rendered]) -> None:
+    colours, inverses = zip(*batches, strict=True)
+    # "inverse" last: its presence marks a finished shard.
+    for name, parts in (("rgb", colours), ("inverse", inverses)):
         with atomic_path(_shard_path(folder, name, shard)) as temporary, temporary.open("wb") as stream:
             np.save(stream, np.concatenate(parts), allow_pickle=False)
 
@@ -126,6 +188,9 @@ class ScenePool:
 
     def refresh(self) -> int:
         """Open newly finished shards and return the number of images."""
+        if self._inverse and len(self._inverse[-1]) < SHARD_IMAGES:  # a pool that was extended has a longer one now
+            self._rgb.pop()
+            self._inverse.pop()
         while _shard_path(self.folder, "inverse", len(self._rgb)).exists():
             shard = len(self._rgb)
             self._rgb.append(np.load(_shard_path(self.folder, "rgb", shard), mmap_mode="r", allow_pickle=False))
@@ -134,7 +199,7 @@ class ScenePool:
 
     def __len__(self) -> int:
         """Number of images."""
-        return len(self._rgb) * SHARD_IMAGES
+        return sum(len(inverse) for inverse in self._inverse)
 
     def read(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.float16]]:
         """Views of image `index` in the mapped files: RGB (H, W, 3) and inverse depth in 1/m (H, W), 0 for sky."""

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from pixio_edge.errors import InputError
-from pixio_edge.files import atomic_path, write_text_atomic
+from pixio_edge.files import atomic_path, create_folder, write_text_atomic
 
 CONFIG, LOG, STATE, WEIGHTS, CURVE = "config.json", "log.jsonl", "checkpoint.pt", "model.safetensors", "curve.png"
 
@@ -46,10 +46,22 @@ class RunFolder:
             InputError: The folder holds a run with other values.
             OutputError: The folder cannot be written.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
+        self.check(config)
+        create_folder(self.path)
+        if not (self.path / CONFIG).exists():
+            write_text_atomic(self.path / CONFIG, json.dumps(config, indent=1) + "\n")
+
+    def check(self, config: Mapping[str, Any]) -> None:
+        """Check that the folder holds no run, or one with these values.
+
+        Args:
+            config: As for `claim`.
+
+        Raises:
+            InputError: The folder holds a run with other values.
+        """
         record = self.path / CONFIG
         if not record.exists():
-            write_text_atomic(record, json.dumps(config, indent=1) + "\n")
             return
         found = json.loads(record.read_text(encoding="utf-8"))
         changed = sorted(key for key in config if config[key] != found.get(key))
@@ -58,6 +70,15 @@ class RunFolder:
                 f"run '{self.path}': got other values for {', '.join(changed)} than the run was started with, expected "
                 f"the same. Fix: use another folder, or the values in {CONFIG}"
             )
+
+    def steps_done(self) -> int:
+        """Step of the last state, 0 before the first.
+
+        Raises:
+            InputError: The file is damaged.
+        """
+        state = self.load_state(torch.device("cpu"))
+        return int(state["step"]) if state else 0
 
     def append_log(self, line: Mapping[str, Any]) -> None:
         """Add one line of values, with the `step` that they belong to, to the log."""

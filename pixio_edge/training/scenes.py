@@ -103,8 +103,7 @@ def render(
         InputError: There is no such layout.
         SpecError: The size is not a multiple of 16.
     """
-    if size[0] % TILE or size[1] % TILE:
-        raise SpecError(f"render size: got {size[0]}x{size[1]}, expected multiples of {TILE}. Fix: round both sides")
+    check_size(size)
     scenes = [sample_scene(seed, index, atlas, layout) for index in indices]
     packed = pack_scenes(scenes, device or torch.device("cpu"))
     with torch.inference_mode():
@@ -119,6 +118,16 @@ def render(
             )
         rgb = (colour.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous()
     return RenderedBatch(rgb, depth, packed.focal * size[1], tuple(scene.kind for scene in scenes))
+
+
+def check_size(size: tuple[int, int]) -> None:
+    """Refuse a (height, width) that is not cut into whole tiles.
+
+    Raises:
+        SpecError: A side is not a positive multiple of 16.
+    """
+    if size[0] % TILE or size[1] % TILE or min(size) < TILE:
+        raise SpecError(f"render size: got {size[0]}x{size[1]}, expected multiples of {TILE}. Fix: round both sides")
 
 
 def trace(packed: PackedScenes, atlas: TextureAtlas, size: tuple[int, int], *, compiled: bool) -> tuple[Tensor, Tensor]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -45,12 +45,14 @@ class TextureAtlas:
         backdrops: Packed RGB panoramas of the whole sphere, zenith first, (B, 192, 512).
         uses: Texture indices per use ("floor", "wall", …); every use has some.
         origins: Path of each texture inside its folder, or "noise".
+        backdrop_origins: The same of each panorama.
     """
 
     texels: Tensor
     backdrops: Tensor
     uses: dict[str, NDArray[np.int64]]
     origins: tuple[str, ...]
+    backdrop_origins: tuple[str, ...]
 
     def mean_colours(self) -> Tensor:
         """Mean RGB in [0, 1] of each texture, (T, 3), from its coarsest mip level."""
@@ -59,7 +61,7 @@ class TextureAtlas:
 
     def to(self, device: torch.device) -> TextureAtlas:
         """The same atlas on another device."""
-        return TextureAtlas(self.texels.to(device), self.backdrops.to(device), self.uses, self.origins)
+        return replace(self, texels=self.texels.to(device), backdrops=self.backdrops.to(device))
 
 
 def load_atlas(folder: Path | None = None, *, seed: int = 0) -> TextureAtlas:
@@ -79,17 +81,19 @@ def load_atlas(folder: Path | None = None, *, seed: int = 0) -> TextureAtlas:
     tags = ["noise"] * len(images)
     origins = ["noise"] * len(images)
     backdrops = [noise_backdrop(rng, BACKDROP_SIZE) for _ in range(NOISE_BACKDROPS)]
+    backdrop_origins = ["noise"] * len(backdrops)
     if folder is not None:
         for image in list_textures(folder):
             if image.group == "backdrops":
                 backdrops.append(_read(folder / image.file, (BACKDROP_SIZE[1], BACKDROP_SIZE[0]), crop=False))
+                backdrop_origins.append(str(image.file))
                 continue
             images.append(_read(folder / image.file, (TILE_PX, TILE_PX), crop=True))
             tags.append("photo" if image.group == "photos" else image.tag)
             origins.append(str(image.file))
     packed_backdrops = torch.from_numpy(np.stack([_pack(image) for image in backdrops]))
     texels = torch.from_numpy(np.stack([_mip_chain(image) for image in images]))
-    return TextureAtlas(texels, packed_backdrops, _group_uses(tags), tuple(origins))
+    return TextureAtlas(texels, packed_backdrops, _group_uses(tags), tuple(origins), tuple(backdrop_origins))
 
 
 def mip_offset(level: Tensor) -> Tensor:

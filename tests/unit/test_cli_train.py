@@ -1,16 +1,23 @@
-"""What `pixio-edge train` refuses before any work."""
+"""What `pixio-edge train` refuses before any work, and how it ends."""
 
 from __future__ import annotations
 
+import json
+import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+import typer
+from small_pool import write_small_pool
 
-from pixio_edge.cli.train import parse_stages, train
-from pixio_edge.errors import InputError
+from pixio_edge.cli.train import duration, parse_stages, train
+from pixio_edge.errors import InputError, PixioEdgeError
 from pixio_edge.training.device import open_device
+from pixio_edge.training.run_folder import RunFolder
+from pixio_edge.training.scene_plan import HELD_BACK, POOL
+from pixio_edge.training.student import Student
 
 
 def test_stages_are_shares_with_pixels_per_image() -> None:
@@ -22,8 +29,8 @@ def test_stages_are_left_to_the_default_when_none_is_given() -> None:
     assert parse_stages([]) is None
 
 
-@pytest.mark.parametrize("texts", [["big"], ["1:96"], ["96x128"], ["0.5:96x128"], ["0.9:8x8", "0.9:8x8"]])
-def test_stages_are_refused_when_they_are_none_or_do_not_add_up(texts: list[str]) -> None:
+@pytest.mark.parametrize("texts", [["big"], ["1:96"], ["96x128"]])
+def test_stages_are_refused_when_they_are_none(texts: list[str]) -> None:
     with pytest.raises(InputError, match="--stage"):
         parse_stages(texts)
 
@@ -47,13 +54,121 @@ def test_device_is_opened_with_its_threads_when_it_is_here() -> None:
 
 @pytest.mark.parametrize(
     ("options", "fragment"),
-    [({"stages": ["big"]}, "--stage"), ({"preset": "giant"}, "giant"), ({"textures": Path("nowhere")}, "nowhere")],
+    [
+        ({"stages": ["big"]}, "--stage"),
+        ({"stages": ["0.9:48x64", "0.9:48x64"]}, "add up to 1"),
+        ({"preset": "giant"}, "giant"),
+        ({"textures": Path("nowhere")}, "nowhere"),
+        ({"scene_size": "wide"}, "--scene-size"),
+        ({"scene_size": "50x64"}, "multiples of 16"),
+        ({"device": "abacus"}, "abacus"),
+        ({"scenes": 0}, "at least 1"),
+    ],
 )
 def test_nothing_is_written_when_an_option_is_wrong(options: dict[str, Any], fragment: str, tmp_path: Path) -> None:
     common: dict[str, Any] = {"preset": "tiny", "scenes": 8, "held_back": 8, "images": 8, "batch": 4, "rate": 1e-3}
     common |= {"textures": None, "stages": None, "seed": 0, "device": "cpu", "compiled": False, "threads": None}
 
-    with pytest.raises(InputError, match=fragment):
+    with pytest.raises(PixioEdgeError, match=fragment):
         train(tmp_path / "run", **(common | options))
 
     assert list(tmp_path.iterdir()) == []
+
+
+def prepare_run(run: Path) -> dict[str, Any]:
+    """A run whose scenes are there, so that nothing has to be rendered; the options that belong to it."""
+    for part, seed in ((POOL, 1), (HELD_BACK, 2)):
+        write_small_pool(run / part, images=8, seed=seed)
+    return {
+        "preset": "tiny",
+        "scenes": 8,
+        "held_back": 8,
+        "scene_size": "48x64",
+        "images": 8,
+        "batch": 4,
+        "rate": 1e-3,
+        "stages": ["1:48x64"],
+        "seed": 0,
+        "device": "cpu",
+        "compiled": False,
+        "threads": 1,
+    }
+
+
+def test_run_ends_with_its_weights_and_losses_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = tmp_path / "run"
+
+    train(run, **prepare_run(run), json=True)
+
+    record = json.loads(capsys.readouterr().out)
+    assert record["weights"] == str(run / "model.safetensors")
+    assert record["step"] == 2
+    assert record["images"] == 8
+    assert record["held_back"] > 0
+    assert record["row_prior"] > 0
+    assert (run / "curve.png").is_file()
+
+
+def test_first_interruption_saves_and_says_how_to_go_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tmp_path / "run"
+    options = prepare_run(run) | {"images": 400}
+    plain_step = Student.train_step
+
+    def interrupted_step(self: Student, *batch: torch.Tensor) -> Any:
+        if self.step == 2:
+            signal.raise_signal(signal.SIGINT)
+        return plain_step(self, *batch)
+
+    monkeypatch.setattr(Student, "train_step", interrupted_step)
+    before = signal.getsignal(signal.SIGINT)
+
+    with pytest.raises(typer.Exit) as stopped:
+        train(run, **options)
+
+    assert stopped.value.exit_code == 130
+    assert "the same command goes on from there" in capsys.readouterr().err
+    assert RunFolder(run).steps_done() == 3
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_dry_run_estimates_and_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = tmp_path / "run"
+    options = prepare_run(tmp_path / "elsewhere") | {"stages": ["0.5:48x64", "0.5:64x64"], "images": 800}
+
+    train(run, **options, dry_run=True, json=True)
+    record = json.loads(capsys.readouterr().out)
+    train(run, **options, dry_run=True)
+    table = capsys.readouterr().out
+
+    assert not run.exists()
+    assert record["scenes_to_render"] == 16
+    assert record["render_s"] == pytest.approx(16 / record["scenes_per_s"])
+    assert [(stage["images"], stage["pixels"]) for stage in record["stages"]] == [(400, 3072), (400, 4096)]
+    assert record["train_s"] == pytest.approx(sum(stage["seconds"] for stage in record["stages"]))
+    assert record["total_s"] == pytest.approx(record["render_s"] + record["train_s"])
+    assert [line.split("  ")[0] for line in table.splitlines()[1:]] == [
+        *("render scenes", "train at 3072 pixels", "train at 4096 pixels", "in all")
+    ]
+
+
+def test_dry_run_counts_what_is_left_when_a_run_has_begun(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = tmp_path / "run"
+    options = prepare_run(run)
+    train(run, **options)
+    capsys.readouterr()
+
+    train(run, **options, dry_run=True, json=True)
+
+    record = json.loads(capsys.readouterr().out)
+    assert record["scenes_to_render"] == 0
+    assert record["stages"] == []
+    assert record["total_s"] == 0
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "0 min 00 s"), (59.6, "1 min 00 s"), (754, "12 min 34 s"), (7380, "2 h 03 min")]
+)
+def test_duration_reads_well(seconds: float, text: str) -> None:
+    assert duration(seconds) == text

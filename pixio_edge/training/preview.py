@@ -1,0 +1,68 @@
+"""Rendered scenes as files to look at, in the plain format of an RGB-D data set."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pixio_edge.colormap import colorize_inverse
+from pixio_edge.files import create_folder, write_bytes_atomic, write_text_atomic
+from pixio_edge.image import write_image
+from pixio_edge.training.scenes import RenderedBatch
+
+# Stored value over metres: millimetres, so that 16 bits reach 65.5 m. Beyond that, and for sky, 0: not known.
+DEPTH_SCALE = 1000
+COLUMNS = ("rgb", "depth", "scale", "fx", "fy", "cx", "cy", "kind", "note")
+SHEET_COLUMNS = 4
+SHEET_NAME, INDEX_NAME = "contact_sheet.png", "index.csv"
+
+
+def write_preview(folder: Path, batch: RenderedBatch, names: tuple[str, ...]) -> None:
+    """Write `<name>.png`, `<name>.depth.png` (16-bit, millimetres), a contact sheet, and `index.csv` with intrinsics.
+
+    Args:
+        folder: Created if missing; `pixio-edge evaluate` takes it as a data set.
+        batch: Rendered images.
+        names: One per image.
+
+    Raises:
+        OutputError: The folder cannot be written.
+    """
+    create_folder(folder)
+    images, depths = batch.rgb.cpu().numpy(), batch.depth.cpu().numpy()
+    height, width = depths.shape[1:]
+    table = io.StringIO()
+    rows = csv.writer(table, lineterminator="\n")
+    rows.writerow(COLUMNS)
+    for name, image, depth, focal, kind in zip(names, images, depths, batch.focal_px, batch.kinds, strict=True):
+        write_image(folder / f"{name}.png", image)
+        write_bytes_atomic(folder / f"{name}.depth.png", encode_millimetres(depth))
+        focal_px = f"{float(focal):.3f}"
+        files = (f"{name}.png", f"{name}.depth.png", DEPTH_SCALE)
+        rows.writerow((*files, focal_px, focal_px, width / 2, height / 2, "depth", f"rendered {kind}"))
+    write_image(folder / SHEET_NAME, contact_sheet(images, depths))
+    write_text_atomic(folder / INDEX_NAME, table.getvalue())
+
+
+def encode_millimetres(depth_m: NDArray[np.float32]) -> bytes:
+    """A 16-bit grey PNG of depth in millimetres, 0 for sky and for what is too far to be stored."""
+    stored = np.round(np.where(np.isfinite(depth_m), depth_m, 0.0) * DEPTH_SCALE)
+    stored[stored > np.iinfo(np.uint16).max] = 0
+    return bytes(cv2.imencode(".png", stored.astype(np.uint16))[1])
+
+
+def contact_sheet(images: NDArray[np.uint8], depths_m: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """All images in a grid, each above its coloured inverse depth, RGB (H, W, 3)."""
+    cells = [
+        np.concatenate([image, colorize_inverse(1.0 / depth, colormap="inferno", low=2.0, high=98.0)])
+        for image, depth in zip(images, depths_m, strict=True)
+    ]
+    columns = min(SHEET_COLUMNS, len(cells))
+    cells += [np.zeros_like(cells[0])] * (-len(cells) % columns)
+    rows = [np.concatenate(cells[first : first + columns], axis=1) for first in range(0, len(cells), columns)]
+    return np.concatenate(rows)

@@ -1,0 +1,88 @@
+"""The scenes that a run trains on, and those it is measured on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from pixio_edge.training.pool import PoolConfig, missing_images, render_pool
+from pixio_edge.training.textures import TextureAtlas
+
+# Two parts of a run folder.
+POOL, HELD_BACK = "pool", "held_back"
+
+
+@dataclass(frozen=True, slots=True)
+class ScenePlan:
+    """Which scenes to render.
+
+    Attributes:
+        scenes: Scenes to train on.
+        held_back: Scenes to measure on; of a seed of their own, so none of them is trained on.
+        size: (height, width) of the rendered images, multiples of 16.
+        seed: Seed of both; the pools have the next two.
+        textures: Texture folder; None stands for procedural noise.
+    """
+
+    scenes: int
+    held_back: int
+    size: tuple[int, int] = (192, 256)
+    seed: int = 0
+    textures: Path | None = None
+
+    def pools(self) -> dict[str, PoolConfig]:
+        """What each part of the run folder holds, the smaller one first.
+
+        Raises:
+            InputError: There are no scenes.
+            SpecError: The size is not a multiple of 16.
+        """
+        textures = self.textures.resolve().name if self.textures else "noise"
+        return {
+            HELD_BACK: PoolConfig(self.held_back, self.size, self.seed + 2, textures),
+            POOL: PoolConfig(self.scenes, self.size, self.seed + 1, textures),
+        }
+
+
+def render_scenes(
+    plan: ScenePlan,
+    run: Path,
+    atlas: TextureAtlas,
+    *,
+    device: torch.device,
+    compiled: bool,
+    progress: Callable[[str, int, int], None] = lambda part, done, total: None,
+) -> None:
+    """Render what is missing of the pools of a run.
+
+    Args:
+        plan: Which scenes.
+        run: Run folder; the pools are `POOL` and `HELD_BACK` in it.
+        atlas: Textures of the plan on `device`.
+        device: Where to render.
+        compiled: Fuse the intersection loops with `torch.compile`.
+        progress: Called with the part, the number of images done and that of all in it.
+
+    Raises:
+        InputError: The run holds other scenes.
+        OutputError: The folder cannot be written.
+        SpecError: The size is not a multiple of 16.
+    """
+    for part, config in plan.pools().items():
+
+        def report(done: int, total: int, part: str = part) -> None:
+            progress(part, done, total)
+
+        render_pool(run / part, config, atlas, device=device, compiled=compiled, progress=report)
+
+
+def missing_scenes(plan: ScenePlan, run: Path) -> int:
+    """How many images `render_scenes` would still have to render.
+
+    Raises:
+        InputError: The run holds other scenes.
+    """
+    return sum(missing_images(run / part, config) for part, config in plan.pools().items())

@@ -1,0 +1,105 @@
+"""Everything that makes a student: rendering what is missing, estimating, training; all go on where they stopped."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from pixio_edge.errors import InputError
+from pixio_edge.models.depth_model import DepthModel
+from pixio_edge.models.presets import build_model
+from pixio_edge.training.attribution import write_attribution
+from pixio_edge.training.run_folder import RunFolder
+from pixio_edge.training.scene_plan import ScenePlan, missing_scenes, render_scenes
+from pixio_edge.training.supervised import Progress, train
+from pixio_edge.training.textures import load_atlas
+from pixio_edge.training.time_estimate import TimeEstimate, measure_rendering, measure_training
+from pixio_edge.training.train_config import TrainConfig
+
+ATTRIBUTION = "ATTRIBUTION.md"
+# What `torch.compile` looks for on a CPU.
+COMPILERS = ("g++", "c++", "clang++", "cl")
+
+
+def can_compile() -> bool:
+    """Whether a C++ compiler is found, which the fused loops of the renderer need on a CPU."""
+    return any(shutil.which(name) for name in COMPILERS)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingSession:
+    """A run folder with the scenes that belong into it and the values it is trained with.
+
+    Attributes:
+        run: Run folder.
+        plan: Scenes to render into it.
+        config: Values of the run; its pools are those of the run folder.
+        compiled: Fuse the renderer's loops.
+    """
+
+    run: Path
+    plan: ScenePlan
+    config: TrainConfig
+    compiled: bool
+
+    def check(self) -> None:
+        """Refuse what would fail after hours, before any work; writes nothing.
+
+        Raises:
+            InputError: There is no such preset or texture folder, or the run folder holds another run or other scenes.
+            SpecError: The size of the scenes is not a multiple of 16.
+        """
+        build_model(self.config.preset)
+        if self.plan.textures is not None and not self.plan.textures.is_dir():
+            raise InputError(f"textures '{self.plan.textures}': got no such folder, expected one. Fix: check the path")
+        RunFolder(self.run).check(self.config.lasting_values())
+        missing_scenes(self.plan, self.run)
+
+    def estimate(self) -> TimeEstimate:
+        """Measure on this host how long what is left would take; takes up to two minutes, writes nothing.
+
+        Raises:
+            InputError: As for `check`.
+            SpecError: As for `check`.
+        """
+        self.check()
+        missing, device = missing_scenes(self.plan, self.run), torch.device(self.config.device)
+        rate = None
+        if missing:
+            atlas = load_atlas(self.plan.textures).to(device)
+            rate = measure_rendering(self.plan.size, atlas, device=device, compiled=self.compiled)
+        stages = measure_training(self.config, steps_done=RunFolder(self.run).steps_done())
+        return TimeEstimate(missing, rate, stages)
+
+    def render(self, *, progress: Callable[[str, int, int], None] = lambda part, done, total: None) -> None:
+        """Render what is missing of the scenes, and write whose textures are on them if their folder says so.
+
+        Args:
+            progress: Called with the part, the number of images done and that of all in it.
+
+        Raises:
+            InputError: As for `check`, or a texture cannot be read or attributed.
+            OutputError: The run folder cannot be written.
+            SpecError: As for `check`.
+        """
+        self.check()
+        if missing_scenes(self.plan, self.run) == 0:
+            return
+        device, textures = torch.device(self.config.device), self.plan.textures
+        atlas = load_atlas(textures).to(device)
+        render_scenes(self.plan, self.run, atlas, device=device, compiled=self.compiled, progress=progress)
+        if textures is not None and any(textures.glob("*/index.csv")):
+            write_attribution(textures, self.run / ATTRIBUTION)
+
+    def train(
+        self,
+        *,
+        on_step: Callable[[Progress], None] = lambda _: None,
+        should_stop: Callable[[], bool] = lambda: False,
+    ) -> DepthModel:
+        """Train on the rendered scenes; see `supervised.train`."""
+        return train(self.config, self.run, on_step=on_step, should_stop=should_stop)
