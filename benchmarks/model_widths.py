@@ -2,7 +2,6 @@
 
 Every shape is exported with random weights (which cost the same) and timed in ONNX Runtime and OpenVINO, the shapes
 in turn, round after round, so that a change of the machine's speed meets all of them.
-
 """
 
 from __future__ import annotations
@@ -12,11 +11,12 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
-import onnxruntime
-import openvino
+import onnxruntime  # type: ignore[import-untyped]
+import openvino  # type: ignore[import-untyped]
 from recording import append_records
 
 from pixio_edge.export.base import ExportRequest
@@ -64,7 +64,7 @@ def open_runs(config: DepthConfig, threads: int) -> tuple[dict[str, Run], dict[s
     for hint in ("f32", "bf16"):
         settings = {"INFERENCE_PRECISION_HINT": hint, "INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY"}
         request = core.compile_model(core.read_model(serialized), "CPU", settings).create_infer_request()
-        runs[f"openvino {'fp32' if hint == 'f32' else hint}"] = lambda request=request: request.infer({"image": image})
+        runs[f"openvino {'fp32' if hint == 'f32' else hint}"] = partial(request.infer, {"image": image})
     return runs, cost
 
 
