@@ -115,7 +115,7 @@ def _find_device(core: Any, options: RuntimeOptions) -> str:
     if device not in available:
         raise RuntimeUnavailableError(
             f"openvino provider '{options.provider}': no such device here, expected one of: {', '.join(available)}. "
-            "Fix: choose one of these, or install the driver of the device"
+            "Fix: choose one of these or another runtime, or install the driver of the device"
         )
     if options.precision not in PRECISION_HINTS:
         raise RuntimeUnavailableError(
