@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from pixio_edge._version import __version__
-from pixio_edge.cli import benchmark, demo, doctor, evaluate, export, inspect, predict, stream, train, verify
+from pixio_edge.cli import benchmark, demo, doctor, evaluate, export, inspect, predict, scenes, stream, train, verify
 from pixio_edge.cli.console import print_problem, tolerate_any_name
 from pixio_edge.errors import PixioEdgeError
 
@@ -29,6 +29,7 @@ app.command("verify", epilog=verify.EXAMPLES)(verify.verify)
 app.command("inspect", epilog=inspect.EXAMPLES)(inspect.inspect)
 app.command("doctor", epilog=doctor.EXAMPLES)(doctor.doctor)
 app.command("train", epilog=train.EXAMPLES)(train.train)
+app.command("scenes", epilog=scenes.EXAMPLES)(scenes.scenes)
 app.command("export", epilog=export.EXAMPLES)(export.export)
 app.command("demo", epilog=demo.EXAMPLES)(demo.demo)
 

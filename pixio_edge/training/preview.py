@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from pixio_edge.colormap import colorize_inverse
 from pixio_edge.files import create_folder, write_bytes_atomic, write_text_atomic
 from pixio_edge.image import write_image
-from pixio_edge.training.scenes import RenderedBatch
+from pixio_edge.training.pool import RENDER_BATCH
+from pixio_edge.training.scenes import RenderedBatch, check_size, render
+from pixio_edge.training.textures import load_atlas
 
 # Stored value over metres: millimetres, so that 16 bits reach 65.5 m. Beyond that, and for sky, 0: not known.
 DEPTH_SCALE = 1000
@@ -22,7 +26,56 @@ SHEET_COLUMNS = 4
 SHEET_NAME, INDEX_NAME = "contact_sheet.png", "index.csv"
 
 
-def write_preview(folder: Path, batch: RenderedBatch, names: tuple[str, ...]) -> None:
+def write_scenes(
+    folder: Path,
+    indices: Sequence[int],
+    *,
+    size: tuple[int, int] = (192, 256),
+    seed: int = 0,
+    textures: Path | None = None,
+    layout: str | None = None,
+    effects: bool = True,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> list[str]:
+    """Render scenes on the CPU and write them with `write_preview`.
+
+    Args:
+        folder: Created if missing.
+        indices: Numbers of the scenes.
+        size: (height, width), multiples of 16.
+        seed: Seed of the scenes.
+        textures: Texture folder; None: procedural noise.
+        layout: Only this layout.
+        effects: Add camera effects.
+        progress: Called with the number of images done and that of all.
+
+    Returns:
+        Names of the scenes: layout and number.
+
+    Raises:
+        InputError: There is no such layout or texture folder.
+        OutputError: The folder cannot be written.
+        SpecError: The size is not a multiple of 16.
+    """
+    check_size(size)
+    atlas = load_atlas(textures)
+    parts = []
+    for first in range(0, len(indices), RENDER_BATCH):
+        part = indices[first : first + RENDER_BATCH]
+        parts.append(render(seed, part, size, atlas, effects=effects, layout=layout))
+        progress(first + len(part), len(indices))
+    batch = RenderedBatch(
+        torch.cat([part.rgb for part in parts]),
+        torch.cat([part.depth for part in parts]),
+        torch.cat([part.focal_px for part in parts]),
+        tuple(kind for part in parts for kind in part.kinds),
+    )
+    names = [f"{kind}_{index:04d}" for kind, index in zip(batch.kinds, indices, strict=True)]
+    write_preview(folder, batch, names)
+    return names
+
+
+def write_preview(folder: Path, batch: RenderedBatch, names: Sequence[str]) -> None:
     """Write `<name>.png`, `<name>.depth.png` (16-bit, millimetres), a contact sheet, and `index.csv` with intrinsics.
 
     Args:

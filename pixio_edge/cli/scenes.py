@@ -1,0 +1,62 @@
+"""`pixio-edge scenes`: rendered scenes as a small data set to look at and to evaluate on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pixio_edge.cli.console import Meter, print_json
+from pixio_edge.cli.extras import needs_extra
+from pixio_edge.cli.options import JsonOption, OutputFolder, examples, parse_size
+
+EXAMPLES = examples(
+    "pixio-edge scenes --count 16 -o scenes",
+    "pixio-edge scenes --textures path/to/textures --layout street --size 384x512",
+    "pixio-edge evaluate nano --data scenes",
+)
+
+DEFAULT_SIZE = "192x256"
+
+
+def scenes(
+    output: OutputFolder = Path("scenes"),
+    count: Annotated[int, typer.Option("--count", "-n", min=1, help="Scenes to render.")] = 12,
+    textures: Annotated[
+        Path | None,
+        typer.Option("--textures", help="Folder of images to render with. Default: procedural noise alone."),
+    ] = None,
+    layout: Annotated[
+        str | None,
+        typer.Option("--layout", help="Only this layout, such as room or street. Default: as in training."),
+    ] = None,
+    size: Annotated[
+        str, typer.Option("--size", "-s", metavar="HxW", help="Size of the images, multiples of 16.")
+    ] = DEFAULT_SIZE,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the scenes.")] = 0,
+    effects: Annotated[bool, typer.Option("--effects/--no-effects", help="Blur, noise and the like.")] = True,
+    json: JsonOption = False,
+) -> None:
+    """Render training scenes: <name>.png, exact depth as <name>.depth.png (16-bit, mm), index.csv, contact_sheet.png.
+
+    The folder is a data set that `pixio-edge evaluate` takes; index.csv has the intrinsics.
+    """
+    with needs_extra("train", "pixio-edge scenes"):
+        from pixio_edge.training.preview import INDEX_NAME, SHEET_NAME, write_scenes
+    chosen = parse_size(size) or (0, 0)
+    with Meter("scenes") as meter:
+        names = write_scenes(
+            output,
+            range(count),
+            size=chosen,
+            seed=seed,
+            textures=textures,
+            layout=layout,
+            effects=effects,
+            progress=meter.update,
+        )
+    if json:
+        print_json({"folder": str(output), "seed": seed, "size": list(chosen), "names": names})
+    else:
+        print(f"{output}: {len(names)} scenes, {INDEX_NAME}, {SHEET_NAME}")

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from pixio_edge.cli.scenes import scenes
+from pixio_edge.errors import OutputError, PixioEdgeError
+from pixio_edge.evaluation.index_folder import IndexFolder
+from pixio_edge.training.preview import encode_millimetres, write_scenes
+from pixio_edge.training.scenes import render
+from pixio_edge.training.textures import load_atlas
+
+SIZE = (32, 48)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def test_preview_is_a_data_set_with_exact_depth(tmp_path: Path) -> None:
+    names = write_scenes(tmp_path / "scenes", range(3, 13), size=SIZE, seed=7)
+
+    expected = render(7, range(3, 13), SIZE, load_atlas())
+    samples = list(IndexFolder(tmp_path / "scenes"))
+    assert names == [f"{kind}_{index:04d}" for kind, index in zip(expected.kinds, range(3, 13), strict=True)]
+    assert len(samples) == 10
+    for row, sample in enumerate(samples):
+        depth = expected.depth[row].numpy()
+        stored = np.isfinite(depth) & (depth < 65.535)
+        assert np.array_equal(sample.rgb, expected.rgb[row].numpy())
+        assert np.array_equal(sample.valid, stored)
+        # Rounded to millimetres.
+        assert np.abs(sample.depth_gt[stored] - depth[stored]).max() <= 0.00051
+        assert sample.intrinsics is not None
+        assert sample.intrinsics.fx == pytest.approx(float(expected.focal_px[row]), abs=1e-3)
+        assert (sample.intrinsics.cx, sample.intrinsics.cy) == (24, 16)
+
+
+def test_contact_sheet_shows_every_scene_above_its_depth(tmp_path: Path) -> None:
+    write_scenes(tmp_path / "scenes", range(6), size=SIZE)
+
+    sheet = cv2.imread(str(tmp_path / "scenes" / "contact_sheet.png"))
+    assert sheet.shape == (2 * 2 * SIZE[0], 4 * SIZE[1], 3)
+    first = cv2.imread(str(next(iter(sorted((tmp_path / "scenes").glob("*_0000.png"))))))
+    assert np.array_equal(sheet[: SIZE[0], : SIZE[1]], first)
+    assert (sheet[2 * SIZE[0] :, 2 * SIZE[1] :] == 0).all()  # six scenes in two rows of four
+
+
+def test_millimetres_are_zero_for_sky_and_for_what_is_too_far() -> None:
+    depth = np.array([[1.2344, np.inf], [65.5351, 65.536]], dtype=np.float32)
+
+    stored = cv2.imdecode(np.frombuffer(encode_millimetres(depth), dtype=np.uint8), cv2.IMREAD_UNCHANGED)
+
+    assert stored.dtype == np.uint16
+    assert stored.tolist() == [[1234, 0], [65535, 0]]
+
+
+def test_verb_writes_one_layout_and_says_what_it_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    scenes(tmp_path / "out", count=2, layout="street", size="32x48", json=True)
+
+    record = json.loads(capsys.readouterr().out)
+    assert record["names"] == ["street_0000", "street_0001"]
+    with (tmp_path / "out" / "index.csv").open(encoding="utf-8", newline="") as stream:
+        assert [row["rgb"] for row in csv.DictReader(stream)] == ["street_0000.png", "street_0001.png"]
+
+
+@pytest.mark.parametrize(
+    ("options", "fragment"),
+    [({"size": "50x48"}, "multiples of 16"), ({"layout": "moon"}, "moon"), ({"textures": Path("nowhere")}, "nowhere")],
+)
+def test_verb_writes_nothing_when_an_option_is_wrong(options: dict[str, Any], fragment: str, tmp_path: Path) -> None:
+    with pytest.raises(PixioEdgeError, match=fragment):
+        scenes(tmp_path / "out", **({"count": 1, "size": "32x48"} | options))
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_preview_is_refused_when_its_folder_is_a_file(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("in the way")
+
+    with pytest.raises(OutputError, match="cannot create folder"):
+        write_scenes(tmp_path / "out", range(1), size=SIZE)
