@@ -38,6 +38,8 @@ PROVIDERS = {
     "webgpu": "WebGpuExecutionProvider",
     "xnnpack": "XnnpackExecutionProvider",
 }
+# What runs the nodes that a provider does not take, before the CPU does: on an NVIDIA GPU they should stay there.
+COMPANIONS = {"TensorrtExecutionProvider": "CUDAExecutionProvider"}
 DTYPES = {"tensor(uint8)": "uint8", "tensor(float)": "float32", "tensor(float16)": "float16", "tensor(int8)": "int8"}
 # ORT's names for element types in a profile. INT8 kernels are known by their operator as well, because the
 # dynamically quantised ones take float input.
@@ -119,7 +121,7 @@ class OrtRuntime(Runtime):
     def _make_session(self, ort: ModuleType, options: Any) -> Any:
         """Create a session and make sure that it runs on the provider asked for: ORT itself would only log."""
         provider = _find_provider(ort, self.options.provider)
-        providers = [provider] if provider == CPU_PROVIDER else [provider, CPU_PROVIDER]
+        providers = with_companions(provider, ort.get_available_providers())
         try:
             session = ort.InferenceSession(str(self.artifact.path), sess_options=options, providers=providers)
         except Exception as error:  # ORT's exceptions share no base class but this one
@@ -181,6 +183,12 @@ def _find_provider(ort: ModuleType, name: str | None) -> str:
             f"{', '.join(available)}. Fix: choose one of these, or install the onnxruntime package that has it"
         )
     return str(provider)
+
+
+def with_companions(provider: str, available: Sequence[str]) -> list[str]:
+    """A provider and those that take the nodes it cannot run, in that order; `RuntimeInfo.fallbacks` counts them."""
+    wanted = (provider, COMPANIONS.get(provider, provider), CPU_PROVIDER)
+    return [name for name in dict.fromkeys(wanted) if name in available]
 
 
 def _specs(nodes: Iterable[Any]) -> list[TensorSpec]:

@@ -12,6 +12,7 @@ import pytest
 from pixio_edge.bundle import Bundle
 from pixio_edge.errors import RuntimeUnavailableError
 from pixio_edge.runtimes.base import Runtime, RuntimeOptions
+from pixio_edge.runtimes.ort import with_companions
 from pixio_edge.runtimes.registry import make_runtime
 from tests.contracts.runtime_contract import RuntimeContract, threads_of_process
 from tests.tiny_bundle import tiny_image, write_tiny_bundle
@@ -50,6 +51,23 @@ def test_ort_refuses_a_provider_that_silently_fell_back(bundle: Bundle, monkeypa
 
     assert "CUDAExecutionProvider" in str(caught.value)
     assert "Fix: " in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("provider", "available", "expected"),
+    [
+        ("CPUExecutionProvider", ["CUDA", "CPU"], ["CPU"]),
+        ("CUDAExecutionProvider", ["Tensorrt", "CUDA", "CPU"], ["CUDA", "CPU"]),
+        ("TensorrtExecutionProvider", ["Tensorrt", "CUDA", "CPU"], ["Tensorrt", "CUDA", "CPU"]),
+        ("TensorrtExecutionProvider", ["Tensorrt", "CPU"], ["Tensorrt", "CPU"]),
+    ],
+)
+def test_nodes_that_tensorrt_does_not_take_stay_on_the_gpu_where_cuda_is_there(
+    provider: str, available: list[str], expected: list[str]
+) -> None:
+    providers = with_companions(provider, [f"{name}ExecutionProvider" for name in available])
+
+    assert providers == [f"{name}ExecutionProvider" for name in expected]
 
 
 @needs_affinity
