@@ -70,6 +70,23 @@ def test_nodes_that_tensorrt_does_not_take_stay_on_the_gpu_where_cuda_is_there(
     assert providers == [f"{name}ExecutionProvider" for name in expected]
 
 
+def test_cuda_computes_fp32_products_in_fp32(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[object] = []
+
+    def record(path: str, *, sess_options: object, providers: list[object]) -> None:
+        given.extend(providers)
+        raise RuntimeError("no GPU in this test")
+
+    cuda, cpu = "CUDAExecutionProvider", "CPUExecutionProvider"
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [cuda, cpu])
+    monkeypatch.setattr(onnxruntime, "InferenceSession", record)
+
+    with pytest.raises(RuntimeUnavailableError, match="no GPU in this test"):
+        open_ort(bundle, provider="cuda").open()
+
+    assert given == [(cuda, {"use_tf32": "0"}), (cpu, {})]
+
+
 @needs_affinity
 def test_ort_starts_as_many_threads_as_asked_for(bundle: Bundle) -> None:
     before = threads_of_process()
