@@ -8,7 +8,7 @@ import typer
 
 from pixio_edge.cli.console import print_json, print_table
 from pixio_edge.cli.options import JsonOption, examples
-from pixio_edge.errors import CheckFailedError, RuntimeUnavailableError
+from pixio_edge.errors import BundleError, CheckFailedError, RuntimeUnavailableError
 
 if TYPE_CHECKING:
     from pixio_edge.bundle import Bundle
@@ -25,7 +25,7 @@ def doctor(
 ) -> None:
     """Show the host, open each runtime on it, and explain what would be chosen and why everything else would not.
 
-    Exit status 1 when nothing can run.
+    Exit status 1 when nothing can run, or nothing of a bundle, and 2 when a bundle is damaged.
     """
     from pixio_edge.bundle import Bundle, list_embedded
     from pixio_edge.env import VARIABLES
@@ -45,6 +45,9 @@ def doctor(
         print_report(report)
     if not any(runtime["usable"] for runtime in report["runtimes"]):
         raise CheckFailedError("no runtime is usable on this host. Fix: pip install onnxruntime")
+    stuck = [choice["bundle"] for choice in report["bundles"] if choice["runtime"] is None]
+    if stuck:
+        raise CheckFailedError(f"nothing in bundle {', '.join(stuck)} can run on this host. Fix: see the reasons above")
 
 
 def try_runtimes(host: Host, bundles: list[Bundle]) -> list[dict[str, Any]]:
@@ -73,6 +76,8 @@ def open_once(runtime: str, bundles: list[Bundle], reason: str) -> dict[str, Any
                 options = RuntimeOptions(precision=artifact.precision)
                 with make_runtime(runtime, bundle.read_artifact(artifact), options) as opened:
                     return {"device": opened.info().device}
+            except BundleError:  # says nothing about the runtime
+                raise
             except Exception as error:  # a diagnosis has to survive whatever a half-installed engine raises
                 return {"usable": False, "reason": f"{type(error).__name__}: {error}"}
     return {"reason": f"{reason}; no artifact here is for it"}

@@ -67,6 +67,24 @@ def test_doctor_explains_every_runtime_and_the_choice(bundle: Path) -> None:
     assert {item["name"] for item in report["environment"]} >= {"PIXIO_EDGE_MAX_PIXELS", "PIXIO_EDGE_THREADS"}
 
 
+def test_doctor_blames_the_bundle_and_no_runtime_when_a_file_is_damaged(tmp_path: Path) -> None:
+    folder = write_tiny_bundle(tmp_path / "altered").folder
+    content = bytearray((folder / "weights.bin").read_bytes())
+    content[100] ^= 1
+    (folder / "weights.bin").write_bytes(content)
+
+    assert_one_line_error(run_command("doctor", "--bundle", folder), "weights.bin", "altered")
+
+
+def test_doctor_ends_with_1_when_nothing_of_the_bundle_can_run(tmp_path: Path) -> None:
+    folder = write_tiny_bundle(tmp_path / "unverified", verified=False).folder
+
+    result = run_command("doctor", "--bundle", folder)
+
+    assert_one_line_error(result, "nothing in bundle tiny can run", exit_code=1)
+    assert "never verified" in result.stdout
+
+
 def test_verify_runs_every_artifact_on_ort_and_ends_with_0(bundle: Path) -> None:
     result = run_command("verify", bundle, "--json")
 
