@@ -97,7 +97,9 @@ def write_preview(folder: Path, batch: RenderedBatch, names: Sequence[str]) -> N
         write_bytes_atomic(folder / f"{name}.depth.png", encode_millimetres(depth))
         focal_px = f"{float(focal):.3f}"
         files = (f"{name}.png", f"{name}.depth.png", DEPTH_SCALE)
-        rows.writerow((*files, focal_px, focal_px, width / 2, height / 2, "depth", f"rendered {kind}"))
+        # The centre of the image, where the centre of the first pixel is 0 (see `Intrinsics`).
+        centre = ((width - 1) / 2, (height - 1) / 2)
+        rows.writerow((*files, focal_px, focal_px, *centre, "depth", f"rendered {kind}"))
     write_image(folder / SHEET_NAME, contact_sheet(images, depths))
     write_text_atomic(folder / INDEX_NAME, table.getvalue())
 

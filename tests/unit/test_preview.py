@@ -41,7 +41,7 @@ def test_preview_is_a_data_set_with_exact_depth(tmp_path: Path) -> None:
         assert np.abs(sample.depth_gt[stored] - depth[stored]).max() <= 0.00051
         assert sample.intrinsics is not None
         assert sample.intrinsics.fx == pytest.approx(float(expected.focal_px[row]), abs=1e-3)
-        assert (sample.intrinsics.cx, sample.intrinsics.cy) == (24, 16)
+        assert (sample.intrinsics.cx, sample.intrinsics.cy) == (23.5, 15.5)  # of 48x32 pixels, the first at 0
 
 
 def test_contact_sheet_shows_every_scene_above_its_depth(tmp_path: Path) -> None:
