@@ -191,6 +191,15 @@ class Runtime(ABC):
         self._close()
         self._is_open = False
 
+    @classmethod
+    def list_providers(cls) -> tuple[str, ...]:
+        """What the installed engine can execute on here, by the names that `RuntimeOptions.provider` takes.
+
+        Raises:
+            MissingDependencyError: The engine is not installed.
+        """
+        return ("cpu",)
+
     def info(self, *, profile: bool = False) -> RuntimeInfo:
         """Say what runs.
 

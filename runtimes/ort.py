@@ -84,6 +84,11 @@ class OrtRuntime(Runtime):
         self._output_names: list[str] = []
         self._profiled: tuple[Counter[str], tuple[str, ...]] | None = None
 
+    @classmethod
+    def list_providers(cls) -> tuple[str, ...]:
+        """Providers built into the installed onnxruntime; whether their drivers are there shows on `open`."""
+        return tuple(_import_ort().get_available_providers())
+
     def _open(self) -> None:
         ort = _import_ort()
         if self.options.pin_cores is not None:

@@ -46,6 +46,11 @@ class OpenVinoRuntime(Runtime):
         self._compiled: Any = None
         self._request: Any = None
 
+    @classmethod
+    def list_providers(cls) -> tuple[str, ...]:
+        """Devices that OpenVINO finds."""
+        return tuple(_import_openvino().Core().available_devices)
+
     def _open(self) -> None:
         openvino = _import_openvino()
         if self.options.pin_cores is not None:

@@ -43,6 +43,11 @@ class PyTorchRuntime(Runtime):
         self._device = ""
         self._threads_before: int | None = None
 
+    @classmethod
+    def list_providers(cls) -> tuple[str, ...]:
+        """Devices that torch sees."""
+        return _devices(_import_torch())
+
     def _open(self) -> None:
         torch = _import_torch()
         if self.options.pin_cores is not None:
@@ -122,11 +127,7 @@ def _precision_of(args: tuple[Any, ...]) -> str:
 
 
 def _find_device(torch: ModuleType, name: str | None) -> str:
-    available = ["cpu"]
-    if torch.cuda.is_available():
-        available.append("cuda")
-    if torch.backends.mps.is_available():
-        available.append("mps")
+    available = _devices(torch)
     device = (name or "cpu").lower()
     if device not in available:
         raise RuntimeUnavailableError(
@@ -134,6 +135,11 @@ def _find_device(torch: ModuleType, name: str | None) -> str:
             "Fix: choose one of these"
         )
     return device
+
+
+def _devices(torch: ModuleType) -> tuple[str, ...]:
+    is_there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    return tuple(name for name, usable in is_there.items() if usable)
 
 
 def _import_torch() -> ModuleType:

@@ -103,6 +103,16 @@ def find_runtime(name: str) -> RuntimeEntry:
     return RUNTIMES[name]
 
 
+def list_providers(name: str) -> tuple[str, ...]:
+    """Import a runtime and ask what it can execute on here.
+
+    Raises:
+        MissingDependencyError: Its engine is not installed.
+        RuntimeUnavailableError: There is none of that name.
+    """
+    return _load_class(name).list_providers()
+
+
 def make_runtime(name: str, artifact: VerifiedArtifact, options: RuntimeOptions) -> Runtime:
     """Import a runtime and construct it, closed.
 
@@ -115,9 +125,13 @@ def make_runtime(name: str, artifact: VerifiedArtifact, options: RuntimeOptions)
             f"runtime '{name}': got artifact '{artifact.entry.name}' of kind '{artifact.entry.kind}', expected one of: "
             f"{', '.join(entry.kinds)}. Fix: choose another artifact or runtime"
         )
-    runtime_class = getattr(importlib.import_module(entry.module), entry.class_name)
-    runtime: Runtime = runtime_class(artifact, options)
-    return runtime
+    return _load_class(name)(artifact, options)
+
+
+def _load_class(name: str) -> type[Runtime]:
+    entry = find_runtime(name)
+    runtime_class: type[Runtime] = getattr(importlib.import_module(entry.module), entry.class_name)
+    return runtime_class
 
 
 def _status(entry: RuntimeEntry, host: Host) -> RuntimeStatus:

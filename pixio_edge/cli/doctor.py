@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from pixio_edge.cli.console import print_json, print_table
 from pixio_edge.cli.options import JsonOption, examples
-from pixio_edge.errors import BundleError, CheckFailedError, RuntimeUnavailableError
+from pixio_edge.errors import CheckFailedError, RuntimeUnavailableError
 
 if TYPE_CHECKING:
     from pixio_edge.bundle import Bundle
     from pixio_edge.host import Host
+    from pixio_edge.manifest import ArtifactEntry
 
 EXAMPLES = examples("pixio-edge doctor", "pixio-edge doctor --bundle path/to/bundle --json")
 
@@ -43,8 +45,6 @@ def doctor(
         print_json(report)
     else:
         print_report(report)
-    if not any(runtime["usable"] for runtime in report["runtimes"]):
-        raise CheckFailedError("no runtime is usable on this host. Fix: pip install onnxruntime")
     stuck = [choice["bundle"] for choice in report["bundles"] if choice["runtime"] is None]
     if stuck:
         raise CheckFailedError(f"nothing in bundle {', '.join(stuck)} can run on this host. Fix: see the reasons above")
@@ -56,7 +56,8 @@ def try_runtimes(host: Host, bundles: list[Bundle]) -> list[dict[str, Any]]:
 
     rows = []
     for name, status in runtime_status(host).items():
-        row: dict[str, Any] = {"runtime": name, "usable": status.usable, "reason": status.reason, "device": None}
+        row: dict[str, Any] = {"runtime": name, "usable": status.usable, "reason": status.reason}
+        row |= {"device": None, "providers": []}
         if status.usable:
             row |= open_once(name, bundles, status.reason)
         rows.append(row)
@@ -64,23 +65,31 @@ def try_runtimes(host: Host, bundles: list[Bundle]) -> list[dict[str, Any]]:
 
 
 def open_once(runtime: str, bundles: list[Bundle], reason: str) -> dict[str, Any]:
-    """Open the first artifact that a runtime takes; an installed package can still be broken."""
-    from pixio_edge.runtimes.base import RuntimeOptions
-    from pixio_edge.runtimes.registry import make_runtime
+    """Open the first artifact that a runtime takes; an installed package can still be broken.
 
+    Raises:
+        BundleError: The artifact is damaged, which says nothing about the runtime.
+    """
+    from pixio_edge.runtimes.base import RuntimeOptions
+    from pixio_edge.runtimes.registry import list_providers, make_runtime
+
+    artifact = next((item for item in candidates(bundles) if runtime in item[1].requires.runtimes), None)
+    verified = artifact[0].read_artifact(artifact[1]) if artifact is not None else None
+    try:
+        row: dict[str, Any] = {"providers": list(list_providers(runtime))}
+        if verified is None:
+            return row | {"reason": f"{reason}; no artifact here is for it"}
+        with make_runtime(runtime, verified, RuntimeOptions(precision=verified.entry.precision)) as opened:
+            return row | {"device": opened.info().device}
+    except Exception as error:  # a diagnosis has to survive whatever a half-installed engine raises
+        return {"usable": False, "reason": f"{type(error).__name__}: {error}"}
+
+
+def candidates(bundles: list[Bundle]) -> Iterator[tuple[Bundle, ArtifactEntry]]:
+    """Every artifact with its bundle."""
     for bundle in bundles:
         for artifact in bundle.artifacts:
-            if runtime not in artifact.requires.runtimes:
-                continue
-            try:
-                options = RuntimeOptions(precision=artifact.precision)
-                with make_runtime(runtime, bundle.read_artifact(artifact), options) as opened:
-                    return {"device": opened.info().device}
-            except BundleError:  # says nothing about the runtime
-                raise
-            except Exception as error:  # a diagnosis has to survive whatever a half-installed engine raises
-                return {"usable": False, "reason": f"{type(error).__name__}: {error}"}
-    return {"reason": f"{reason}; no artifact here is for it"}
+            yield bundle, artifact
 
 
 def choose(bundle: Bundle, host: Host) -> dict[str, Any]:
@@ -111,8 +120,17 @@ def print_report(report: dict[str, Any]) -> None:
     print(f"memory    {host['ram_mib'] or 'unknown'} MiB")
     print(f"gpu       {', '.join(host['gpus']) or 'none found'}")
     print(f"packages  {', '.join(f'{name} {version}' for name, version in host['packages'].items())}\n")
-    rows = [(r["runtime"], "yes" if r["usable"] else "no", r["device"] or "-", r["reason"]) for r in report["runtimes"]]
-    print_table(("runtime", "usable", "device", "why"), rows)
+    rows = [
+        (
+            row["runtime"],
+            "yes" if row["usable"] else "no",
+            row["device"] or "-",
+            ", ".join(row["providers"]) or "-",
+            row["reason"],
+        )
+        for row in report["runtimes"]
+    ]
+    print_table(("runtime", "usable", "default device", "providers", "why"), rows)
     for bundle in report["bundles"]:
         print_choice(bundle)
 

@@ -59,6 +59,7 @@ def test_doctor_explains_every_runtime_and_the_choice(bundle: Path) -> None:
     runtimes = {row["runtime"]: row for row in report["runtimes"]}
     assert runtimes["ort"]["usable"] is True
     assert runtimes["ort"]["device"] == "CPUExecutionProvider"
+    assert "CPUExecutionProvider" in runtimes["ort"]["providers"]
     assert all(row["reason"] for row in runtimes.values())
     (choice,) = report["bundles"]
     assert choice["runtime"] in runtimes
