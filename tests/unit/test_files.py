@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pixio_edge.errors import InputError, OutputError
-from pixio_edge.files import atomic_path, sha256_file, write_bytes_atomic, write_text_atomic
+from pixio_edge.files import atomic_path, create_folder, sha256_file, write_bytes_atomic, write_text_atomic
 
 INTERRUPTED_WRITER = """
 import sys, time
@@ -162,3 +162,18 @@ def test_sha256_file_matches_hashlib_when_the_file_is_longer_than_a_block_or_not
 def test_sha256_file_refuses_when_the_file_is_missing(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"cannot read .*gone: no such file"):
         sha256_file(tmp_path / "gone")
+
+
+def test_folder_is_created_with_those_above_it_and_may_be_there_already(tmp_path: Path) -> None:
+    create_folder(tmp_path / "a" / "b")
+    create_folder(tmp_path / "a" / "b")
+
+    assert (tmp_path / "a" / "b").is_dir()
+
+
+def test_folder_is_refused_when_a_file_is_in_its_way(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("in the way")
+
+    for folder in (tmp_path / "a", tmp_path / "a" / "b"):
+        with pytest.raises(OutputError, match="cannot create folder"):
+            create_folder(folder)

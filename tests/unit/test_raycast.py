@@ -15,7 +15,8 @@ from pixio_edge.training import raycast
 from pixio_edge.training.geometry import SLOTS, Camera, PackedKind, PackedScenes, Scene, Terrain, rotation_from
 from pixio_edge.training.kit import Kit
 from pixio_edge.training.raycast import FAR, Rays, first_blocker, first_of_kind, nearest_hit, nearest_of_kind
-from pixio_edge.training.scenes import LAYOUTS, camera_rays, sample_scene, trace
+from pixio_edge.training.scenes import LAYOUTS, camera_rays, render, sample_scene, trace
+from pixio_edge.training.session import can_compile
 from pixio_edge.training.terrain import terrain_height, terrain_hit, terrain_normal
 from pixio_edge.training.textures import TextureAtlas, load_atlas
 
@@ -296,7 +297,13 @@ def test_terrain_hides_what_lies_behind_it_and_not_what_stands_before_it(atlas: 
     assert torch.equal(depth[0], expected.where(expected < FAR, torch.tensor(torch.inf)))
 
 
+needs_compiler = pytest.mark.skipif(
+    not can_compile(), reason="fused loops need a C++ compiler, and none is on the path"
+)
+
+
 @pytest.mark.slow
+@needs_compiler
 @pytest.mark.parametrize(
     ("plain", "fused"),
     [(nearest_of_kind, raycast.fused_nearest_of_kind), (first_of_kind, raycast.fused_first_of_kind)],
@@ -306,7 +313,6 @@ def test_terrain_hides_what_lies_behind_it_and_not_what_stands_before_it(atlas: 
 def test_fused_loop_equals_the_plain_one(
     kind: str, plain: Callable[..., object], fused: Callable[[], Callable[..., object]], atlas: TextureAtlas
 ) -> None:
-    pytest.importorskip("torch._inductor")
     packed = pack(*(sample_scene(5, index, atlas, "loose_shapes") for index in range(2)))
     arguments = (kind, packed.kinds[kind], Rays(packed.origin[:, None], camera_rays(packed, (32, 32))), 0.05)
     torch._dynamo.reset()
@@ -317,6 +323,24 @@ def test_fused_loop_equals_the_plain_one(
 
     assert counted["ok"] == 1  # it was compiled, and whole
     torch.testing.assert_close(theirs, ours, rtol=RELATIVE, atol=0)
+
+
+@pytest.mark.slow
+@needs_compiler
+def test_fused_images_equal_plain_ones(atlas: TextureAtlas) -> None:
+    torch._dynamo.reset()
+    counted = torch._dynamo.utils.counters["frames"]
+    counted.clear()
+
+    plain, fused = (render(4, range(6), SIZE, atlas, compiled=compiled) for compiled in (False, True))
+    compilations = counted["ok"]
+    render(4, range(6, 12), SIZE, atlas, compiled=True)
+
+    assert compilations == 2 * len(SLOTS)  # nearest hit and first blocker, for each kind
+    assert counted["ok"] == compilations  # and none again for the next batch
+    # Pixels on a silhouette may fall to either side.
+    assert torch.isclose(plain.depth, fused.depth, rtol=RELATIVE).float().mean() > 0.999
+    assert ((plain.rgb.int() - fused.rgb.int()).abs() <= 1).float().mean() > 0.995
 
 
 def test_thin_structures_are_hit_when_rays_go_through_them() -> None:
