@@ -49,6 +49,7 @@ def train(
     images: Annotated[int, typer.Option("--images", min=1, help="Images to see in all.")] = 180_000,
     batch: Annotated[int, typer.Option("--batch", min=1, help="Images per step.")] = 32,
     rate: Annotated[float, typer.Option("--rate", help="Peak learning rate.")] = 1e-3,
+    warmup: Annotated[int, typer.Option("--warmup", min=0, help="Steps in which the rate rises to its peak.")] = 200,
     stages: Annotated[
         list[str] | None,
         typer.Option(
@@ -56,6 +57,10 @@ def train(
             metavar="SHARE:HxW",
             help="Share of the images and their size; repeat in order. Default: 0.6:128x160 0.4:192x256.",
         ),
+    ] = None,
+    encoder_from: Annotated[
+        Path | None,
+        typer.Option("--encoder-from", help="Checkpoint whose encoder to begin with. Default: begin at random."),
     ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the scenes, the weights and the order.")] = 0,
     device: Annotated[str, typer.Option("--device", help="cpu or cuda.")] = "cpu",
@@ -85,8 +90,8 @@ def train(
         from pixio_edge.training.session import TrainingSession, can_compile
         from pixio_edge.training.train_config import TrainConfig
     plan = ScenePlan(scenes, held_back, parse_size(scene_size, option="--scene-size") or SCENE_SIZE, seed, textures)
-    config = TrainConfig(preset, run / POOL, run / HELD_BACK, images, batch=batch, rate=rate, seed=seed, device=device)
-    config = replace(config, stages=parse_stages(stages) or config.stages)
+    config = TrainConfig(preset, run / POOL, run / HELD_BACK, images, batch=batch, rate=rate, warmup=warmup, seed=seed)
+    config = replace(config, stages=parse_stages(stages) or config.stages, device=device, encoder_from=encoder_from)
     open_device(device, threads=threads)
     if compiled is None:
         compiled = device == "cpu" and can_compile()

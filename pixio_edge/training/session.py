@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from pixio_edge.errors import InputError
+from pixio_edge.models.checkpoints import load_checkpoint
 from pixio_edge.models.depth_model import DepthModel
 from pixio_edge.models.presets import build_model
 from pixio_edge.training.attribution import write_attribution
@@ -50,10 +51,13 @@ class TrainingSession:
         """Refuse what would fail after hours, before any work; writes nothing.
 
         Raises:
-            InputError: There is no such preset or texture folder, or the run folder holds another run or other scenes.
+            InputError: There is no such preset, encoder or texture folder, or the run folder holds another run or other
+                scenes.
             SpecError: The size of the scenes is not a multiple of 16.
         """
-        build_model(self.config.preset)
+        model = build_model(self.config.preset)
+        if self.config.encoder_from is not None:
+            load_checkpoint(self.config.encoder_from, model.config)
         if self.plan.textures is not None and not self.plan.textures.is_dir():
             raise InputError(f"textures '{self.plan.textures}': got no such folder, expected one. Fix: check the path")
         RunFolder(self.run).check(self.config.lasting_values())

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pixio_edge.models.checkpoints import load_checkpoint
 from pixio_edge.models.presets import build_model
 from pixio_edge.training.losses import depth_loss, invariant_loss
 from pixio_edge.training.optimizer import average_decay, build_optimizers, learning_rate, update_average
@@ -23,7 +24,7 @@ class Student:
         config: Values of the run; the weights are drawn from its seed.
 
     Raises:
-        InputError: There is no such preset.
+        InputError: There is no such preset, or the encoder's checkpoint is not one of it.
     """
 
     def __init__(self, config: TrainConfig) -> None:
@@ -31,6 +32,9 @@ class Student:
         self.device = torch.device(config.device)
         torch.manual_seed(config.seed)
         self.model = build_model(config.preset)
+        if config.encoder_from is not None:
+            source = load_checkpoint(config.encoder_from, self.model.config)
+            self.model.encoder.load_state_dict(source.encoder.state_dict())
         # Channels last is what convolutions are fastest in. (The stubs of torch lack the argument.)
         self.model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = copy.deepcopy(self.model).eval()

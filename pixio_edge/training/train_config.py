@@ -35,6 +35,7 @@ class TrainConfig:
         save_every: Steps between checkpoints and held-back losses.
         device: "cpu" or "cuda".
         bf16: Autocast to bfloat16.
+        encoder_from: Checkpoint whose encoder the student begins with; its head begins at random.
 
     Raises:
         InputError: A count or rate is not positive, or the shares of the stages do not add up to 1.
@@ -56,6 +57,7 @@ class TrainConfig:
     save_every: int = 250
     device: str = "cpu"
     bf16: bool = True
+    encoder_from: Path | None = None
 
     def __post_init__(self) -> None:
         for name in ("images", "batch", "rate", "log_every", "save_every"):

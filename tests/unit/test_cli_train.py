@@ -62,6 +62,7 @@ def test_device_is_opened_with_its_threads_when_it_is_here() -> None:
         ({"scene_size": "wide"}, "--scene-size"),
         ({"scene_size": "50x64"}, "multiples of 16"),
         ({"device": "abacus"}, "abacus"),
+        ({"encoder_from": Path("nowhere.safetensors")}, "nowhere.safetensors"),
         ({"scenes": 0}, "at least 1"),
     ],
 )

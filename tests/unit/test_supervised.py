@@ -9,7 +9,7 @@ import torch
 from small_pool import write_small_pool
 
 from pixio_edge.errors import CheckFailedError, InputError
-from pixio_edge.models.checkpoints import load_checkpoint
+from pixio_edge.models.checkpoints import load_checkpoint, save_checkpoint
 from pixio_edge.models.depth_model import DepthModel
 from pixio_edge.training import student
 from pixio_edge.training.run_folder import RunFolder
@@ -156,6 +156,19 @@ def test_last_state_stays_when_weights_are_not_finite_any_more(
         train(config, tmp_path / "run")
 
     assert (tmp_path / "run" / "checkpoint.pt").read_bytes() == kept
+
+
+def test_encoder_is_that_of_a_checkpoint_and_the_head_is_new_when_one_is_given(
+    config: TrainConfig, tmp_path: Path
+) -> None:
+    other = Student(replace(config, seed=7)).model
+    save_checkpoint(tmp_path / "other.safetensors", other)
+
+    begun = Student(replace(config, encoder_from=tmp_path / "other.safetensors"))
+
+    for model in (begun.model, begun.average):
+        assert same_weights(model.encoder, other.encoder)
+        assert same_weights(model.head, Student(config).model.head)
 
 
 @pytest.mark.parametrize(
