@@ -14,11 +14,11 @@ from typing import Any
 import torch
 from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from pixio_edge.errors import CheckFailedError, InputError
-from pixio_edge.files import atomic_path
+from pixio_edge.files import write_bytes_atomic
 from pixio_edge.models.depth_model import DepthConfig, DepthModel
 
 # Key of the model's shape in the metadata of a file, as JSON.
@@ -59,8 +59,8 @@ def save_checkpoint(path: Path, model: DepthModel, *, half: bool = False) -> Non
                 f"weight '{name}': has values that are not finite{' in fp16' if half else ''}, expected finite ones. "
                 "Fix: train again with a lower learning rate, or save in fp32"
             )
-    with atomic_path(path) as temporary:
-        save_file(tensors, temporary, metadata={CONFIG_KEY: config_to_json(model.config)})
+    # Not save_file: it makes files that only their owner may read, also inside an installed package.
+    write_bytes_atomic(path, save(tensors, metadata={CONFIG_KEY: config_to_json(model.config)}))
 
 
 def load_checkpoint(path: Path, config: DepthConfig | None = None) -> DepthModel:

@@ -31,6 +31,15 @@ def test_model_is_the_same_when_saved_and_loaded(tmp_path: Path, config: str) ->
     assert equal(loaded, model)
 
 
+def test_checkpoint_can_be_read_by_other_users(tmp_path: Path) -> None:
+    plain = tmp_path / "plain"
+    plain.touch()
+
+    save_checkpoint(tmp_path / "model.safetensors", random_model("stem"))
+
+    assert (tmp_path / "model.safetensors").stat().st_mode == plain.stat().st_mode
+
+
 def test_weights_are_rounded_once_when_saved_in_half(tmp_path: Path) -> None:
     model = random_model("stem")
 
