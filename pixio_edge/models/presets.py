@@ -9,7 +9,7 @@ from pixio_edge.models.pixio import EncoderConfig
 from pixio_edge.models.stem import StemConfig
 
 PRESETS: dict[str, DepthConfig] = {
-    # ViT-Ti width. Depth and head widths were chosen by latency (benchmarks/model_widths.py).
+    # ViT-Ti width. Depth and head widths were chosen by latency: benchmarks/model_widths.py and its record.
     "nano": DepthConfig(
         encoder=EncoderConfig(
             embed_dim=192, depth=8, num_heads=3, stem=StemConfig(channels=(24, 48, 96), blocks=(1, 1))
