@@ -11,7 +11,7 @@ from scene_making import PLAIN, pack, scene_seen_from
 
 from pixio_edge.errors import InputError, SpecError
 from pixio_edge.training.furniture import small_thing
-from pixio_edge.training.geometry import Camera, Light, Primitive, Scene
+from pixio_edge.training.geometry import Camera, Light, Primitive, Scene, Surface
 from pixio_edge.training.kit import Kit
 from pixio_edge.training.scenes import LAYOUTS, RenderedBatch, render, sample_scene, trace
 from pixio_edge.training.shading import sample_textures
@@ -196,6 +196,22 @@ def test_shadow_takes_the_direct_light_and_leaves_the_ambient(atlas: TextureAtla
     assert (ambient < 0.5 * lit).all()
     torch.testing.assert_close(shaded[:, 28:36, 28:36], ambient[:, 28:36, 28:36])
     torch.testing.assert_close(shaded[..., :8], lit[..., :8])
+
+
+@pytest.mark.parametrize("contrast", [0.0, 0.5, 1.0])
+def test_surface_fades_to_the_mean_colour_of_its_texture_when_its_contrast_falls(
+    contrast: float, atlas: TextureAtlas
+) -> None:
+    light = Light(None, (0.0, 0.0, 1.0), intensity=0.0, ambient=0.5)
+    scene = Scene(Camera((0, 0, 8), pitch=math.pi / 2, fov=1.0), light)
+    scene.add("box", (0, 0, -1), (50, 50, 1), Surface(4, 4, 4, contrast=1.0))
+    full = trace(pack(scene), atlas, (32, 32), compiled=False)[1]
+    scene.primitives[0].surface.contrast = contrast
+    faded = trace(pack(scene), atlas, (32, 32), compiled=False)[1]
+
+    spread = full.std(dim=(2, 3))
+    assert spread.max() > 0.01
+    torch.testing.assert_close(faded.std(dim=(2, 3)), contrast * spread, atol=1e-5, rtol=1e-3)
 
 
 def test_texture_lookup_gives_the_texel_at_its_centre_and_wraps_around(atlas: TextureAtlas) -> None:
