@@ -204,13 +204,13 @@ def test_surface_fades_to_the_mean_colour_of_its_texture_when_its_contrast_falls
 ) -> None:
     light = Light(None, (0.0, 0.0, 1.0), intensity=0.0, ambient=0.5)
     scene = Scene(Camera((0, 0, 8), pitch=math.pi / 2, fov=1.0), light)
-    scene.add("box", (0, 0, -1), (50, 50, 1), Surface(4, 4, 4, contrast=1.0))
+    scene.add("box", (0, 0, -1), (50, 50, 1), Surface(0, 0, 0, contrast=1.0))
     full = trace(pack(scene), atlas, (32, 32), compiled=False)[1]
     scene.primitives[0].surface.contrast = contrast
     faded = trace(pack(scene), atlas, (32, 32), compiled=False)[1]
 
     spread = full.std(dim=(2, 3))
-    assert spread.max() > 0.01
+    assert spread.max() > 0.05
     torch.testing.assert_close(faded.std(dim=(2, 3)), contrast * spread, atol=1e-5, rtol=1e-3)
 
 
