@@ -18,7 +18,7 @@ from pixio_edge.cli.options import (
     ThreadsOption,
     examples,
 )
-from pixio_edge.cli.output import prepare_folder, save_all
+from pixio_edge.cli.output import save_all
 from pixio_edge.errors import BundleError
 
 if TYPE_CHECKING:
@@ -46,8 +46,9 @@ def demo(
 ) -> None:
     """Run on sample scenes with known depth, write every kind of result, and print latency and delta1."""
     from pixio_edge.estimator import DepthEstimator
+    from pixio_edge.files import create_folder
 
-    prepare_folder(output)
+    create_folder(output)
     with DepthEstimator.open(bundle, runtime=runtime, threads=threads) as estimator:
         records = run_samples(estimator, output) if image is None else [run_photo(image, estimator, output)]
     if json:

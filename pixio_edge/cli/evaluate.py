@@ -12,6 +12,7 @@ from pixio_edge.cli.options import (
     BundleArgument,
     JsonOption,
     PrecisionOption,
+    ProviderOption,
     RuntimeOption,
     SizeOption,
     ThreadsOption,
@@ -22,6 +23,7 @@ from pixio_edge.cli.options import (
 from pixio_edge.errors import InputError
 
 if TYPE_CHECKING:
+    from pixio_edge.evaluation.kitti import KittiCrop
     from pixio_edge.evaluation.samples import DepthDataset
 
 EXAMPLES = examples(
@@ -42,6 +44,10 @@ def evaluate(
     precision: PrecisionOption = None,
     size: SizeOption = None,
     threads: ThreadsOption = None,
+    provider: ProviderOption = None,
+    kitti_crop: Annotated[
+        str, typer.Option("--kitti-crop", help="none, or garg: score KITTI inside that crop.")
+    ] = "none",
     per_image: Annotated[bool, typer.Option("--per-image", help="With --json, add every image to its set.")] = False,
     json: JsonOption = False,
 ) -> None:
@@ -53,10 +59,15 @@ def evaluate(
     from pixio_edge.evaluation.datasets import open_datasets
     from pixio_edge.evaluation.protocol import evaluate as run_protocol
 
-    datasets = choose_sets(open_datasets(data), sets or [])
+    datasets = choose_sets(open_datasets(data, kitti_crop=parse_crop(kitti_crop)), sets or [])
     with (
         DepthEstimator.open(
-            bundle, runtime=runtime, precision=parse_precision(precision), size=parse_size(size), threads=threads
+            bundle,
+            runtime=runtime,
+            precision=parse_precision(precision),
+            size=parse_size(size),
+            threads=threads,
+            provider=provider,
         ) as estimator,
         Meter("evaluate") as meter,
     ):
@@ -66,6 +77,19 @@ def evaluate(
         return
     header, *rows = report.to_table()
     print_table(header, rows)
+
+
+def parse_crop(name: str) -> KittiCrop:
+    """Read a crop of KITTI.
+
+    Raises:
+        InputError: There is none of that name.
+    """
+    crops: tuple[KittiCrop, ...] = ("none", "garg")
+    for crop in crops:
+        if crop == name:
+            return crop
+    raise InputError(f"--kitti-crop: got '{name}', expected one of {', '.join(crops)}. Fix: choose one of these")
 
 
 def choose_sets(datasets: list[DepthDataset], names: list[str]) -> list[DepthDataset]:

@@ -39,7 +39,8 @@ PinCoresOption = Annotated[
     str | None, typer.Option("--pin-cores", metavar="LIST", help="Run on these cores only, such as 0,1 or 4-7.")
 ]
 ProviderOption = Annotated[
-    str | None, typer.Option("--provider", help="Provider inside the runtime, such as CPUExecutionProvider or GPU.")
+    str | None,
+    typer.Option("--provider", help="Where the runtime executes: cuda (ort), GPU (openvino), … Default: the CPU."),
 ]
 UnverifiedOption = Annotated[
     bool, typer.Option("--allow-unverified", help="Also take artifacts that never ran on hardware of their kind.")

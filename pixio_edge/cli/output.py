@@ -1,27 +1,12 @@
-"""Where results go: the folder, the names, and the files every prediction leaves."""
+"""Names of results, and the files every prediction leaves."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pixio_edge.errors import OutputError
-
 if TYPE_CHECKING:
     from pixio_edge.depth import DepthMap
-
-
-def prepare_folder(folder: Path) -> None:
-    """Create the folder for results, before any work is done for it.
-
-    Raises:
-        OutputError: It cannot be created, or is a file.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        reason = (error.strerror or type(error).__name__).lower()
-        raise OutputError(f"cannot create folder {folder}: {reason}. Fix: choose another one with -o") from error
 
 
 def unique_stems(images: list[Path]) -> list[str]:

@@ -27,10 +27,13 @@ from pixio_edge.cli.options import (
     parse_precision,
     parse_size,
 )
-from pixio_edge.cli.output import prepare_folder, save_all, unique_stems
+from pixio_edge.cli.output import save_all, unique_stems
 from pixio_edge.errors import InputError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from pixio_edge.depth import DepthMap
 
 EXAMPLES = examples(
@@ -74,9 +77,11 @@ def predict(
     An image that cannot be used is reported, the others are done, and the exit status is 2.
     """
     from pixio_edge.estimator import DepthEstimator
+    from pixio_edge.files import create_folder
+    from pixio_edge.image import read_image
 
     check_colormap(colormap)
-    prepare_folder(output)
+    create_folder(output)
     jobs, problems = plan_jobs(images)
     results: list[dict[str, Any]] = []
     with DepthEstimator.open(
@@ -90,14 +95,15 @@ def predict(
     ) as estimator:
         for job in track(jobs, total=len(jobs), label="predict"):
             try:
-                depth = estimator.predict(job.image)
+                rgb = read_image(job.image)
+                depth = estimator.predict(rgb)
             except InputError as error:
                 problems.append((str(job.image), str(error)))
                 print_problem(str(error))
                 continue
             files = save_all(depth, output, job.stem, colormap=colormap)
             if ply:
-                files["ply"] = save_cloud(depth, job, output, fov=fov, cloud_range=cloud_range)
+                files["ply"] = save_cloud(depth, rgb, output / f"{job.stem}.ply", fov=fov, cloud_range=cloud_range)
             results.append(describe(job, depth, files))
             if not json:
                 print(summary(results[-1]))
@@ -122,16 +128,14 @@ def plan_jobs(patterns: list[str]) -> tuple[list[Job], list[tuple[str, str]]]:
     return [Job(image, stem) for image, stem in zip(found, unique_stems(list(found)), strict=True)], problems
 
 
-def save_cloud(depth: DepthMap, job: Job, folder: Path, *, fov: float, cloud_range: tuple[float, float]) -> str:
+def save_cloud(
+    depth: DepthMap, rgb: NDArray[np.uint8], path: Path, *, fov: float, cloud_range: tuple[float, float]
+) -> str:
     """Write the point cloud, coloured by the image; `cloud_range` is used for relative maps alone."""
-    from pixio_edge.image import read_image
     from pixio_edge.point_cloud import Intrinsics
 
-    path = folder / f"{job.stem}.ply"
     viewing_range = cloud_range if depth.kind == "relative_inverse" else None
-    cloud = depth.to_point_cloud(
-        Intrinsics.from_fov(depth.size, fov), rgb=read_image(job.image), relative_depth_range=viewing_range
-    )
+    cloud = depth.to_point_cloud(Intrinsics.from_fov(depth.size, fov), rgb=rgb, relative_depth_range=viewing_range)
     cloud.save_ply(path)
     return str(path)
 

@@ -29,7 +29,6 @@ from pixio_edge.cli.options import (
     parse_precision,
     parse_size,
 )
-from pixio_edge.cli.output import prepare_folder
 from pixio_edge.errors import InputError, RuntimeUnavailableError
 
 if TYPE_CHECKING:
@@ -60,6 +59,7 @@ class Progress:
     infer_ms: float = 0.0
     post_ms: float = 0.0
     source: str | None = None
+    dropped: int = 0
 
     def add(self, depth: DepthMap) -> None:
         """Count one frame."""
@@ -76,6 +76,7 @@ class Progress:
         count = max(self.frames, 1)
         return {
             "frames": self.frames,
+            "dropped": self.dropped,
             "seconds": seconds,
             "fps": self.frames / seconds if seconds > 0 else 0.0,
             "pre_ms": self.pre_ms / count,
@@ -104,14 +105,16 @@ def stream(
 ) -> None:
     """Estimate depth frame by frame, reading ahead on one thread, and report frames per second.
 
-    Ctrl-C is a normal way to stop: the video so far is finished and playable, and the exit status is 0.
+    Of a camera or live URL the newest frames are taken; those that come too fast are dropped and counted. Ctrl-C is a
+    normal way to stop: the video so far is finished and playable, and the exit status is 0.
     """
     from pixio_edge.estimator import DepthEstimator
+    from pixio_edge.files import create_folder
     from pixio_edge.video import VideoReader
 
     check_colormap(colormap)
     if output is not None:
-        prepare_folder(output.parent)
+        create_folder(output.parent)
     if show:
         open_window()
     with (
@@ -153,14 +156,18 @@ def run(
             for frame in reader:
                 depth = estimator.predict(frame)
                 progress.add(depth)
+                dropped = reader.dropped_frames
                 if output is not None or show:
                     panel = side_by_side(frame, depth.colorize(colormap))
                     if output is not None and writer is None:
                         writer = stack.enter_context(VideoWriter(output, reader.fps, panel.shape[:2]))
                     if writer is not None:
-                        writer.write(panel)
+                        # A camera drops what comes too fast; its video keeps real time by showing a frame for longer.
+                        for _ in range(1 + dropped - progress.dropped):
+                            writer.write(panel)
                     if show and not show_panel(panel):
                         break
+                progress.dropped = dropped
                 print_rate(progress)
                 if max_frames is not None and progress.frames >= max_frames:
                     break
@@ -225,5 +232,6 @@ def report(progress: Progress, *, output: Path | None, interrupted: bool, json: 
     times = ", ".join(f"{step} {totals[f'{step}_ms']:.1f}" for step in ("pre", "infer", "post"))
     ending = " (interrupted)" if interrupted else ""
     written = f" -> {output}" if output and progress.frames else ""
-    rate = f"{totals['frames']} frames, {totals['fps']:.1f} fps"
+    skipped = f" ({totals['dropped']} came too fast and were dropped)" if totals["dropped"] else ""
+    rate = f"{totals['frames']} frames{skipped}, {totals['fps']:.1f} fps"
     print(f"{rate}, per frame {times} ms [{totals['source']}]{written}{ending}")

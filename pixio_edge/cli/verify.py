@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from pixio_edge.cli.console import print_json, print_table, track
-from pixio_edge.cli.options import BundleArgument, JsonOption, ThreadsOption, examples
+from pixio_edge.cli.options import BundleArgument, JsonOption, ProviderOption, ThreadsOption, examples
 from pixio_edge.errors import CheckFailedError, MissingDependencyError, RuntimeUnavailableError, SpecError
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ def verify(
         typer.Option("--runtime", "-r", help="Only this one; may be repeated. Default: all."),
     ] = None,
     threads: ThreadsOption = None,
+    provider: ProviderOption = None,
     json: JsonOption = False,
 ) -> None:
     """Check hashes and schema, then run every artifact on every usable runtime against its stored output.
@@ -64,7 +65,10 @@ def verify(
     opened = Bundle.open(bundle)
     files = opened.verify_hashes()
     checks = plan_checks(opened, runtimes or [])
-    outcomes = [run_check(opened, check, threads=threads) for check in track(checks, total=len(checks), label="verify")]
+    outcomes = [
+        run_check(opened, check, threads=threads, provider=provider)
+        for check in track(checks, total=len(checks), label="verify")
+    ]
     if json:
         print_json({"folder": str(opened.folder), "files": files, "results": [asdict(item) for item in outcomes]})
     else:
@@ -97,7 +101,7 @@ def plan_checks(bundle: Bundle, wanted: list[str]) -> list[Check]:
     ]
 
 
-def run_check(bundle: Bundle, check: Check, *, threads: int | None) -> Outcome:
+def run_check(bundle: Bundle, check: Check, *, threads: int | None, provider: str | None = None) -> Outcome:
     """Run one artifact on its stored image and compare with its stored output.
 
     Raises:
@@ -113,7 +117,8 @@ def run_check(bundle: Bundle, check: Check, *, threads: int | None) -> Outcome:
         return Outcome(*labels, "skipped", reason)
     verified = bundle.read_artifact(check.artifact)
     try:
-        with make_runtime(check.runtime, verified, RuntimeOptions(threads, precision=check.precision)) as runtime:
+        options = RuntimeOptions(threads, precision=check.precision, provider=provider)
+        with make_runtime(check.runtime, verified, options) as runtime:
             report = check_golden(bundle, runtime)
     except (RuntimeUnavailableError, MissingDependencyError, SpecError) as error:
         return Outcome(*labels, "failed", str(error))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from command import assert_one_line_error, run_command
+from command import EXECUTABLE, TIMEOUT_S, assert_one_line_error, run_command
 from tiny_bundle import SIZES, tiny_graph, tiny_weights, write_tiny_bundle
 
 from pixio_edge.bundle import Bundle
@@ -17,7 +19,19 @@ from pixio_edge.bundle_writer import write_bundle
 from pixio_edge.evaluation.index_folder import INDEX_NAME
 from pixio_edge.manifest import BundleHeader
 
-VERBS = ("predict", "stream", "evaluate", "benchmark", "verify", "inspect", "doctor", "train", "export", "demo")
+VERBS = (
+    "predict",
+    "stream",
+    "evaluate",
+    "benchmark",
+    "verify",
+    "inspect",
+    "doctor",
+    "train",
+    "scenes",
+    "export",
+    "demo",
+)
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -49,6 +63,19 @@ def test_inspect_prints_the_manifest_when_json_is_asked_for(bundle: Path) -> Non
 
     assert manifest["schema_version"] == 1
     assert [artifact["size"] for artifact in manifest["artifacts"]] == [list(size) for size in SIZES]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no broken pipes of this kind")
+def test_command_ends_quietly_when_the_reader_of_its_output_goes_away(bundle: Path) -> None:
+    process = subprocess.Popen(
+        [str(EXECUTABLE), "inspect", str(bundle), "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    process.stdout.close()
+
+    assert process.stderr is not None
+    assert process.stderr.read() == ""
+    assert process.wait(TIMEOUT_S) == 1
 
 
 def test_doctor_explains_every_runtime_and_the_choice(bundle: Path) -> None:

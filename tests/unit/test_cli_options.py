@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from pixio_edge.cli.evaluate import parse_crop
 from pixio_edge.cli.options import check_colormap, parse_cores, parse_precision, parse_size
-from pixio_edge.cli.output import prepare_folder, unique_stems
-from pixio_edge.errors import InputError, OutputError
+from pixio_edge.cli.output import unique_stems
+from pixio_edge.errors import InputError
 
 
 @pytest.mark.parametrize(
@@ -62,15 +63,7 @@ def test_stems_are_unique_even_without_case_and_beside_real_names(images: list[s
     assert unique_stems([Path(image) for image in images]) == stems
 
 
-def test_folder_is_created_with_its_parents(tmp_path: Path) -> None:
-    prepare_folder(tmp_path / "a" / "b")
-    prepare_folder(tmp_path / "a" / "b")
-
-    assert (tmp_path / "a" / "b").is_dir()
-
-
-def test_folder_is_refused_when_a_file_is_in_the_way(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-
-    with pytest.raises(OutputError, match="cannot create folder"):
-        prepare_folder(tmp_path / "file")
+def test_crop_is_one_of_the_known_names() -> None:
+    assert (parse_crop("none"), parse_crop("garg")) == ("none", "garg")
+    with pytest.raises(InputError, match="--kitti-crop"):
+        parse_crop("square")
