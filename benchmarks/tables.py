@@ -117,7 +117,7 @@ def render_startup(records: list[Record]) -> str:
     """One row for each thing that was started."""
     if not records:
         return NOT_MEASURED
-    rows = [(record["what"], f"{record['median_s']:.2f}", f"{record['min_s']:.2f}") for record in records]
+    rows = [(record["what"], f"{record['median_s']:.3f}", f"{record['min_s']:.3f}") for record in records]
     return table(("what", "median s", "best s"), rows) + footer(
         records[-1], f"of {records[-1]['repeats']} fresh processes"
     )

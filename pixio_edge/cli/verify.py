@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from pixio_edge.cli.console import print_json, print_table, track
-from pixio_edge.cli.options import BundleArgument, JsonOption, ProviderOption, ThreadsOption, examples
-from pixio_edge.errors import CheckFailedError, MissingDependencyError, RuntimeUnavailableError, SpecError
+from pixio_edge.cli.options import BundleArgument, JsonOption, ThreadsOption, examples
+from pixio_edge.errors import CheckFailedError, InputError, MissingDependencyError, RuntimeUnavailableError, SpecError
 
 if TYPE_CHECKING:
     from pixio_edge.bundle import Bundle
@@ -53,7 +53,9 @@ def verify(
         typer.Option("--runtime", "-r", help="Only this one; may be repeated. Default: all."),
     ] = None,
     threads: ThreadsOption = None,
-    provider: ProviderOption = None,
+    provider: Annotated[
+        str | None, typer.Option("--provider", help="Where it executes, such as cuda; with one --runtime.")
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Check hashes and schema, then run every artifact on every usable runtime against its stored output.
@@ -62,6 +64,8 @@ def verify(
     """
     from pixio_edge.bundle import Bundle
 
+    if provider is not None and len(runtimes or []) != 1:
+        raise InputError(f"--provider: got '{provider}' for every runtime, expected one. Fix: add --runtime ort")
     opened = Bundle.open(bundle)
     files = opened.verify_hashes()
     checks = plan_checks(opened, runtimes or [])

@@ -12,15 +12,13 @@ import numpy as np
 import pytest
 from command import TIMEOUT_S, leftovers, run_command
 
-from pixio_edge.bundle import EMBEDDED, list_embedded
+from pixio_edge.bundle import EMBEDDED
 from pixio_edge.evaluation.index_folder import IndexFolder
 from pixio_edge.video import VideoWriter
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SAMPLES = EMBEDDED / "samples"
 MAX_EMBEDDED_MIB = 40
-
-pytestmark = pytest.mark.skipif("nano" not in list_embedded(), reason="the nano bundle is not in this checkout")
 
 
 @pytest.fixture(scope="module")

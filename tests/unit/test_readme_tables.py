@@ -39,8 +39,8 @@ def test_newest_run_wins_and_its_numbers_reach_the_table(tables: ModuleType, tmp
 
     block = tables.render_all(tmp_path)["startup"]
 
-    assert "| import | 0.25 | 0.01 |" in block
-    assert "9.00" not in block
+    assert "| import | 0.250 | 0.010 |" in block
+    assert "9.000" not in block
     assert "test cpu" in block
     assert "onnxruntime 1.0" in block
 
