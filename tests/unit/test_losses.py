@@ -10,6 +10,7 @@ from pixio_edge.training.losses import (
     RATIO_OFFSET,
     align_moments,
     anchor_loss,
+    bound_loss,
     depth_loss,
     gradient_loss,
     invariant_loss,
@@ -188,7 +189,7 @@ def test_loss_is_the_weighted_sum_of_the_terms_it_reports() -> None:
     loss, terms = depth_loss(prediction, target, gradient_weight=0.25)
 
     assert float(invariant) == pytest.approx(terms["affine"] + 0.25 * terms["gradient"], rel=1e-6)
-    assert float(loss) == pytest.approx(float(invariant) + ANCHOR_WEIGHT * terms["anchor"], rel=1e-6)
+    assert float(loss) == pytest.approx(float(invariant) + ANCHOR_WEIGHT * terms["anchor"] + terms["bound"], rel=1e-6)
 
 
 def test_anchor_is_least_at_mean_zero_and_deviation_one() -> None:
@@ -200,6 +201,14 @@ def test_anchor_is_least_at_mean_zero_and_deviation_one() -> None:
     assert float(anchor_loss(1000 * standard)) == pytest.approx(47.7, abs=0.1)
     assert float(anchor_loss(standard / 1000)) > 30
     assert float(anchor_loss(standard + 3)) == pytest.approx(9.0, abs=0.01)
+
+
+def test_bound_is_zero_within_and_quadratic_beyond() -> None:
+    inside = torch.tensor([[[-3.4, 0.0], [1.0, 3.4]]])
+    corner = torch.tensor([[[0.0, 0.0], [0.0, 5.5]]])
+
+    assert float(bound_loss(inside)) == 0.0
+    assert float(bound_loss(corner)) == pytest.approx((5.5 - 3.5) ** 2 / 4)
 
 
 def test_anchor_brings_a_far_off_prediction_back_when_it_is_trained_on() -> None:
