@@ -58,7 +58,8 @@ def test_run_leaves_log_curve_weights_and_values(config: TrainConfig, tmp_path: 
     assert all(at.steps == 4 and at.loss > 0 for at in seen)
     assert [line["step"] for line in log if "loss" in line] == [1, 2, 3, 4]
     assert [line["images"] for line in log if "held_back" in line] == [4, 8]
-    assert log[0].keys() == {"step", "images", "loss", "affine", "gradient", "anchor", "images_per_s", "pool"}
+    terms = {"affine", "gradient", "anchor", "bound"}
+    assert log[0].keys() == {"step", "images", "loss", *terms, "images_per_s", "pool"}
     assert log[-1].keys() == {"step", "images", "held_back", "row_prior"}
     assert same_weights(load_checkpoint(tmp_path / "run" / "model.safetensors"), average)
     assert (tmp_path / "run" / "curve.png").read_bytes().startswith(b"\x89PNG")
