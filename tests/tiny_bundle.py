@@ -158,3 +158,11 @@ def _external(name: str, array: np.ndarray, offset: int, location: str) -> Tenso
     for key, value in (("location", location), ("offset", str(offset)), ("length", str(array.nbytes))):
         tensor.external_data.add(key=key, value=value)
     return tensor
+
+
+def use_everything(folder: Path) -> None:
+    """Everything that a program does with a bundle, up to execution."""
+    bundle = Bundle.open(folder)
+    for artifact in bundle.artifacts:
+        bundle.read_artifact(artifact)
+        bundle.read_golden(artifact)

@@ -124,7 +124,8 @@ def shade(
     safe = torch.where(missed, 1.0, depth)
     points = scenes.origin[:, None] + view * safe[..., None]
     normal, uv, texture, surface = surface_points(scenes, points, slot, on_terrain, view)
-    slant = (normal * normalize(view, dim=-1)).sum(-1).abs().clamp(min=0.15)
+    sight = normalize(view, dim=-1)
+    slant = (normal * sight).sum(-1).abs().clamp(min=0.15)
     pixel = safe / (scenes.focal[:, None] * size[1]) / slant
     repeat = torch.where(surface[..., 8] > 0, 1.0, surface[..., 3].clamp(min=1e-3))
     plain = atlas.mean_colours()[texture]
@@ -134,7 +135,7 @@ def shade(
     shadow = _shadow(scenes, points, normal, (to_light, reach), size, compiled=compiled)
     light = scenes.light[:, None]
     facing = (normal * to_light).sum(-1).clamp(min=0.0)
-    halfway = normalize(to_light - normalize(view, dim=-1), dim=-1)
+    halfway = normalize(to_light - sight, dim=-1)
     highlight = surface[..., 7] * (normal * halfway).sum(-1).clamp(min=0.0) ** 24
     # Light from everywhere is never equal: more from above, a little more from one side, so that faces differ.
     ambient = light[..., 5] * (0.62 + 0.28 * normal[..., 2] + 0.12 * normal[..., 0])

@@ -17,7 +17,7 @@ import pytest
 from pixio_edge import bundle as bundle_module
 from pixio_edge.bundle import MANIFEST, SUMS, Bundle, list_embedded
 from pixio_edge.errors import BundleError, SchemaError
-from tests.tiny_bundle import WEIGHTS, write_tiny_bundle
+from tests.tiny_bundle import WEIGHTS, use_everything, write_tiny_bundle
 
 
 @pytest.fixture(scope="module")
@@ -29,14 +29,6 @@ def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def folder(pristine: Path, tmp_path: Path) -> Path:
     """A copy that a test may damage."""
     return Path(shutil.copytree(pristine, tmp_path / "tiny"))
-
-
-def use_everything(folder: Path) -> None:
-    """Everything that a program does with a bundle, up to execution."""
-    bundle = Bundle.open(folder)
-    for artifact in bundle.artifacts:
-        bundle.read_artifact(artifact)
-        bundle.read_golden(artifact)
 
 
 def refusal(action: Callable[[], object]) -> str:

@@ -10,7 +10,7 @@ import pytest
 from pixio_edge.bundle import MANIFEST, SUMS, Bundle
 from pixio_edge.bundle_writer import rewrite_manifest, write_bundle
 from pixio_edge.errors import BundleError, OutputError, PixioEdgeError
-from tests.tiny_bundle import tiny_header, write_tiny_bundle
+from tests.tiny_bundle import tiny_header, use_everything, write_tiny_bundle
 
 
 @pytest.fixture(scope="module")
@@ -22,14 +22,6 @@ def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def folder(pristine: Path, tmp_path: Path) -> Path:
     """A copy that a test may replace."""
     return Path(shutil.copytree(pristine, tmp_path / "tiny"))
-
-
-def use_everything(folder: Path) -> None:
-    """Everything that a program does with a bundle, up to execution."""
-    bundle = Bundle.open(folder)
-    for artifact in bundle.artifacts:
-        bundle.read_artifact(artifact)
-        bundle.read_golden(artifact)
 
 
 def test_written_bundle_is_the_same_bytes_each_time(tmp_path: Path) -> None:
