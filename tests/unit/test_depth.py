@@ -9,7 +9,6 @@ from pixio_edge.colormap import COLORMAPS, INVALID_COLOR
 from pixio_edge.depth import DepthMap, Intrinsics, Timing
 from pixio_edge.errors import InputError, OutputError
 
-
 ALIGNED_RTOL = 1e-5
 """float32 inverse depth resolves 6e-8; scale and shift amplify it by the ratio of the largest to the smallest depth."""
 
