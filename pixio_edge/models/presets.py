@@ -22,6 +22,19 @@ PRESETS: dict[str, DepthConfig] = {
             use_stem=True,
         ),
     ),
+    # ViT-S width at the usual depth: four times nano's cost, for hosts with time to spare.
+    "small": DepthConfig(
+        encoder=EncoderConfig(
+            embed_dim=384, depth=12, num_heads=6, stem=StemConfig(channels=(32, 64, 128), blocks=(1, 1))
+        ),
+        head=HeadConfig(
+            indices=(5, 11),
+            channels=(64, 128, 192, 256),
+            widths=(48, 64, 96, 96),
+            output_channels=(24, 16),
+            use_stem=True,
+        ),
+    ),
     # A few thousand parameters, for tests of anything that takes a model.
     "tiny": DepthConfig(
         encoder=EncoderConfig(embed_dim=32, depth=2, num_heads=2, stem=StemConfig(channels=(8, 8, 16))),
