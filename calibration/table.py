@@ -1,4 +1,4 @@
-"""What calibration found, as JSON: ranges of activations, scales of weights, smoothing factors, and where they are from.
+"""What calibration found, as JSON: ranges of activations, limits of weights, smoothing factors, and their provenance.
 
 The table is neutral to the target: `emit` writes one graph per flavour from it.
 """
