@@ -27,8 +27,13 @@ SIZES = ((64, 64), (48, 80))
 
 def random_model(name: str, *, seed: int = 0) -> DepthModel:
     """A model in eval mode, float32, with weights that keep the signal's size and with non-trivial norm statistics."""
+    return randomise_(DepthModel(CONFIGS[name]), seed=seed)
+
+
+def randomise_(model: DepthModel, *, seed: int = 0) -> DepthModel:
+    """Draw all weights of a model anew, as for `random_model`."""
     generator = torch.Generator().manual_seed(seed)
-    model = DepthModel(CONFIGS[name]).eval().requires_grad_(False)
+    model.eval().requires_grad_(False)
     for module in model.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
             fan_in = module.weight[0].numel()
