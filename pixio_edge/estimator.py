@@ -66,7 +66,8 @@ class DepthEstimator:
         Args:
             bundle: Name of an embedded bundle, path of a bundle folder, or an opened bundle.
             runtime: "ort", "openvino" or "pytorch"; None takes the best on this host.
-            precision: "fp32", "bf16", "fp16" or "int8"; None is fp32.
+            precision: "fp32", "bf16", "fp16" or "int8"; None is int8 where the bundle has measured that it wins on
+                such a processor, else fp32.
             size: Input (height, width); None takes the one of the bundle that is nearest to each image's aspect ratio.
             threads: Threads for one inference; None takes one for each usable core.
             pin_cores: Hardware threads to bind to, one for each thread.
@@ -78,7 +79,7 @@ class DepthEstimator:
             RuntimeUnavailableError: Nothing in the bundle can run as asked; the message says why.
         """
         opened = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
-        request = RuntimeRequest(runtime, precision, size, allow_unverified)
+        request = RuntimeRequest(runtime, precision, size, allow_unverified, provider)
         resolution = resolve(opened.artifacts, probe_host(), request)
         options = RuntimeOptions(threads, pin_cores, resolution.precision, provider)
         return cls(opened, resolution, options)

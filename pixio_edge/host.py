@@ -41,6 +41,7 @@ ISA_FLAGS = (
     "i8mm",
     "bf16",
 )
+BF16_ISA = ("avx512_bf16", "amx_bf16", "bf16")
 X86_ARCHS = ("x86_64", "AMD64")
 SYSCTL_TIMEOUT_S = 2.0
 
@@ -85,7 +86,18 @@ class Host:
     @property
     def lacks_bf16(self) -> bool:
         """Whether the processor is known to have no bfloat16 arithmetic; false where the system does not tell."""
-        return bool(self.isa) and not {"avx512_bf16", "amx_bf16", "bf16"} & set(self.isa)
+        return self.lacks(BF16_ISA)
+
+    def lacks(self, isa: tuple[str, ...]) -> bool:
+        """Whether the processor is known to have none of these instruction sets.
+
+        False where the system does not tell, and when none is asked for.
+        """
+        return bool(self.isa) and bool(isa) and not set(isa) & set(self.isa)
+
+    def has(self, isa: tuple[str, ...]) -> bool:
+        """Whether the processor is known to have one of these instruction sets."""
+        return bool(set(isa) & set(self.isa))
 
     def to_json(self) -> dict[str, Any]:
         """All fields as JSON values."""

@@ -6,55 +6,21 @@ Every record is frozen and refuses unknown fields, so a manifest is either under
 from __future__ import annotations
 
 import json
-from pathlib import PurePosixPath, PureWindowsPath
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, PlainSerializer
+from pydantic import Field, JsonValue
 from pydantic import ValidationError as PydanticValidationError
 
-from pixio_edge.errors import BundleError, PixioEdgeError, SchemaError
-from pixio_edge.image import ImageSpec
+from pixio_edge.errors import BundleError, SchemaError
+from pixio_edge.manifest_base import BundlePath, ImageRecord, Record, Sha256, Size
 from pixio_edge.parity import Tolerance
+from pixio_edge.quantization import QuantizationEntry, SpeedEntry
 from pixio_edge.tensor import TensorSpec
 
 SCHEMA_VERSION: Literal[1] = 1
 
 Precision = Literal["fp32", "fp16", "bf16", "int8"]
 DepthKind = Literal["relative_inverse", "metric"]
-
-
-def _inside_folder(path: str) -> str:
-    """Accept only plain relative POSIX paths, which mean the same file on every system and stay below the bundle."""
-    pure = PurePosixPath(path)
-    windows = PureWindowsPath(path)
-    if not pure.parts or pure.is_absolute() or windows.drive or windows.root or "\\" in path or "\0" in path:
-        raise ValueError(f"path {path!r} is not relative to the bundle")
-    if ".." in pure.parts or str(pure) != path:
-        raise ValueError(f"path {path!r} leaves the bundle or is not in its shortest form")
-    return path
-
-
-def _image_from_json(value: Any) -> Any:
-    if not isinstance(value, dict):
-        return value
-    try:
-        return ImageSpec.from_json(value)
-    except PixioEdgeError as error:
-        raise ValueError(str(error)) from error
-
-
-BundlePath = Annotated[str, AfterValidator(_inside_folder)]
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Size = tuple[Annotated[int, Field(gt=0)], Annotated[int, Field(gt=0)]]
-ImageRecord = Annotated[
-    ImageSpec, BeforeValidator(_image_from_json), PlainSerializer(ImageSpec.to_json, return_type=dict[str, Any])
-]
-
-
-class Record(BaseModel):
-    """Base of all manifest records."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class FileEntry(Record):
@@ -134,9 +100,11 @@ class Requirements(Record):
 
     Attributes:
         runtimes: Names of the runtimes that were built for, as in `runtimes.registry.RUNTIMES`.
+        isa: Instruction sets out of `host.ISA_FLAGS`, of which a processor has to have one; empty takes any processor.
     """
 
     runtimes: tuple[str, ...]
+    isa: tuple[str, ...] = ()
 
 
 class ArtifactEntry(Record):
@@ -157,6 +125,7 @@ class ArtifactEntry(Record):
         parity: What was measured at export.
         verified: Whether it ran within tolerance on real hardware of its kind.
         verified_on: Host and versions of that run.
+        quantization: How it was quantised; None for float artifacts.
     """
 
     name: str
@@ -175,11 +144,22 @@ class ArtifactEntry(Record):
     parity: dict[str, JsonValue] | None = None
     verified: bool = False
     verified_on: dict[str, JsonValue] | None = None
+    quantization: QuantizationEntry | None = None
 
     @property
     def file(self) -> FileEntry:
         """The graph as a file entry."""
         return FileEntry(path=self.path, role="graph", sha256=self.sha256, bytes=self.bytes)
+
+    @property
+    def flavour(self) -> str | None:
+        """Form of a quantised graph; None for float artifacts."""
+        return None if self.quantization is None else self.quantization.flavour
+
+    def speed_in(self, runtime: str) -> SpeedEntry | None:
+        """What was measured against the float artifact in a runtime; None if nothing was."""
+        speeds = () if self.quantization is None else self.quantization.speed
+        return next((speed for speed in speeds if speed.runtime == runtime), None)
 
 
 class BundleHeader(Record):
@@ -220,7 +200,7 @@ class Manifest(BundleHeader):
 
         Raises:
             SchemaError: A path is listed twice with different content, an artifact name is used twice, or a golden file
-                is not listed.
+                or calibration table is not listed.
         """
         files: dict[str, FileEntry] = {}
         listed = [entry for artifact in self.artifacts for entry in (artifact.file, *artifact.data)]
@@ -230,11 +210,13 @@ class Manifest(BundleHeader):
                 raise SchemaError(f"manifest: '{entry.path}' is listed with two hashes. Fix: export the bundle again")
         names = [artifact.name for artifact in self.artifacts]
         repeated = sorted({name for name in names if names.count(name) > 1})
-        missing = sorted({a.golden for a in self.artifacts if a.golden is not None} - set(files))
+        goldens = {artifact.golden for artifact in self.artifacts}
+        tables = {a.quantization.calibration for a in self.artifacts if a.quantization is not None}
+        missing = sorted({path for path in goldens | tables if path is not None} - set(files))
         if repeated or missing:
             raise SchemaError(
-                f"manifest: artifact names used twice {repeated}, golden files not listed {missing}, expected none. "
-                "Fix: export the bundle again"
+                f"manifest: artifact names used twice {repeated}, golden files or tables not listed {missing}, "
+                "expected none. Fix: export the bundle again"
             )
         return files
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pixio_edge.errors import RuntimeUnavailableError, SpecError
+from pixio_edge.quantization import WEIGHTS_FLAVOUR
 from pixio_edge.runtimes.registry import RUNTIMES, RuntimeStatus, find_runtime, runtime_status
 
 if TYPE_CHECKING:
@@ -15,8 +16,10 @@ if TYPE_CHECKING:
     from pixio_edge.host import Host
     from pixio_edge.manifest import ArtifactEntry, Precision
 
-# bf16 and int8 change the result, so neither is ever chosen unless asked for.
+# What runs when nothing is asked for and no INT8 artifact is known to win. bf16 is never chosen unless asked for: it
+# changes the result without a gate that has looked at it.
 DEFAULT_PRECISION: Precision = "fp32"
+CPU_PROVIDER = "cpu"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,15 +28,17 @@ class RuntimeRequest:
 
     Args:
         runtime: Name in `registry.RUNTIMES`.
-        precision: Precision to execute in; None is fp32.
+        precision: Precision to execute in; None takes int8 where the bundle has measured that it wins, else fp32.
         size: Input (height, width) in pixels.
         allow_unverified: Whether artifacts that never ran on real hardware may be chosen.
+        provider: Device library inside the runtime; None is the CPU.
     """
 
     runtime: str | None = None
     precision: Precision | None = None
     size: tuple[int, int] | None = None
     allow_unverified: bool = False
+    provider: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +76,9 @@ def resolve(artifacts: Sequence[ArtifactEntry], host: Host, request: RuntimeRequ
     """Choose the runtime and the artifacts it will run.
 
     Runtimes are tried in the order of preference of the host; the first with an acceptable artifact is chosen, and its
-    artifacts of the same kind and stored precision as that one make up the ladder.
+    artifacts of the same kind, stored precision and flavour as that one make up the ladder. When no precision is asked
+    for, that is the INT8 ladder of the runtime if it was verified, was measured to be faster than float in this
+    runtime, covers every size, and this processor has the instructions that it was measured with; else fp32.
 
     Args:
         artifacts: Of one bundle.
@@ -89,8 +96,11 @@ def resolve(artifacts: Sequence[ArtifactEntry], host: Host, request: RuntimeRequ
     chosen: list[ArtifactEntry] = []
     chosen_runtime = ""
     for runtime in _by_preference(host, request):
-        for artifact in artifacts:
-            reason = _reason_against(artifact, runtime, status[runtime], host, request)
+        reasons = {a.name: _reason_against(a, runtime, status[runtime], host, request) for a in artifacts}
+        if request.precision is None:
+            reasons |= _reasons_against_default_int8(artifacts, runtime, host, request, reasons)
+        for artifact in sorted(artifacts, key=_rank):
+            reason = reasons[artifact.name]
             if reason is None and chosen:
                 reason = _reason_for_another(artifact, runtime, chosen[0], chosen_runtime)
             if reason is None:
@@ -100,7 +110,7 @@ def resolve(artifacts: Sequence[ArtifactEntry], host: Host, request: RuntimeRequ
                 rejected.append(Rejection(artifact.name, runtime, reason))
     if not chosen:
         raise RuntimeUnavailableError(_nothing_fits(rejected, request))
-    return Resolution(chosen_runtime, request.precision or DEFAULT_PRECISION, tuple(chosen), tuple(rejected))
+    return Resolution(chosen_runtime, _executed(chosen[0], request), tuple(chosen), tuple(rejected))
 
 
 def choose_size(sizes: Iterable[tuple[int, int]], image_size: tuple[int, int]) -> tuple[int, int]:
@@ -150,7 +160,8 @@ def _reason_against(
 ) -> str | None:
     """Why this pair cannot run or was not asked for; None if it can."""
     entry = RUNTIMES[runtime]
-    precision = request.precision or DEFAULT_PRECISION
+    precision = _executed(artifact, request)
+    isa = artifact.requires.isa
     reasons = (
         (not status.usable, status.reason),
         (artifact.kind not in entry.kinds, f"runs {', '.join(entry.kinds)}, not {artifact.kind}"),
@@ -160,6 +171,7 @@ def _reason_against(
             f"does not execute a {artifact.precision} artifact in {precision}",
         ),
         (precision == "bf16" and host.lacks_bf16, "this processor has no bf16 arithmetic"),
+        (host.lacks(isa), f"this processor has none of {', '.join(isa)}"),
         (
             request.size is not None and request.size != artifact.size,
             f"size {_shape(artifact.size)}, asked for {_shape(request.size or artifact.size)}",
@@ -172,18 +184,61 @@ def _reason_against(
     return next((reason for applies, reason in reasons if applies), None)
 
 
+def _reasons_against_default_int8(
+    artifacts: Sequence[ArtifactEntry],
+    runtime: str,
+    host: Host,
+    request: RuntimeRequest,
+    reasons: dict[str, str | None],
+) -> dict[str, str | None]:
+    """Why INT8 artifacts that could run are not taken unasked: not known to win here, or not for every size."""
+    runnable = [artifact for artifact in artifacts if reasons[artifact.name] is None]
+    against = {a.name: _reason_not_to_win(a, runtime, host, request) for a in runnable if a.precision == "int8"}
+    sizes = {artifact.size for artifact in runnable}
+    winners = [artifact for artifact in runnable if against.get(artifact.name, "") is None]
+    for artifact in winners:
+        covered = {winner.size for winner in winners if winner.flavour == artifact.flavour}
+        if covered != sizes:
+            against[artifact.name] = f"INT8 for {len(covered)} of {len(sizes)} sizes only, so not unless asked for"
+    return against
+
+
+def _reason_not_to_win(artifact: ArtifactEntry, runtime: str, host: Host, request: RuntimeRequest) -> str | None:
+    speed, isa = artifact.speed_in(runtime), artifact.requires.isa
+    if speed is None or speed.speedup <= 1.0:
+        return f"INT8 that was not measured to be faster in {runtime}, so not unless asked for"
+    if (request.provider or CPU_PROVIDER).lower() != CPU_PROVIDER:
+        return f"INT8 that was measured on the CPU and not on {request.provider}, so not unless asked for"
+    if isa and not host.has(isa):
+        return f"INT8 that needs one of {', '.join(isa)}, which this system does not tell, so not unless asked for"
+    return None
+
+
+def _rank(artifact: ArtifactEntry) -> int:
+    """INT8 before float, as it is acceptable only where it wins or was asked for; integer weights alone come last."""
+    return 2 if artifact.flavour == WEIGHTS_FLAVOUR else int(artifact.precision != "int8")
+
+
+def _executed(artifact: ArtifactEntry, request: RuntimeRequest) -> Precision:
+    """Precision that an artifact would be executed in."""
+    return request.precision or ("int8" if artifact.precision == "int8" else DEFAULT_PRECISION)
+
+
 def _reason_for_another(
     artifact: ArtifactEntry, runtime: str, chosen: ArtifactEntry, chosen_runtime: str
 ) -> str | None:
     if runtime != chosen_runtime:
         return f"{chosen_runtime} is preferred on this host"
-    if (artifact.kind, artifact.precision) != (chosen.kind, chosen.precision):
+    speed = chosen.speed_in(runtime)
+    if speed is not None and artifact.precision != chosen.precision:
+        return f"'{chosen.name}' was measured {speed.speedup:.2f} times as fast"
+    if (artifact.kind, artifact.precision, artifact.flavour) != (chosen.kind, chosen.precision, chosen.flavour):
         return f"'{chosen.name}' comes first in the bundle"
     return None
 
 
 def _nothing_fits(rejected: Sequence[Rejection], request: RuntimeRequest) -> str:
-    wanted = f"runtime {request.runtime or 'any'}, precision {request.precision or DEFAULT_PRECISION}"
+    wanted = f"runtime {request.runtime or 'any'}, precision {request.precision or 'any'}"
     if request.size is not None:
         wanted += f", size {_shape(request.size)}"
     # The sizes of a ladder mostly fail for one reason, which is said once.

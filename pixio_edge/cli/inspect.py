@@ -32,7 +32,7 @@ def print_bundle(bundle: Bundle) -> None:
     print_contract(bundle)
     print()
     print_table(
-        ("artifact", "precision", "size", "MiB", "runtimes", "verified", "parity"),
+        ("artifact", "precision", "size", "MiB", "runtimes", "verified", "parity", "gain"),
         [artifact_row(artifact) for artifact in bundle.artifacts],
     )
     print_accuracy(bundle.manifest)
@@ -72,6 +72,17 @@ def artifact_row(artifact: ArtifactEntry) -> tuple[object, ...]:
         ",".join(artifact.requires.runtimes),
         "yes" if artifact.verified else "no",
         f"max_rel {measured:.1e}" if isinstance(measured, float) else "-",
+        gain(artifact),
+    )
+
+
+def gain(artifact: ArtifactEntry) -> str:
+    """Latency of a quantised artifact against float, as measured when it was made."""
+    if artifact.quantization is None or not artifact.quantization.speed:
+        return "-"
+    return ", ".join(
+        f"{speed.speedup:.2f}x in {speed.runtime} ({speed.int8_ms:.1f} ms for {speed.float_ms:.1f})"
+        for speed in artifact.quantization.speed
     )
 
 

@@ -138,6 +138,7 @@ def reason_to_skip(check: Check) -> str | None:
 
     host = probe_host()
     status = runtime_status(host)[check.runtime]
+    isa = check.artifact.requires.isa
     reasons = (
         (not status.usable, status.reason),
         (
@@ -145,6 +146,7 @@ def reason_to_skip(check: Check) -> str | None:
             f"was built for {', '.join(check.artifact.requires.runtimes)}",
         ),
         (check.precision == "bf16" and host.lacks_bf16, "this processor has no bf16 arithmetic"),
+        (host.lacks(isa), f"this processor has none of {', '.join(isa)}"),
         (check.artifact.golden is None, "stores no golden output"),
     )
     return next((reason for applies, reason in reasons if applies), None)

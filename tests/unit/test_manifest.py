@@ -159,7 +159,7 @@ def test_golden_path_that_leaves_the_bundle_is_refused(content: dict[str, Any]) 
 def test_golden_file_that_is_not_listed_is_refused(content: dict[str, Any]) -> None:
     content["files"] = content["files"][1:]
 
-    assert "golden files not listed ['golden_32x32.npz']" in refusal(content)
+    assert "golden files or tables not listed ['golden_32x32.npz']" in refusal(content)
 
 
 def test_artifact_name_that_is_used_twice_is_refused(content: dict[str, Any]) -> None:

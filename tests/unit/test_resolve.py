@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pixio_edge.errors import RuntimeUnavailableError, SpecError
 from pixio_edge.host import PACKAGES, Host
 from pixio_edge.manifest import ArtifactEntry, Requirements
+from pixio_edge.quantization import WEIGHTS_FLAVOUR, QuantizationEntry, SpeedEntry
 from pixio_edge.resolve import RuntimeRequest, choose_size, resolve
 from pixio_edge.runtimes.registry import RUNTIMES, runtime_status
 from pixio_edge.tensor import TensorSpec
@@ -24,7 +25,7 @@ X86 = Host(
     physical_cores=4,
     affinity=tuple(range(8)),
     usable_cores=4,
-    isa=("avx2", "avx512f", "avx512_bf16"),
+    isa=("avx2", "avx512f", "avx512_vnni", "avx512_bf16"),
     ram_mib=16_000,
     python="3.11.0",
     packages={"onnxruntime": "1.20.0", "openvino": "2025.0", "torch": "2.9"},
@@ -52,7 +53,40 @@ def artifact(size: tuple[int, int] = (256, 256), **changes: Any) -> ArtifactEntr
 
 
 LADDER = (artifact((256, 256)), artifact((192, 320)), artifact((320, 192)))
-INT8_OPENVINO = artifact(precision="int8", requires=Requirements(runtimes=("openvino",)))
+VNNI = ("avx512_vnni", "avx_vnni", "amx_int8")
+
+
+def int8_artifact(
+    runtime: str = "openvino", size: tuple[int, int] = (256, 256), *, speedup: float | None = 2.0, **changes: Any
+) -> ArtifactEntry:
+    """An INT8 artifact for one runtime, timed there unless `speedup` is None."""
+    timed = (
+        None
+        if speedup is None
+        else SpeedEntry(
+            runtime=runtime,
+            size=size,
+            threads=2,
+            float_ms=20.0 * speedup,
+            int8_ms=20.0,
+            speedup=speedup,
+            rounds=3,
+            int8_ops=50,
+            float_ops=20,
+            cpu="some",
+        )
+    )
+    fields: dict[str, Any] = {
+        "name": f"onnx-int8-{runtime}-{size[0]}x{size[1]}",
+        "precision": "int8",
+        "requires": Requirements(runtimes=(runtime,), isa=VNNI),
+        "quantization": QuantizationEntry(flavour=runtime, speed=() if timed is None else (timed,)),
+    }
+    return artifact(size, **(fields | changes))
+
+
+INT8_OPENVINO = int8_artifact()
+INT8_LADDER = tuple(int8_artifact(size=entry.size) for entry in LADDER)
 
 
 @pytest.mark.parametrize(
@@ -74,7 +108,7 @@ def test_rejections_say_why_for_every_other_pair() -> None:
     assert reasons["onnx-fp32-256x256", "openvino"] == (
         "openvino is not installed. Fix: pip install 'pixio-edge[openvino]'"
     )
-    assert reasons["onnx-int8-256x256", "ort"] == "was built for openvino"
+    assert reasons["onnx-int8-openvino-256x256", "ort"] == "was built for openvino"
 
 
 def test_requested_runtime_is_the_only_one_looked_at() -> None:
@@ -119,11 +153,106 @@ def test_bf16_is_never_promised_by_ort() -> None:
         resolve(LADDER, X86, RuntimeRequest(runtime="ort", precision="bf16"))
 
 
-def test_int8_is_chosen_only_when_asked_for() -> None:
-    artifacts = (INT8_OPENVINO, *LADDER)
+def reason_against(artifacts: tuple[ArtifactEntry, ...], host: Host, request: RuntimeRequest, runtime: str) -> str:
+    """Why the first artifact is not run; checks that fp32 is, in its place."""
+    resolution = resolve(artifacts, host, request)
+    assert (resolution.precision, resolution.ladder) == ("fp32", LADDER)
+    return next(r.reason for r in resolution.rejected if (r.artifact, r.runtime) == (artifacts[0].name, runtime))
 
-    assert resolve(artifacts, X86, RuntimeRequest()).ladder == LADDER
-    assert resolve(artifacts, X86, RuntimeRequest(precision="int8")).ladder == (INT8_OPENVINO,)
+
+@pytest.mark.parametrize("artifacts", [(*INT8_LADDER, *LADDER), (*LADDER, *INT8_LADDER)])
+def test_int8_is_chosen_unasked_where_it_was_measured_to_win(artifacts: tuple[ArtifactEntry, ...]) -> None:
+    resolution = resolve(artifacts, X86, RuntimeRequest())
+
+    assert (resolution.runtime, resolution.precision, resolution.ladder) == ("openvino", "int8", INT8_LADDER)
+    reasons = {(item.artifact, item.runtime): item.reason for item in resolution.rejected}
+    assert reasons[LADDER[0].name, "openvino"] == "'onnx-int8-openvino-256x256' was measured 2.00 times as fast"
+    assert reasons[LADDER[0].name, "ort"] == "openvino is preferred on this host"
+
+
+def test_fp32_is_always_run_when_asked_for() -> None:
+    resolution = resolve((*INT8_LADDER, *LADDER), X86, RuntimeRequest(precision="fp32"))
+
+    assert (resolution.precision, resolution.ladder) == ("fp32", LADDER)
+
+
+def test_int8_that_was_not_faster_is_run_only_when_asked_for() -> None:
+    for speedup in (None, 0.9, 1.0):
+        slow = tuple(int8_artifact(size=entry.size, speedup=speedup) for entry in LADDER)
+
+        assert "not measured to be faster in openvino" in reason_against(
+            (*slow, *LADDER), X86, RuntimeRequest(), "openvino"
+        )
+        assert resolve((*slow, *LADDER), X86, RuntimeRequest(precision="int8")).ladder == slow
+
+
+def test_int8_that_won_in_one_runtime_is_not_chosen_in_another() -> None:
+    both = Requirements(runtimes=("openvino", "ort"), isa=VNNI)
+    artifacts = (*(int8_artifact("ort", entry.size, requires=both) for entry in LADDER), *LADDER)
+
+    reason = reason_against(artifacts, X86, RuntimeRequest(), "openvino")
+
+    assert reason == "INT8 that was not measured to be faster in openvino, so not unless asked for"
+    assert resolve(artifacts, BARE, RuntimeRequest()).precision == "int8"
+
+
+def test_preferred_runtime_comes_before_int8_in_another() -> None:
+    artifacts = (*(int8_artifact("ort", entry.size) for entry in LADDER), *LADDER)
+
+    resolution = resolve(artifacts, X86, RuntimeRequest())
+
+    assert (resolution.runtime, resolution.precision) == ("openvino", "fp32")
+
+
+@pytest.mark.parametrize(("isa", "reason"), [(("avx2",), "this processor has none of"), ((), "does not tell")])
+def test_int8_is_not_chosen_where_its_instructions_are_not_known_to_exist(isa: tuple[str, ...], reason: str) -> None:
+    host = replace(X86, isa=isa)
+
+    assert reason in reason_against((*INT8_LADDER, *LADDER), host, RuntimeRequest(), "openvino")
+
+
+def test_int8_is_refused_even_when_asked_for_on_a_processor_that_is_known_to_lack_its_instructions() -> None:
+    with pytest.raises(RuntimeUnavailableError, match="none of avx512_vnni, avx_vnni, amx_int8"):
+        resolve(INT8_LADDER, replace(X86, isa=("avx2",)), RuntimeRequest(precision="int8"))
+
+
+def test_int8_that_was_never_verified_is_not_chosen() -> None:
+    artifacts = (*(int8_artifact(size=entry.size, verified=False) for entry in LADDER), *LADDER)
+
+    assert "never verified" in reason_against(artifacts, X86, RuntimeRequest(), "openvino")
+
+
+def test_int8_measured_on_the_cpu_is_not_chosen_for_another_provider() -> None:
+    artifacts = (*INT8_LADDER, *LADDER)
+
+    assert "not on GPU" in reason_against(artifacts, X86, RuntimeRequest(provider="GPU"), "openvino")
+    assert resolve(artifacts, X86, RuntimeRequest(provider="CPU")).precision == "int8"
+
+
+def test_int8_for_some_sizes_only_leaves_the_whole_ladder_to_fp32() -> None:
+    artifacts = (*INT8_LADDER[:2], *LADDER)
+
+    assert "INT8 for 2 of 3 sizes only" in reason_against(artifacts, X86, RuntimeRequest(), "openvino")
+    assert resolve(artifacts, X86, RuntimeRequest(size=(192, 320))).ladder == INT8_LADDER[1:2]
+
+
+def test_ladder_never_mixes_flavours() -> None:
+    others = tuple(
+        int8_artifact(size=entry.size, name=f"other-{index}", quantization=QuantizationEntry(flavour="other"))
+        for index, entry in enumerate(LADDER)
+    )
+
+    resolution = resolve((*INT8_LADDER, *others, *LADDER), X86, RuntimeRequest(precision="int8"))
+
+    assert resolution.ladder == INT8_LADDER
+
+
+def test_integer_weights_alone_are_the_last_choice_for_int8() -> None:
+    small = int8_artifact(name="small", quantization=QuantizationEntry(flavour=WEIGHTS_FLAVOUR))
+
+    assert resolve((small, INT8_OPENVINO), X86, RuntimeRequest(precision="int8")).ladder == (INT8_OPENVINO,)
+    assert resolve((small, *LADDER), X86, RuntimeRequest(precision="int8")).ladder == (small,)
+    assert resolve((small, *LADDER), X86, RuntimeRequest()).ladder == LADDER
 
 
 def test_reason_is_said_once_when_a_whole_ladder_fails_for_it() -> None:
