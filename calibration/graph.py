@@ -82,13 +82,13 @@ class QuantGraph:
         if name in self.constants or name in self.producers:
             raise ValueError(f"tensor '{name}' exists already")
         tensor = self.model.graph.initializer.add()
-        tensor.CopyFrom(numpy_helper.from_array(np.ascontiguousarray(value), name))
+        tensor.CopyFrom(numpy_helper.from_array(np.asarray(value, order="C"), name))
         self.constants[name] = tensor
         return name
 
     def replace_constant(self, name: str, value: NDArray[np.generic]) -> None:
         """Give a constant another value, for all nodes that read it."""
-        self.constants[name].CopyFrom(numpy_helper.from_array(np.ascontiguousarray(value), name))
+        self.constants[name].CopyFrom(numpy_helper.from_array(np.asarray(value, order="C"), name))
 
     def drop_unused_constants(self) -> None:
         """Remove constants that no node reads."""
