@@ -51,7 +51,7 @@ def split_readouts_(head: DPTHead) -> int:
         How many levels were changed.
     """
     for index, level in enumerate(head.token_levels):
-        if isinstance(level, TokenReassemble):
+        if isinstance(level, TokenReassemble) and level.use_cls_tokens:
             head.token_levels[index] = SplitReadout(level)
     return sum(isinstance(level, SplitReadout) for level in head.token_levels)
 

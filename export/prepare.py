@@ -12,6 +12,7 @@ from pixio_edge.export.encoder_rewrites import (
     fold_attention_scale_,
     fold_batch_norms_,
     fold_layer_norms_,
+    fold_layer_scales_,
     fold_normalisation_,
 )
 from pixio_edge.export.head_rewrites import (
@@ -60,6 +61,7 @@ def prepare(model: DepthModel, size: tuple[int, int], *, fold_layer_norms: bool 
     """
     model = copy.deepcopy(model).cpu().eval().requires_grad_(False)
     fold_batch_norms_(model)
+    fold_layer_scales_(model.encoder)
     fold_attention_scale_(model.encoder)
     if fold_layer_norms:
         fold_layer_norms_(model.encoder)

@@ -1,9 +1,9 @@
-"""The Pixio encoder: a plain pre-norm ViT with several class tokens.
+"""The Pixio encoder: a plain pre-norm ViT with several class tokens. DINOv2's differs by three fields of its shape.
 
-Architecture facts from Yang et al., "In Pursuit of Pixel Supervision for Visual Pre-training" (arXiv 2512.15715); the
-code is our own. Parameter names equal the published checkpoints' (timm lineage), so weights load by name. No
-LayerScale, no q/k norm, no rotary embedding; learned position embedding with rows of its own for the class tokens;
-LayerNorm epsilon 1e-6.
+Architecture facts from Yang et al., "In Pursuit of Pixel Supervision for Visual Pre-training" (arXiv 2512.15715) and
+Oquab et al., "DINOv2" (2023); the code is our own. Parameter names equal the published checkpoints' (timm lineage), so
+weights load by name. No q/k norm, no rotary embedding; learned position embedding with rows of its own for the class
+tokens; LayerNorm epsilon 1e-6. Pixio has 8 class tokens, patch 16 and no LayerScale; DINOv2 has 1, 14 and LayerScale.
 """
 
 from __future__ import annotations
@@ -16,9 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pixio_edge.errors import SpecError
-from pixio_edge.models.stem import ConvStem, StemConfig
-
-LAYER_NORM_EPS = 1e-6
+from pixio_edge.models.stem import STRIDE, ConvStem, StemConfig
+from pixio_edge.models.vit_blocks import LAYER_NORM_EPS, Block, PatchEmbed
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +33,10 @@ class EncoderConfig:
         num_cls_tokens: Class tokens in front of the patch tokens.
         image_size: Square size in pixels whose patch grid has its position embedding stored; other sizes resample it.
         stem: Convolutions in place of the single patch-embedding convolution ("early convolutions", Xiao et al. 2021).
+        layer_scale: LayerScale on both branches of a block, as in DINOv2.
+        position_offset: Added to a side of the patch grid when the position embedding is resampled for it by that
+            factor. 0 is Pixio's choice and that of transformers for every ViT; DINOv2 and Depth Anything V2 were
+            trained and released with 0.1, which shifts the samples by up to a tenth of a patch.
     """
 
     embed_dim: int
@@ -44,6 +47,8 @@ class EncoderConfig:
     num_cls_tokens: int = 8
     image_size: int = 256
     stem: StemConfig | None = None
+    layer_scale: bool = False
+    position_offset: float = 0.0
 
     @property
     def grid(self) -> int:
@@ -57,7 +62,7 @@ class EncoderFeatures:
 
     Attributes:
         stem: Maps of the stem at strides 4 and 8, (B, C, H/4, W/4) and (B, C', H/8, W/8); empty without a stem.
-        patches: Patch tokens per tapped block as maps, each (B, D, H/16, W/16).
+        patches: Patch tokens per tapped block as maps, each (B, D, H/patch, W/patch).
         cls_tokens: Class tokens per tapped block, each (B, N, D).
     """
 
@@ -66,82 +71,34 @@ class EncoderFeatures:
     cls_tokens: tuple[Tensor, ...]
 
 
-class PatchEmbed(nn.Module):
-    """Non-overlapping patches to tokens with one convolution."""
-
-    def __init__(self, embed_dim: int, patch_size: int) -> None:
-        super().__init__()
-        self.proj = nn.Conv2d(3, embed_dim, kernel_size=patch_size, stride=patch_size)
-
-    def forward(self, image: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Map (B, 3, H, W) to (B, D, H/16, W/16); there are no stem maps."""
-        return self.proj(image), ()
-
-
-class Attention(nn.Module):
-    """Multi-head self-attention with packed q, k, v."""
-
-    def __init__(self, dim: int, num_heads: int) -> None:
-        super().__init__()
-        self.num_heads = num_heads
-        self.qkv = nn.Linear(dim, 3 * dim)
-        self.proj = nn.Linear(dim, dim)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Mix tokens (B, N, D)."""
-        batch, tokens, dim = x.shape
-        qkv = self.qkv(x).reshape(batch, tokens, 3, self.num_heads, dim // self.num_heads).permute(2, 0, 3, 1, 4)
-        mixed = functional.scaled_dot_product_attention(qkv[0], qkv[1], qkv[2])  # (B, heads, N, head_dim)
-        projected: Tensor = self.proj(mixed.transpose(1, 2).reshape(batch, tokens, dim))
-        return projected
-
-
-class Mlp(nn.Module):
-    """Two linears around an exact (erf) GELU."""
-
-    def __init__(self, dim: int, hidden: int) -> None:
-        super().__init__()
-        self.fc1 = nn.Linear(dim, hidden)
-        self.fc2 = nn.Linear(hidden, dim)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Transform each token of (B, N, D) on its own."""
-        transformed: Tensor = self.fc2(functional.gelu(self.fc1(x)))
-        return transformed
-
-
-class Block(nn.Module):
-    """Pre-norm transformer block."""
-
-    def __init__(self, dim: int, num_heads: int, mlp_ratio: int) -> None:
-        super().__init__()
-        self.norm1 = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
-        self.attn = Attention(dim, num_heads)
-        self.norm2 = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
-        self.mlp = Mlp(dim, mlp_ratio * dim)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map tokens (B, N, D) to (B, N, D)."""
-        x = x + self.attn(self.norm1(x))
-        mixed: Tensor = x + self.mlp(self.norm2(x))
-        return mixed
-
-
 class PixioEncoder(nn.Module):
     """Image to tokens, with taps by explicit block indices.
 
+    Block indices are 0-based. transformers counts from 1 ("stage8" is block 7, `hidden_states[8]` its output), and the
+    example in its documentation of Pixio is one off from Pixio's own depth taps.
+
     Args:
         config: Shape of the encoder.
+
+    Raises:
+        SpecError: The stem and the patch size differ in stride.
     """
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
+        if config.stem is not None and config.patch_size != STRIDE:
+            raise SpecError(
+                f"encoder: got a stem of stride {STRIDE} and patch size {config.patch_size}, expected equal strides. "
+                f"Fix: patch_size={STRIDE}, or no stem"
+            )
         self.config = config
         dim = config.embed_dim
         self.cls_token = nn.Parameter(torch.zeros(1, config.num_cls_tokens, dim))
         self.pos_embed = nn.Parameter(torch.zeros(1, config.num_cls_tokens + config.grid**2, dim))
         self.patch_embed = ConvStem(config.stem, dim) if config.stem else PatchEmbed(dim, config.patch_size)
-        self.blocks = nn.ModuleList(Block(dim, config.num_heads, config.mlp_ratio) for _ in range(config.depth))
+        self.blocks = nn.ModuleList(
+            Block(dim, config.num_heads, config.mlp_ratio, layer_scale=config.layer_scale) for _ in range(config.depth)
+        )
         self.norm = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
         self._initialise()
 
@@ -152,7 +109,7 @@ class PixioEncoder(nn.Module):
             image: (B, 3, H, W), RGB, ImageNet-normalised; H and W multiples of the patch size.
 
         Returns:
-            (B, N + H/16 * W/16, D): class tokens first, then patches row by row.
+            (B, N + H/patch * W/patch, D): class tokens first, then patches row by row.
 
         Raises:
             SpecError: H or W is not a multiple of the patch size.
@@ -165,6 +122,9 @@ class PixioEncoder(nn.Module):
 
     def forward_intermediates(self, image: Tensor, indices: Sequence[int]) -> EncoderFeatures:
         """Outputs of some blocks, each through the final norm, as the original's depth heads read them.
+
+        Every tap gets the same final norm, also the last. (transformers' `hidden_states` are before it, and its
+        `PixioBackbone` leaves its own copy of it untrained when it loads a `PixioModel` checkpoint.)
 
         Args:
             image: As for `forward`.
@@ -191,12 +151,17 @@ class PixioEncoder(nn.Module):
         """Position embedding for a patch grid, (1, N + rows * columns, D).
 
         Patch rows are resampled bicubically without antialiasing (the original's choice); class-token rows are kept.
+        With an offset torch samples by the given factor and not by the ratio of the sizes, as DINOv2 does.
         """
         split, grid = self.config.num_cls_tokens, self.config.grid
         if (rows, columns) == (grid, grid):
             return self.pos_embed
         stored = self.pos_embed[:, split:].reshape(1, grid, grid, -1).permute(0, 3, 1, 2)
-        resampled = functional.interpolate(stored, size=(rows, columns), mode="bicubic", align_corners=False)
+        if offset := self.config.position_offset:
+            factors = ((rows + offset) / grid, (columns + offset) / grid)
+            resampled = functional.interpolate(stored, scale_factor=factors, mode="bicubic", align_corners=False)
+        else:
+            resampled = functional.interpolate(stored, size=(rows, columns), mode="bicubic", align_corners=False)
         return torch.cat([self.pos_embed[:, :split], resampled.flatten(2).transpose(1, 2)], dim=1)
 
     def _embed(self, image: Tensor) -> tuple[Tensor, tuple[Tensor, ...], tuple[int, int]]:

@@ -1,14 +1,21 @@
-"""Named model shapes."""
+"""Named model shapes: our students, and the published models that teach them."""
 
 from __future__ import annotations
+
+from typing import TypeVar
+
+import torch
 
 from pixio_edge.errors import InputError
 from pixio_edge.models.depth_model import DepthConfig, DepthModel
 from pixio_edge.models.dpt import HeadConfig
-from pixio_edge.models.pixio import EncoderConfig
+from pixio_edge.models.pixio import EncoderConfig, PixioEncoder
 from pixio_edge.models.stem import StemConfig
+from pixio_edge.models.teachers import DINOV2_ENCODERS, PIXIO_ENCODERS, TEACHERS
 
-PRESETS: dict[str, DepthConfig] = {
+_Shape = TypeVar("_Shape")
+
+STUDENTS: dict[str, DepthConfig] = {
     # ViT-Ti width. Depth and head widths were chosen by latency: benchmarks/model_widths.py and its record.
     "nano": DepthConfig(
         encoder=EncoderConfig(
@@ -45,17 +52,44 @@ PRESETS: dict[str, DepthConfig] = {
 }
 
 
-def build_model(preset: str) -> DepthModel:
+PRESETS: dict[str, DepthConfig] = STUDENTS | TEACHERS
+"""Every depth model by name."""
+
+ENCODERS: dict[str, EncoderConfig] = PIXIO_ENCODERS | DINOV2_ENCODERS
+"""Every published encoder by name."""
+
+
+def build_model(preset: str, *, device: str = "cpu") -> DepthModel:
     """A freshly initialised model, drawn from torch's global generator.
 
     Args:
         preset: Name in `PRESETS`.
+        device: Where its weights are made; on "meta" they have shapes and no memory.
 
     Raises:
         InputError: No preset has that name.
     """
-    if preset not in PRESETS:
-        raise InputError(
-            f"preset '{preset}': unknown, expected one of {', '.join(sorted(PRESETS))}. Fix: choose one of these"
-        )
-    return DepthModel(PRESETS[preset])
+    config = _find("preset", PRESETS, preset)
+    with torch.device(device):
+        return DepthModel(config)
+
+
+def build_encoder(name: str, *, device: str = "cpu") -> PixioEncoder:
+    """A freshly initialised encoder, drawn from torch's global generator.
+
+    Args:
+        name: Name in `ENCODERS`.
+        device: Where its weights are made; on "meta" they have shapes and no memory.
+
+    Raises:
+        InputError: No encoder has that name.
+    """
+    config = _find("encoder", ENCODERS, name)
+    with torch.device(device):
+        return PixioEncoder(config)
+
+
+def _find(kind: str, shapes: dict[str, _Shape], name: str) -> _Shape:
+    if name not in shapes:
+        raise InputError(f"{kind} '{name}': unknown, expected one of {', '.join(shapes)}. Fix: choose one of these")
+    return shapes[name]

@@ -12,6 +12,9 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+# Of the token map.
+STRIDE = 16
+
 
 @dataclass(frozen=True, slots=True)
 class StemConfig:
