@@ -11,7 +11,7 @@ import onnxruntime as ort
 
 from pixio_edge.calibration.config import CalibrationConfig
 from pixio_edge.calibration.graph import QuantGraph
-from pixio_edge.calibration.statistics import Statistics, TensorAccumulator
+from pixio_edge.calibration.tensor_statistics import Statistics, TensorAccumulator
 from pixio_edge.errors import InputError, SpecError
 from pixio_edge.export.base import Size, size_label
 from pixio_edge.image import ImageSpec
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from pixio_edge.calibration.dataset import CalibrationSet
 
-__all__ = ["Progress", "collect", "layer_tensors", "stream_tensors"]
+__all__ = ["Progress", "Statistics", "collect", "layer_tensors", "stream_tensors"]
 
 Progress = Callable[[int, int], None]
 """Told the number of images done and their total; the total is 0 where it is not known."""
