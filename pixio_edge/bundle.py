@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from pixio_edge.errors import BundleError
 from pixio_edge.files import sha256_file
+from pixio_edge.licences import check_commercial
 from pixio_edge.manifest import ArtifactEntry, FileEntry, Manifest, parse_manifest
 
 if TYPE_CHECKING:
@@ -61,16 +62,19 @@ class Bundle:
         self._hashes: dict[tuple[Path, int, int], str] = {}
 
     @classmethod
-    def open(cls, bundle: str | os.PathLike[str]) -> Bundle:
+    def open(cls, bundle: str | os.PathLike[str], *, require_commercial: bool | None = None) -> Bundle:
         """Open an embedded bundle by name, or any bundle by path.
 
         Reads and checks the manifest and that every file is there with the right length; hashes are checked on use.
 
         Args:
             bundle: A name such as "nano", or a folder. What could be both is the name; write "./nano" for the folder.
+            require_commercial: Whether to refuse a bundle whose licence forbids commercial use; None takes
+                PIXIO_EDGE_REQUIRE_COMMERCIAL.
 
         Raises:
             BundleError: No such bundle, or a file is missing, altered or outside the folder.
+            LicenceError: Commercial use is insisted on, and its licence forbids it.
             SchemaError: The manifest has a newer schema or a field that is not known.
         """
         folder = _find_folder(bundle)
@@ -88,6 +92,7 @@ class Bundle:
             raise BundleError(
                 f"{folder / SUMS}: differs from {MANIFEST}, the bundle was altered. Fix: copy or export it again"
             )
+        check_commercial(manifest.licence, what=f"bundle '{bundle}'", insist=require_commercial)
         opened = cls(folder, manifest)
         for entry in manifest.all_files().values():
             opened.find_file(entry)

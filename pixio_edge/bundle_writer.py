@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import shutil
 from contextlib import contextmanager
@@ -10,10 +11,11 @@ from typing import TYPE_CHECKING
 from pixio_edge.bundle import MANIFEST, SUMS, Bundle, sums_text
 from pixio_edge.errors import BundleError, OutputError
 from pixio_edge.files import sha256_file, write_text_atomic
+from pixio_edge.licences import check_commercial
 from pixio_edge.manifest import SCHEMA_VERSION, ArtifactEntry, BundleHeader, FileEntry, Manifest, parse_manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from pathlib import Path
 
 
@@ -49,6 +51,37 @@ class BundleWriter:
         """List an artifact in the manifest, in the order of the calls."""
         self._artifacts.append(artifact)
 
+    @property
+    def artifacts(self) -> tuple[ArtifactEntry, ...]:
+        """What is listed so far."""
+        return tuple(self._artifacts)
+
+    def free_name(self, stem: str, suffix: str) -> str:
+        """A file name that is not taken: the stem, or else with -2, -3, … added."""
+        names = (f"{stem}{'' if number == 1 else f'-{number}'}{suffix}" for number in range(1, 1000))
+        return next(name for name in names if not (self.folder / name).exists())
+
+    def take_over(self, bundle: Bundle, *, drop: Collection[str] = (), link: bool = False) -> None:
+        """Copy a bundle's files, checked by their hashes, and list them.
+
+        Args:
+            bundle: Where they come from.
+            drop: Names of artifacts to leave out, with the files that only they need.
+            link: Link files where the file system can, for a bundle that is read and thrown away.
+
+        Raises:
+            BundleError: A file is damaged.
+        """
+        kept = [artifact for artifact in bundle.artifacts if artifact.name not in drop]
+        needed = {path for artifact in kept for path in _paths(artifact)}
+        of_dropped = {path for artifact in bundle.artifacts for path in _paths(artifact)} - needed
+        listed = [entry for entry in bundle.manifest.files if entry.path not in of_dropped]
+        for path, entry in bundle.manifest.all_files().items():
+            if path in needed or entry in listed:
+                _take(bundle.read_file(entry), self.folder / path, link=link)
+        self._artifacts += kept
+        self._files += listed
+
     def write_manifest(self, header: BundleHeader) -> None:
         """Write `manifest.json` and `manifest.sha256` and open the result to check it.
 
@@ -82,7 +115,9 @@ def write_bundle(folder: Path, header: BundleHeader, *, replace: bool = False) -
     Raises:
         BundleError: The target exists, or what was listed does not fit the files.
         OutputError: The folder cannot be written.
+        LicenceError: Commercial use is insisted on, and the licence forbids it; before any work.
     """
+    check_commercial(header.licence, what=f"bundle '{folder}'")
     _check_target(folder, replace=replace)
     staging = folder.parent / f".{folder.name}.{secrets.token_hex(4)}.tmp"
     try:
@@ -109,6 +144,24 @@ def rewrite_manifest(folder: Path, manifest: Manifest) -> None:
     parse_manifest(text, str(folder / MANIFEST))
     write_text_atomic(folder / MANIFEST, text)
     write_text_atomic(folder / SUMS, sums_text(text.encode(), manifest))
+
+
+def _paths(artifact: ArtifactEntry) -> set[str]:
+    """Files that an artifact refers to."""
+    table = None if artifact.quantization is None else artifact.quantization.calibration
+    named = (artifact.path, artifact.golden, table, *(entry.path for entry in artifact.data))
+    return {path for path in named if path is not None}
+
+
+def _take(source: Path, target: Path, *, link: bool) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if link:
+        try:
+            os.link(source, target)
+        except OSError:  # another file system, or one without links
+            shutil.copyfile(source, target)
+    else:
+        shutil.copyfile(source, target)
 
 
 def _check_target(folder: Path, *, replace: bool) -> None:

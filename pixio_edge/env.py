@@ -31,10 +31,17 @@ _THREADS = Variable(
     meaning="CPU threads of a runtime when the caller gives none; unset takes one for each usable core",
 )
 
+_REQUIRE_COMMERCIAL = Variable(
+    name="PIXIO_EDGE_REQUIRE_COMMERCIAL",
+    default="",
+    meaning="1 refuses weights whose licence forbids commercial use, and bundles made from them; unset or 0 does not",
+)
+_YES, _NO = {"1", "true", "yes", "on"}, {"", "0", "false", "no", "off"}
+
 _FFMPEG_LOG_LEVEL = "OPENCV_FFMPEG_LOGLEVEL"
 _SILENT = "-8"
 
-VARIABLES: tuple[Variable, ...] = (_MAX_PIXELS, _THREADS)
+VARIABLES: tuple[Variable, ...] = (_MAX_PIXELS, _THREADS, _REQUIRE_COMMERCIAL)
 """Every variable this package reads, in the order in which documentation lists them."""
 
 
@@ -55,6 +62,24 @@ def threads() -> int | None:
         InputError: PIXIO_EDGE_THREADS is not a whole number of at least 1.
     """
     return _read_positive_int(_THREADS)
+
+
+def require_commercial() -> bool:
+    """Whether weights whose licence forbids commercial use are refused.
+
+    Raises:
+        InputError: PIXIO_EDGE_REQUIRE_COMMERCIAL is neither yes nor no.
+    """
+    name = _REQUIRE_COMMERCIAL.name
+    text = os.environ.get(name, "").strip().lower()
+    if text not in _YES | _NO:
+        raise InputError(f"environment variable {name}: got {text!r}, expected 1 or 0. Fix: unset {name} or correct it")
+    return text in _YES
+
+
+def insist_on_commercial() -> None:
+    """Set PIXIO_EDGE_REQUIRE_COMMERCIAL for this process and those it starts, as benchmarks do for each measurement."""
+    os.environ[_REQUIRE_COMMERCIAL.name] = "1"
 
 
 def silence_ffmpeg() -> None:

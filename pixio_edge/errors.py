@@ -37,6 +37,14 @@ class RuntimeUnavailableError(PixioEdgeError):
     """The requested runtime, provider or precision cannot run on this host."""
 
 
+class DownloadError(PixioEdgeError):
+    """Weights cannot be fetched: no access, no network, or not what was announced."""
+
+
+class LicenceError(PixioEdgeError):
+    """The terms of weights do not allow what was asked, or were not accepted."""
+
+
 class MissingDependencyError(PixioEdgeError):
     """An optional package is not installed.
 

@@ -20,7 +20,7 @@ def inspect(bundle: BundleArgument = "nano", json: JsonOption = False) -> None:
     """Show a bundle's model, licence, input and output contract, artifacts, and what was measured; runs nothing."""
     from pixio_edge.bundle import Bundle
 
-    opened = Bundle.open(bundle)
+    opened = Bundle.open(bundle, require_commercial=False)  # it only tells, the licence too
     if json:
         print_json({"folder": str(opened.folder)} | opened.manifest.model_dump(mode="json"))
         return

@@ -9,8 +9,22 @@ from typing import Annotated
 import typer
 
 from pixio_edge._version import __version__
-from pixio_edge.cli import benchmark, demo, doctor, evaluate, export, inspect, predict, scenes, stream, train, verify
+from pixio_edge.cli import (
+    benchmark,
+    demo,
+    doctor,
+    evaluate,
+    export,
+    inspect,
+    predict,
+    pull,
+    scenes,
+    stream,
+    train,
+    verify,
+)
 from pixio_edge.cli.console import print_problem, tolerate_any_name
+from pixio_edge.env import insist_on_commercial
 from pixio_edge.errors import PixioEdgeError
 
 INTERRUPTED = 130
@@ -32,6 +46,7 @@ app.command("doctor", epilog=doctor.EXAMPLES)(doctor.doctor)
 app.command("train", epilog=train.EXAMPLES)(train.train)
 app.command("scenes", epilog=scenes.EXAMPLES)(scenes.scenes)
 app.command("export", epilog=export.EXAMPLES)(export.export)
+app.command("pull", epilog=pull.EXAMPLES)(pull.pull)
 app.command("demo", epilog=demo.EXAMPLES)(demo.demo)
 
 
@@ -46,8 +61,17 @@ def root(
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
+    require_commercial: Annotated[
+        bool,
+        typer.Option(
+            "--require-commercial",
+            help="Refuse weights whose licence forbids commercial use, and bundles made from them.",
+        ),
+    ] = False,
 ) -> None:
     """Monocular depth on this device: predict, stream, evaluate, benchmark and verify depth bundles."""
+    if require_commercial:
+        insist_on_commercial()
 
 
 def main() -> None:

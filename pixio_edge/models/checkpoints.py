@@ -20,6 +20,7 @@ from torch import Tensor
 from pixio_edge.errors import CheckFailedError, InputError
 from pixio_edge.files import write_bytes_atomic
 from pixio_edge.models.depth_model import DepthConfig, DepthModel
+from pixio_edge.weights.terms import check_weights
 
 # Key of the model's shape in the metadata of a file, as JSON.
 CONFIG_KEY = "config"
@@ -75,10 +76,12 @@ def load_checkpoint(path: Path, config: DepthConfig | None = None) -> DepthModel
 
     Raises:
         InputError: The file is missing or damaged, has no shape and none is given, or does not fit the shape.
+        LicenceError: Commercial use is insisted on, and the file is known to forbid it.
     """
     path = Path(path)
     if not path.is_file():
         raise InputError(f"checkpoint {path}: no such file. Fix: give the path of a .safetensors or .pt file")
+    check_weights(path)
     content = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
     if config is None:
         if content.config_json is None:

@@ -10,7 +10,8 @@ import time
 
 import pytest
 
-EXTRAS = ("torch", "onnx", "openvino", "transformers", "PIL", "h5py", "matplotlib", "psutil", "safetensors", "scipy")
+LIBRARIES = ("torch", "onnx", "openvino", "transformers", "PIL", "h5py", "matplotlib", "psutil", "safetensors", "scipy")
+EXTRAS = (*LIBRARIES, "huggingface_hub")
 HEAVY = (*EXTRAS, "cv2", "onnxruntime", "pydantic", "rich", "typer")
 BASE_MODULES = (
     "pixio_edge.bench.isolated",
@@ -34,6 +35,7 @@ BASE_MODULES = (
     "pixio_edge.runtimes.ov",
     "pixio_edge.runtimes.registry",
     "pixio_edge.video",
+    "pixio_edge.weights.terms",
 )
 # The promise of the README. Processor time, and the best of a few tries, so that a loaded runner does not fail it.
 IMPORT_LIMIT_S = 0.2

@@ -29,6 +29,7 @@ HOMES = {
     "scipy": {"pixio_edge/evaluation/nyu.py"},
     "matplotlib": {"pixio_edge/training/curve.py"},
     "safetensors": {"pixio_edge/models/checkpoints.py"},
+    "huggingface_hub": {"pixio_edge/weights/hub.py"},
     # For tests and benchmarks alone.
     "PIL": set(),
     "psutil": set(),

@@ -3,11 +3,12 @@ import pytest
 from pixio_edge import env
 from pixio_edge.errors import InputError
 
+COMMERCIAL = "PIXIO_EDGE_REQUIRE_COMMERCIAL"
 READERS = {"PIXIO_EDGE_MAX_PIXELS": env.max_pixels, "PIXIO_EDGE_THREADS": env.threads}
 
 
 def test_every_listed_variable_has_a_reader_and_a_meaning() -> None:
-    assert {variable.name for variable in env.VARIABLES} == set(READERS)
+    assert {variable.name for variable in env.VARIABLES} == {*READERS, COMMERCIAL}
     assert all(variable.meaning for variable in env.VARIABLES)
 
 
@@ -47,3 +48,30 @@ def test_silence_ffmpeg_keeps_the_level_that_the_user_chose(monkeypatch: pytest.
     env.silence_ffmpeg()
 
     assert env.os.environ["OPENCV_FFMPEG_LOGLEVEL"] == "48"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("1", True), (" Yes ", True), ("0", False), ("false", False), ("", False), (None, False)]
+)
+def test_commercial_switch_reads_yes_and_no(monkeypatch: pytest.MonkeyPatch, text: str | None, expected: bool) -> None:
+    monkeypatch.delenv(COMMERCIAL, raising=False)
+    if text is not None:
+        monkeypatch.setenv(COMMERCIAL, text)
+
+    assert env.require_commercial() is expected
+
+
+def test_commercial_switch_names_the_variable_when_it_is_neither(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(COMMERCIAL, "perhaps")
+
+    with pytest.raises(InputError, match=rf"{COMMERCIAL}: got 'perhaps'.*Fix: unset {COMMERCIAL}"):
+        env.require_commercial()
+
+
+def test_insisting_reaches_the_processes_that_are_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(COMMERCIAL, "0")  # restored at the end
+
+    env.insist_on_commercial()
+
+    assert env.require_commercial()
+    assert env.os.environ[COMMERCIAL] == "1"
