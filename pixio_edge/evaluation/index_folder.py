@@ -83,10 +83,16 @@ class IndexFolder:
 
     def __iter__(self) -> Iterator[DepthSample]:
         """Read the samples in the order of the file."""
-        for row in self.rows:
-            yield self._read(row)
+        for index in range(len(self)):
+            yield self.read(index)
 
-    def _read(self, row: IndexRow) -> DepthSample:
+    def read(self, index: int) -> DepthSample:
+        """Read one sample by its position in the file.
+
+        Raises:
+            InputError: A file is missing or unusable.
+        """
+        row = self.rows[index]
         rgb = read_image(self.folder / row.rgb)
         value = read_stored_depth(self.folder / row.depth, row.scale)
         valid = (value > 0) & (value >= row.minimum) & (value <= row.maximum)

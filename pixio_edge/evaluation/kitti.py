@@ -75,14 +75,23 @@ class KittiFolder:
 
     def __iter__(self) -> Iterator[DepthSample]:
         """Read the samples, sorted by path."""
-        for pair in self.pairs:
-            rgb = read_image(pair.rgb)
-            depth = read_stored_depth(pair.depth, PNG_SCALE)
-            valid = (depth >= MIN_DEPTH_M) & (depth <= MAX_DEPTH_M)
-            if self.crop == "garg":
-                valid &= garg_crop((depth.shape[0], depth.shape[1]))
-            intrinsics = _read_intrinsics(pair.intrinsics) if pair.intrinsics is not None else None
-            yield DepthSample(pair.name, rgb, depth, valid, "m", intrinsics)
+        for index in range(len(self)):
+            yield self.read(index)
+
+    def read(self, index: int) -> DepthSample:
+        """Read one sample by its position.
+
+        Raises:
+            InputError: A file is missing or unusable.
+        """
+        pair = self.pairs[index]
+        rgb = read_image(pair.rgb)
+        depth = read_stored_depth(pair.depth, PNG_SCALE)
+        valid = (depth >= MIN_DEPTH_M) & (depth <= MAX_DEPTH_M)
+        if self.crop == "garg":
+            valid &= garg_crop((depth.shape[0], depth.shape[1]))
+        intrinsics = _read_intrinsics(pair.intrinsics) if pair.intrinsics is not None else None
+        return DepthSample(pair.name, rgb, depth, valid, "m", intrinsics)
 
 
 def is_kitti(folder: Path) -> bool:

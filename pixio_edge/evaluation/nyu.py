@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SPLITS_NAME = "splits.mat"
-"""The official split, looked for beside the labelled file: 1-based indices `testNdxs` in a MATLAB v5 file."""
+"""The official split, looked for beside the labelled file: 1-based indices `trainNdxs` and `testNdxs`, MATLAB v5."""
+
+NyuSplit = Literal["train", "test"]
 
 MIN_DEPTH_M, MAX_DEPTH_M = 1e-3, 10.0
 """Range that counts, as in the published protocols (BTS, ZoeDepth)."""
@@ -31,29 +33,30 @@ _PURPOSE = "Reading NYUv2's labelled .mat"
 
 
 class NyuLabelled:
-    """The official 654 test images if `splits.mat` lies beside the file, else all 1449.
+    """The official 654 test or 795 training images if `splits.mat` lies beside the file, else all 1449.
 
     Ground truth is `rawDepths` (what the sensor measured) where the file has it, else the in-painted `depths`; the crop
     of Eigen et al. and the range 0.001..10 m apply. `note` says which of these were used.
 
     Args:
         path: `nyu_depth_v2_labeled.mat`; opened at once for its shape, images are read while iterating.
+        split: Which of the two parts.
 
     Raises:
         InputError: Not an HDF5 file, a variable is missing or has an unexpected shape, or the split does not fit.
         MissingDependencyError: h5py (or scipy, for the split) is not installed.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, split: NyuSplit = "test") -> None:
         self.path = path
         with _open_hdf5(path) as file:
             self._depth_key = "rawDepths" if "rawDepths" in file else "depths"
             count = _check_layout(file, self._depth_key, path)
         splits = path.parent / SPLITS_NAME
         has_split = splits.exists()
-        self.indices: tuple[int, ...] = _read_test_indices(splits, count) if has_split else tuple(range(count))
-        self.name = "nyu_v2_test" if has_split else "nyu_v2_all"
-        which = "official test split" if has_split else f"all labelled images ({SPLITS_NAME} not found beside the file)"
+        self.indices: tuple[int, ...] = _read_split(splits, split, count) if has_split else tuple(range(count))
+        self.name = f"nyu_v2_{split}" if has_split else "nyu_v2_all"
+        which = f"official {split} split" if has_split else f"all labelled images ({SPLITS_NAME} not found beside the file)"
         self.note = f"NYUv2, {which}, {self._depth_key}, Eigen crop, {MIN_DEPTH_M}-{MAX_DEPTH_M} m"
 
     def __len__(self) -> int:
@@ -62,13 +65,20 @@ class NyuLabelled:
 
     def __iter__(self) -> Iterator[DepthSample]:
         """Read the samples in the order of the file."""
-        inside = eigen_crop_nyu()
         with _open_hdf5(self.path) as file:
             for index in self.indices:
-                rgb = np.ascontiguousarray(np.asarray(file["images"][index], dtype=np.uint8).transpose(2, 1, 0))
-                depth = np.ascontiguousarray(np.asarray(file[self._depth_key][index], dtype=np.float32).T)
-                valid: NDArray[np.bool_] = inside & (depth >= MIN_DEPTH_M) & (depth <= MAX_DEPTH_M)
-                yield DepthSample(f"{index + 1:04d}", rgb, depth, valid, "m", INTRINSICS)
+                yield self._read(file, index)
+
+    def read(self, position: int) -> DepthSample:
+        """Read one sample by its position in the split."""
+        with _open_hdf5(self.path) as file:
+            return self._read(file, self.indices[position])
+
+    def _read(self, file: Any, index: int) -> DepthSample:
+        rgb = np.ascontiguousarray(np.asarray(file["images"][index], dtype=np.uint8).transpose(2, 1, 0))
+        depth = np.ascontiguousarray(np.asarray(file[self._depth_key][index], dtype=np.float32).T)
+        valid: NDArray[np.bool_] = eigen_crop_nyu() & (depth >= MIN_DEPTH_M) & (depth <= MAX_DEPTH_M)
+        return DepthSample(f"{index + 1:04d}", rgb, depth, valid, "m", INTRINSICS)
 
 
 @contextmanager
@@ -100,20 +110,21 @@ def _check_layout(file: Any, depth_key: str, path: Path) -> int:
     return count
 
 
-def _read_test_indices(path: Path, count: int) -> tuple[int, ...]:
+def _read_split(path: Path, split: NyuSplit, count: int) -> tuple[int, ...]:
+    key = f"{split}Ndxs"
     try:
         from scipy.io import loadmat  # type: ignore[import-untyped]  # noqa: PLC0415  (an extra)
     except ImportError as error:
         raise MissingDependencyError("scipy", "nyu", f"Reading {SPLITS_NAME}") from error
     try:
-        values = np.asarray(loadmat(path, variable_names=["testNdxs"])["testNdxs"]).ravel().astype(np.int64)
+        values = np.asarray(loadmat(path, variable_names=[key])[key]).ravel().astype(np.int64)
     except Exception as error:  # scipy has errors of its own, and damaged files raise many others
         raise InputError(
-            f"{path}: has no readable testNdxs, expected NYUv2's official split. Fix: download it again, or delete it"
+            f"{path}: has no readable {key}, expected NYUv2's official split. Fix: download it again, or delete it"
         ) from error
     if values.size == 0 or values.min() < 1 or values.max() > count:
         raise InputError(
-            f"{path}: got {values.size} test indices beyond the {count} images, expected 1..{count}. "
+            f"{path}: got {values.size} {split} indices beyond the {count} images, expected 1..{count}. "
             "Fix: use the split that belongs to the file"
         )
     return tuple(int(value) - 1 for value in values)
