@@ -209,8 +209,9 @@ def _reason_not_to_win(artifact: ArtifactEntry, runtime: str, host: Host, reques
         return f"INT8 that was not measured to be faster in {runtime}, so not unless asked for"
     if (request.provider or CPU_PROVIDER).lower() != CPU_PROVIDER:
         return f"INT8 that was measured on the CPU and not on {request.provider}, so not unless asked for"
-    if isa and not host.has(isa):
-        return f"INT8 that needs one of {', '.join(isa)}, which this system does not tell, so not unless asked for"
+    if not host.has(isa):
+        wanted = ", ".join(isa) or "none stated"
+        return f"INT8 that wins with instructions ({wanted}) not known to exist here, so not unless asked for"
     return None
 
 
