@@ -32,6 +32,9 @@ class _Reader(Protocol):
     def read(self) -> Iterator[NDArray[np.uint8]]:
         """The chosen images in order."""
 
+    def take(self, positions: Sequence[int]) -> _Reader:
+        """Only the images at these places of the order, ascending."""
+
 
 @dataclass(frozen=True, slots=True)
 class CalibrationSet:
@@ -64,6 +67,31 @@ class CalibrationSet:
             InputError: A file has vanished or changed for the worse since the set was opened.
         """
         return self._reader.read()
+
+    def split(self, held_back: int) -> tuple[CalibrationSet, CalibrationSet]:
+        """Part with images at even distances, to check with what was not calibrated on.
+
+        Args:
+            held_back: Number of images to part with.
+
+        Returns:
+            The remaining images, and those held back.
+
+        Raises:
+            InputError: No image would be left on one side.
+        """
+        if not 0 < held_back < self.count:
+            raise InputError(
+                f"calibration images from {self.source}: got {self.count} images of which {held_back} are to be held "
+                "back for checking, expected at least one on both sides. Fix: give more images"
+            )
+        held = sorted({(2 * index + 1) * self.count // (2 * held_back) for index in range(held_back)})
+        return self._take([index for index in range(self.count) if index not in held]), self._take(held)
+
+    def _take(self, positions: Sequence[int]) -> CalibrationSet:
+        names = tuple(self.names[position] for position in positions)
+        digest = hashlib.sha256(f"{self.sha256}{list(positions)}".encode()).hexdigest()
+        return CalibrationSet(self.source, names, digest, self.skipped, self._reader.take(positions))
 
     @classmethod
     def open(cls, source: str | Path | Sequence[str | Path], *, images: int = 128, seed: int = 0) -> CalibrationSet:
@@ -120,6 +148,9 @@ class _FileReader:
     def read(self) -> Iterator[NDArray[np.uint8]]:
         return map(read_image, self.paths)
 
+    def take(self, positions: Sequence[int]) -> _FileReader:
+        return _FileReader(tuple(self.paths[position] for position in positions))
+
 
 @dataclass(frozen=True, slots=True)
 class _VideoReader:
@@ -134,6 +165,10 @@ class _VideoReader:
                     yield frame
                 if index == last:
                     return
+
+    def take(self, positions: Sequence[int]) -> _VideoReader:
+        frames = sorted(self.frames)
+        return _VideoReader(self.path, frozenset(frames[position] for position in positions))
 
 
 def _draw(groups: Sequence[Sequence[Path]], limit: int, seed: int) -> list[Path]:
