@@ -18,11 +18,11 @@ from pixio_edge.export.golden_image import make_golden_image
 from pixio_edge.export.onnx import export_graphs
 from pixio_edge.export.reference import reference_depth
 from pixio_edge.export.weight_file import write_graphs
-from pixio_edge.host import probe_host
+from pixio_edge.golden import host_record
 from pixio_edge.manifest import ArtifactEntry, FileEntry, Requirements
 from pixio_edge.models.checkpoints import load_checkpoint, save_checkpoint
 from pixio_edge.parity import Tolerance, compare
-from pixio_edge.runtimes.base import RuntimeInfo, RuntimeOptions
+from pixio_edge.runtimes.base import RuntimeOptions
 from pixio_edge.runtimes.registry import make_runtime
 from pixio_edge.tensor import TensorSpec
 
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import onnx
-    from pydantic import JsonValue
 
     from pixio_edge.manifest import BundleHeader
     from pixio_edge.models.depth_model import DepthModel
@@ -150,7 +149,7 @@ def _gate(entry: ArtifactEntry, runtime_name: str, folder: Path) -> ArtifactEntr
         update={
             "parity": {"reference": f"torch {torch.__version__} fp32", **parity.to_json()},
             "verified": True,
-            "verified_on": _host_record(info),
+            "verified_on": host_record(info),
         }
     )
 
@@ -196,18 +195,6 @@ def _describe(
         golden=golden,
         tolerance=FP32_TOLERANCE,
     )
-
-
-def _host_record(info: RuntimeInfo) -> dict[str, JsonValue]:
-    host = probe_host()
-    return {
-        "runtime": f"{info.runtime} {info.version}",
-        "device": info.device,
-        "os": host.os,
-        "arch": host.arch,
-        "cpu": host.cpu,
-        "isa": list(host.isa),
-    }
 
 
 def _graph_name(size: Size) -> str:

@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pixio_edge.errors import BundleError
+from pixio_edge.host import probe_host
 from pixio_edge.parity import ParityReport, Tolerance, compare
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from pydantic import JsonValue
 
     from pixio_edge.bundle import Bundle
     from pixio_edge.manifest import ArtifactEntry, Precision
-    from pixio_edge.runtimes.base import Runtime
+    from pixio_edge.runtimes.base import Runtime, RuntimeInfo
 
 # For an fp32 artifact executed in bf16: 8 bits of mantissa give about 2^-9 = 0.2 % for each rounding, and a ViT of 8 to
 # 12 blocks adds up some dozens of them.
@@ -76,3 +78,16 @@ def compare_golden(
         BundleError: The manifest states no tolerance.
     """
     return compare(depth, outputs[artifact.outputs[0].name], tolerance_for(artifact, precision))
+
+
+def host_record(info: RuntimeInfo) -> dict[str, JsonValue]:
+    """What an artifact was verified on, for `ArtifactEntry.verified_on`."""
+    host = probe_host()
+    return {
+        "runtime": f"{info.runtime} {info.version}",
+        "device": info.device,
+        "os": host.os,
+        "arch": host.arch,
+        "cpu": host.cpu,
+        "isa": list(host.isa),
+    }
