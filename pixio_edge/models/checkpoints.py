@@ -1,42 +1,33 @@
-"""Weights of depth models on disk: safetensors that carry the model's shape, so that a file alone rebuilds the model.
+"""Weights of models on disk: safetensors that carry the model's shape, so that a file alone rebuilds the model.
 
-Files of torch (`.pt`, `.pth`) are read too, with `weights_only=True`, so that no code in them runs.
+Published checkpoints of Pixio and Depth Anything V2 are read too, in every spelling of their names
+(`encoder_spellings`, `head_spellings`) and every container (`checkpoint_files`); they need the name of a preset.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
-from pydantic import TypeAdapter, ValidationError
-from safetensors import SafetensorError, safe_open
+from pydantic import JsonValue, TypeAdapter, ValidationError
 from safetensors.torch import save
 from torch import Tensor
 
 from pixio_edge.errors import CheckFailedError, InputError
 from pixio_edge.files import write_bytes_atomic
+from pixio_edge.models.checkpoint_files import CONFIG_KEY, read_checkpoint
 from pixio_edge.models.depth_model import DepthConfig, DepthModel
+from pixio_edge.models.encoder_spellings import split_encoder
+from pixio_edge.models.head_spellings import HEAD_PREFIXES, rename_head
+from pixio_edge.models.pixio import EncoderConfig, PixioEncoder
 from pixio_edge.weights.terms import check_weights
-
-# Key of the model's shape in the metadata of a file, as JSON.
-CONFIG_KEY = "config"
 
 # An error names this many keys of each kind; the rest is counted.
 KEYS_IN_ERROR = 3
 
 _CONFIG_ADAPTER = TypeAdapter(DepthConfig)
-
-
-@dataclass(frozen=True, slots=True)
-class _Content:
-    """What a checkpoint file holds: tensors by name, and the model's shape as JSON if it is there."""
-
-    tensors: Mapping[str, Tensor]
-    config_json: str | None
 
 
 def save_checkpoint(path: Path, model: DepthModel, *, half: bool = False) -> None:
@@ -68,7 +59,8 @@ def load_checkpoint(path: Path, config: DepthConfig | None = None) -> DepthModel
     """Rebuild a model from its weights; every key has to be there with the right shape, and no other.
 
     Args:
-        path: safetensors of `save_checkpoint`, or a torch file with a state dict, bare or under "model".
+        path: What `save_checkpoint` wrote, or a published checkpoint of an encoder with its depth head; see
+            `read_checkpoint` for the kinds of files.
         config: Shape of the model; None takes the one stored in the file.
 
     Returns:
@@ -79,26 +71,57 @@ def load_checkpoint(path: Path, config: DepthConfig | None = None) -> DepthModel
         LicenceError: Commercial use is insisted on, and the file is known to forbid it.
     """
     path = Path(path)
-    if not path.is_file():
-        raise InputError(f"checkpoint {path}: no such file. Fix: give the path of a .safetensors or .pt file")
     check_weights(path)
-    content = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
+    content = read_checkpoint(path)
     if config is None:
         if content.config_json is None:
             raise InputError(
                 f"checkpoint {path}: does not say the model's shape. Fix: name the preset it was made with"
             )
         config = config_from_json(content.config_json, source=str(path))
-    model = DepthModel(config)
-    load_weights_(model, content.tensors, source=str(path))
+    parts = split_encoder(content.tensors, source=str(path))
+    if parts.encoder and not parts.others:
+        raise InputError(
+            f"checkpoint {path}: got an encoder without a depth head, expected both. "
+            "Fix: train a head on it, or take a checkpoint of a depth model"
+        )
+    tensors = {f"encoder.{name}": value for name, value in parts.encoder.items()}
+    tensors |= rename_head(parts.others, source=str(path))
+    with torch.device("meta"):
+        model = DepthModel(config)
+    load_weights_(model, tensors, source=str(path))
     return model.eval()
+
+
+def load_encoder(path: Path, config: EncoderConfig) -> PixioEncoder:
+    """Load an encoder, bare or out of a depth model, whose head is then left aside.
+
+    Args:
+        path: A published checkpoint; see `read_checkpoint` for the kinds of files.
+        config: Shape of the encoder, such as `ENCODERS["pixio-vitb16"]`.
+
+    Returns:
+        The encoder in eval mode, float32, on the CPU.
+
+    Raises:
+        InputError: The file is missing or damaged, or does not fit the shape.
+        LicenceError: As for `load_checkpoint`.
+    """
+    path = Path(path)
+    check_weights(path)
+    parts = split_encoder(read_checkpoint(path).tensors, source=str(path))
+    with torch.device("meta"):
+        encoder = PixioEncoder(config)
+    strays = {name: value for name, value in parts.others.items() if not name.startswith(HEAD_PREFIXES)}
+    load_weights_(encoder, parts.encoder | strays, source=str(path))
+    return encoder.eval()
 
 
 def load_weights_(model: torch.nn.Module, tensors: Mapping[str, Tensor], *, source: str) -> None:
     """Copy tensors into a model by name; floating point types are converted.
 
     Args:
-        model: Receives the weights.
+        model: Receives the weights; one on the meta device takes the tensors over as they are, without a copy.
         tensors: As `model.state_dict()` names them.
         source: Where they come from, for messages.
 
@@ -123,7 +146,8 @@ def load_weights_(model: torch.nn.Module, tensors: Mapping[str, Tensor], *, sour
             f"checkpoint {source}: does not fit the model: {'; '.join(problems)}. "
             "Fix: use the preset that the checkpoint was trained with"
         )
-    model.load_state_dict({name: tensors[name].to(value.dtype) for name, value in wanted.items()})
+    is_empty = any(value.is_meta for value in wanted.values())
+    model.load_state_dict({name: tensors[name].to(value.dtype) for name, value in wanted.items()}, assign=is_empty)
 
 
 def config_to_json(config: DepthConfig) -> str:
@@ -148,36 +172,15 @@ def config_from_json(text: str, *, source: str) -> DepthConfig:
         problem = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(str(part) for part in problem["loc"]) or "config"
         raise InputError(f"checkpoint {source}: model shape: {place}: {problem['msg']}. {fix}") from error
-    # Dataclasses ignore fields they do not know, and a field that is ignored would change the model.
-    if json.loads(config_to_json(config)) != json.loads(text):
+    # Dataclasses ignore fields they do not know, and a field that is ignored would change the model. A field that is
+    # missing is younger than the file and has its default.
+    if not _is_part(json.loads(text), json.loads(config_to_json(config))):
         raise InputError(f"checkpoint {source}: model shape has fields that this release does not know. {fix}")
     return config
 
 
-def _read_safetensors(path: Path) -> _Content:
-    try:
-        with safe_open(path, framework="pt", device="cpu") as file:
-            metadata = file.metadata() or {}
-            return _Content({name: file.get_tensor(name) for name in file.keys()}, metadata.get(CONFIG_KEY))  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise InputError(
-            f"checkpoint {path}: cannot be read ({_one_line(error)}). Fix: copy or train it again"
-        ) from error
-
-
-def _read_torch(path: Path) -> _Content:
-    try:
-        loaded: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged file raises whatever its bytes lead to
-        raise InputError(
-            f"checkpoint {path}: cannot be read as tensors only ({_one_line(error)}). Fix: save a plain state dict"
-        ) from error
-    state = loaded.get("model", loaded) if isinstance(loaded, Mapping) else loaded
-    if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise InputError(f"checkpoint {path}: holds no state dict, bare or under 'model'. Fix: save model.state_dict()")
-    config_json = loaded.get(CONFIG_KEY) if state is not loaded else None
-    return _Content(state, config_json if isinstance(config_json, str) else None)
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
+def _is_part(given: JsonValue, known: JsonValue) -> bool:
+    """Whether every field of `given` is in `known` with the same value."""
+    if isinstance(given, dict) and isinstance(known, dict):
+        return all(name in known and _is_part(value, known[name]) for name, value in given.items())
+    return given == known

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from typing import TypeVar
 
 import torch
@@ -59,6 +60,15 @@ ENCODERS: dict[str, EncoderConfig] = PIXIO_ENCODERS | DINOV2_ENCODERS
 """Every published encoder by name."""
 
 
+def find_preset(name: str) -> DepthConfig:
+    """Shape of the preset of that name.
+
+    Raises:
+        InputError: No preset has that name.
+    """
+    return _find("preset", PRESETS, name)
+
+
 def build_model(preset: str, *, device: str = "cpu") -> DepthModel:
     """A freshly initialised model, drawn from torch's global generator.
 
@@ -69,7 +79,7 @@ def build_model(preset: str, *, device: str = "cpu") -> DepthModel:
     Raises:
         InputError: No preset has that name.
     """
-    config = _find("preset", PRESETS, preset)
+    config = find_preset(preset)
     with torch.device(device):
         return DepthModel(config)
 
@@ -91,5 +101,7 @@ def build_encoder(name: str, *, device: str = "cpu") -> PixioEncoder:
 
 def _find(kind: str, shapes: dict[str, _Shape], name: str) -> _Shape:
     if name not in shapes:
-        raise InputError(f"{kind} '{name}': unknown, expected one of {', '.join(shapes)}. Fix: choose one of these")
+        near = get_close_matches(name, shapes, n=1)
+        fix = f"did you mean {near[0]}?" if near else "choose one of these"
+        raise InputError(f"{kind} '{name}': unknown, expected one of {', '.join(shapes)}. Fix: {fix}")
     return shapes[name]

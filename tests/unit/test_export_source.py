@@ -60,7 +60,7 @@ def test_source_is_refused_when_it_is_a_bundle_without_a_checkpoint(tmp_path: Pa
     [
         ("gone.safetensors", None, InputError, "gone.safetensors: no such file"),
         ("gone", None, BundleError, "bundle 'gone'"),
-        ("gone.pt", "mega", InputError, "preset 'mega': unknown, expected one of nano, tiny"),
+        ("gone.pt", "mega", InputError, "preset 'mega': unknown, expected one of nano, small, tiny, pixio-vitb16"),
     ],
 )
 def test_source_is_refused_when_it_does_not_exist(

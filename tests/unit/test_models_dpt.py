@@ -112,7 +112,7 @@ def test_preset_maps_an_image_to_depth_of_its_size(preset: str) -> None:
 
 
 def test_preset_is_refused_when_there_is_none_of_that_name() -> None:
-    with pytest.raises(InputError, match="'giant': unknown, expected one of nano, tiny"):
+    with pytest.raises(InputError, match="'giant': unknown, expected one of nano, small, tiny, pixio-vitb16"):
         build_model("giant")
 
 
