@@ -82,7 +82,7 @@ class _QdqWriter:
         ]
         output = f"{layer.name}/weight_dequantized"
         node = helper.make_node(
-            "DequantizeLinear", names, [output], name=f"{layer.name}/DequantizeLinear", axis=layer.channel_axis
+            "DequantizeLinear", names, [output], name=f"{layer.name}/weight/DequantizeLinear", axis=layer.channel_axis
         )
         self._before_node.setdefault(layer.name, []).append(node)
         self._declare_(output, TensorProto.FLOAT, list(integers.shape))
