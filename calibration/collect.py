@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
-import onnxruntime as ort
+import onnxruntime as ort  # type: ignore[import-untyped]
 
 from pixio_edge.calibration.config import CalibrationConfig
 from pixio_edge.calibration.graph import QuantGraph
@@ -28,6 +28,10 @@ Progress = Callable[[int, int], None]
 """Told the number of images done and their total; the total is 0 where it is not known."""
 
 Tensors = dict[str, "NDArray[Any]"]
+
+# Each holds a copy of the weights and of all activations: 100 MiB for nano, whose ladder has seven sizes. The images of
+# a calibration set are sorted by shape, so that each session is made once; others may alternate between two.
+MAX_SESSIONS = 2
 
 _LOG_ERRORS_ONLY = 3
 
@@ -102,7 +106,8 @@ def collect(
     streamed = stream_sized(graphs, calibration_set.images(), names, spec, config.threads)
     for index, (size, values) in enumerate(streamed):
         patches = (size[0] // spec.multiple_of) * (size[1] // spec.multiple_of)
-        for name, value in values.items():
+        while values:  # each is freed once it was seen, before the next image needs as much
+            name, value = values.popitem()
             try:
                 accumulators[name].add(value, patches=patches)
             except InputError as error:
@@ -126,9 +131,13 @@ def stream_sized(
     sessions: dict[Size, _Session] = {}
     for image in images:
         size = choose_size(graphs, (image.shape[0], image.shape[1]))
-        if size not in sessions:
-            sessions[size] = _Session(graphs[size], size, tensors, threads)
-        yield size, sessions[size].run(image_spec.prepare(image, size))
+        session = sessions.pop(size, None)
+        if session is None:
+            if len(sessions) == MAX_SESSIONS:
+                del sessions[next(iter(sessions))]
+            session = _Session(graphs[size], size, tensors, threads)
+        sessions[size] = session  # last in the order of use
+        yield size, session.run(image_spec.prepare(image, size))
 
 
 class _Session:
@@ -166,7 +175,8 @@ def _with_outputs(graph: onnx.ModelProto, names: Sequence[str]) -> bytes:
     extra = onnx.ModelProto()
     extra.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names if name not in present)
     # Concatenated messages merge: the lists of outputs are joined.
-    return graph.SerializeToString() + extra.SerializeToString()
+    content: bytes = graph.SerializeToString() + extra.SerializeToString()
+    return content
 
 
 def _not_finite(tensor: str, index: int, image: str, value: NDArray[Any]) -> InputError:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pixio_edge.calibration.image_sources import VIDEO_SUFFIXES, list_images
+from pixio_edge.calibration.image_sources import VIDEO_SUFFIXES, Source, list_images
 from pixio_edge.calibration.sampling import describe_image, spread_order
 from pixio_edge.errors import InputError
 from pixio_edge.image import read_image
@@ -26,39 +26,51 @@ logger = logging.getLogger(__name__)
 # Candidates that are looked at for each image wanted. Looking costs a decoding at an eighth of the size, some
 # milliseconds, so that a folder of a million images takes as long as one of a thousand.
 CANDIDATES_PER_IMAGE = 4
+# Shapes are compared at an eighth of the size, where rounding makes 640x480 and 641x480 alike.
+SHAPE_DIGITS = 2
 
 
-class _Reader(Protocol):
-    def read(self) -> Iterator[NDArray[np.uint8]]:
-        """The chosen images in order."""
+@dataclass(frozen=True, slots=True)
+class _Item:
+    """One chosen image: its name and digest, its place in the order of sampling, and where it is."""
 
-    def take(self, positions: Sequence[int]) -> _Reader:
-        """Only the images at these places of the order, ascending."""
+    name: str
+    digest: str
+    rank: int
+    path: Path
+    frame: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class CalibrationSet:
     """A sample of images, read from the disk each time, so that memory does not grow with their number.
 
-    Make one with `open`.
+    Make one with `open`. Images of equal shape follow each other, upright ones first, so that a graph of each size is
+    needed but once; frames of a video are in the order of time.
 
     Attributes:
         source: Name of the folder or file that the images came from.
-        names: Of each image: its path relative to the source, or "clip.mp4#120" for a frame of a video.
-        sha256: Digest of the images in order: of each file its SHA-256, of each frame that of its pixels and size.
         skipped: Number of files that were left out because they could not be read.
     """
 
     source: str
-    names: tuple[str, ...]
-    sha256: str
     skipped: int
-    _reader: _Reader
+    _items: tuple[_Item, ...]
 
     @property
     def count(self) -> int:
         """Number of images."""
-        return len(self.names)
+        return len(self._items)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of each image its path relative to the source, or "clip.mp4#120" for a frame of a video."""
+        return tuple(item.name for item in self._items)
+
+    @property
+    def sha256(self) -> str:
+        """Digest of the images in order: over the SHA-256 of each file, or of the shape and pixels of each frame."""
+        return hashlib.sha256("".join(item.digest for item in self._items).encode()).hexdigest()
 
     def images(self) -> Iterator[NDArray[np.uint8]]:
         """Read the images in the order of `names`: uint8 (H, W, 3) RGB, new arrays.
@@ -66,35 +78,21 @@ class CalibrationSet:
         Raises:
             InputError: A file has vanished or changed for the worse since the set was opened.
         """
-        return self._reader.read()
+        frames = [item.frame for item in self._items if item.frame is not None]
+        return _read_frames(self._items[0].path, frames) if frames else (read_image(item.path) for item in self._items)
 
-    def split(self, held_back: int) -> tuple[CalibrationSet, CalibrationSet]:
-        """Part with images at even distances, to check with what was not calibrated on.
+    def subset(self, images: int) -> CalibrationSet:
+        """The images that cover the set best, in the order of this set; all if there are no more.
 
         Args:
-            held_back: Number of images to part with.
-
-        Returns:
-            The remaining images, and those held back.
-
-        Raises:
-            InputError: No image would be left on one side.
+            images: Number wanted, at least 1.
         """
-        if not 0 < held_back < self.count:
-            raise InputError(
-                f"calibration images from {self.source}: got {self.count} images of which {held_back} are to be held "
-                "back for checking, expected at least one on both sides. Fix: give more images"
-            )
-        held = sorted({(2 * index + 1) * self.count // (2 * held_back) for index in range(held_back)})
-        return self._take([index for index in range(self.count) if index not in held]), self._take(held)
-
-    def _take(self, positions: Sequence[int]) -> CalibrationSet:
-        names = tuple(self.names[position] for position in positions)
-        digest = hashlib.sha256(f"{self.sha256}{list(positions)}".encode()).hexdigest()
-        return CalibrationSet(self.source, names, digest, self.skipped, self._reader.take(positions))
+        _require_images(images)
+        ranks = sorted(item.rank for item in self._items)[:images]
+        return replace(self, _items=tuple(item for item in self._items if item.rank <= ranks[-1]))
 
     @classmethod
-    def open(cls, source: str | Path | Sequence[str | Path], *, images: int = 128, seed: int = 0) -> CalibrationSet:
+    def open(cls, source: Source, *, images: int = 128, seed: int = 0) -> CalibrationSet:
         """Choose images from a source; equal content, number and seed give an equal set.
 
         A source is a folder of images, a folder with `index.csv` (column `rgb` or `file`, relative paths), a folder of
@@ -103,8 +101,8 @@ class CalibrationSet:
 
         Of the files, a seeded draw of four for each image wanted, the same number from every folder as far as they
         last, is compared by colours, edges and shape on a small grid, and farthest-point sampling takes those that
-        cover it best (`sampling`), the most typical first; any prefix is a good sample too. Frames of a video are
-        candidates at even distances, chosen in the same way, and kept in the order of time.
+        cover it best, the most typical first (`sampling`). Frames of a video are candidates at even distances, chosen
+        in the same way.
 
         Args:
             source: Where the images are.
@@ -114,24 +112,23 @@ class CalibrationSet:
         Raises:
             InputError: The source is missing or empty, no image in it can be read, or `images` is below 1.
         """
-        if images < 1:
-            raise InputError(f"calibration images: got {images}, expected at least 1. Fix: ask for 128")
+        _require_images(images)
         if isinstance(source, str | Path) and Path(source).suffix.lower() in VIDEO_SUFFIXES:
-            return _open_video(Path(source), images)
+            return cls(Path(source).name, 0, _choose_frames(Path(source), images))
         candidates = _draw(list_images(source), CANDIDATES_PER_IMAGE * images, seed)
-        found, first_problem = _look_at(candidates)
+        found, problems = _look_at(candidates)
         if not found:
             raise InputError(
                 f"calibration images from {_name(source)}: none of {len(candidates)} can be read, the first because: "
-                f"{first_problem}"
+                f"{problems[0]}"
             )
         order = spread_order(np.stack([item.description for item in found]), images)
         chosen = [found[index] for index in order]
-        digest = hashlib.sha256("".join(item.digest for item in chosen).encode()).hexdigest()
-        paths = tuple(item.path for item in chosen)
-        return cls(
-            _name(source), _relative_names(paths, source), digest, len(candidates) - len(found), _FileReader(paths)
-        )
+        names = _relative_names([item.path for item in chosen], source)
+        ranked = enumerate(zip(chosen, names, strict=True))
+        items = {rank: _Item(name, item.digest, rank, item.path) for rank, (item, name) in ranked}
+        by_shape = sorted(items, key=lambda rank: (chosen[rank].width_to_height, rank))
+        return cls(_name(source), len(problems), tuple(items[rank] for rank in by_shape))
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,36 +136,7 @@ class _Candidate:
     path: Path
     digest: str
     description: NDArray[np.float32]
-
-
-@dataclass(frozen=True, slots=True)
-class _FileReader:
-    paths: tuple[Path, ...]
-
-    def read(self) -> Iterator[NDArray[np.uint8]]:
-        return map(read_image, self.paths)
-
-    def take(self, positions: Sequence[int]) -> _FileReader:
-        return _FileReader(tuple(self.paths[position] for position in positions))
-
-
-@dataclass(frozen=True, slots=True)
-class _VideoReader:
-    path: Path
-    frames: frozenset[int]
-
-    def read(self) -> Iterator[NDArray[np.uint8]]:
-        last = max(self.frames)
-        with VideoReader(self.path) as reader:
-            for index, frame in enumerate(reader):
-                if index in self.frames:
-                    yield frame
-                if index == last:
-                    return
-
-    def take(self, positions: Sequence[int]) -> _VideoReader:
-        frames = sorted(self.frames)
-        return _VideoReader(self.path, frozenset(frames[position] for position in positions))
+    width_to_height: float
 
 
 def _draw(groups: Sequence[Sequence[Path]], limit: int, seed: int) -> list[Path]:
@@ -184,34 +152,49 @@ def _draw(groups: Sequence[Sequence[Path]], limit: int, seed: int) -> list[Path]
     return sorted(dict.fromkeys(drawn))
 
 
-def _look_at(paths: Sequence[Path]) -> tuple[list[_Candidate], str]:
-    """Describe the files that can be read, copies of a file once; and say why the first of the others cannot."""
+def _look_at(paths: Sequence[Path]) -> tuple[list[_Candidate], list[str]]:
+    """Describe the files that can be read, copies of a file once; and say why each of the others cannot."""
     import cv2  # noqa: PLC0415  (importing OpenCV takes longer than the rest of the package together)
 
     found: dict[str, _Candidate] = {}
-    problem = ""
+    problems: list[str] = []
     for path in paths:
         try:
             data = read_checked(path)
             small = decode(data, path, cv2.IMREAD_REDUCED_COLOR_8)
         except InputError as error:
             logger.warning("left out of the calibration images: %s", error)
-            problem = problem or str(error)
+            problems.append(str(error))
             continue
         digest = hashlib.sha256(data).hexdigest()
-        found.setdefault(digest, _Candidate(path, digest, describe_image(small)))
-    return list(found.values()), problem
+        ratio = round(small.shape[1] / small.shape[0], SHAPE_DIGITS)
+        found.setdefault(digest, _Candidate(path, digest, describe_image(small), ratio))
+    return list(found.values()), problems
 
 
-def _open_video(path: Path, images: int) -> CalibrationSet:
+def _choose_frames(path: Path, images: int) -> tuple[_Item, ...]:
     indices, descriptions = _look_at_frames(path, CANDIDATES_PER_IMAGE * images)
-    chosen = frozenset(indices[position] for position in spread_order(np.stack(descriptions), images))
-    reader = _VideoReader(path, chosen)
-    digest = hashlib.sha256()
-    for frame in reader.read():
-        digest.update(f"{frame.shape}".encode() + frame.tobytes())
-    names = tuple(f"{path.name}#{index}" for index in sorted(chosen))
-    return CalibrationSet(path.name, names, digest.hexdigest(), 0, reader)
+    order = spread_order(np.stack(descriptions), images)
+    ranks = {indices[position]: rank for rank, position in enumerate(order)}
+    frames = sorted(ranks)
+    digests = [
+        hashlib.sha256(f"{frame.shape}".encode() + frame.tobytes()).hexdigest() for frame in _read_frames(path, frames)
+    ]
+    return tuple(
+        _Item(f"{path.name}#{frame}", digest, ranks[frame], path, frame)
+        for frame, digest in zip(frames, digests, strict=True)
+    )
+
+
+def _read_frames(path: Path, indices: Sequence[int]) -> Iterator[NDArray[np.uint8]]:
+    """Frames of a video, by ascending index."""
+    wanted = frozenset(indices)
+    with VideoReader(path) as reader:
+        for index, frame in enumerate(reader):
+            if index in wanted:
+                yield frame
+            if index == indices[-1]:
+                return
 
 
 def _look_at_frames(path: Path, limit: int) -> tuple[list[int], list[NDArray[np.float32]]]:
@@ -234,13 +217,18 @@ def _look_at_frames(path: Path, limit: int) -> tuple[list[int], list[NDArray[np.
     return indices, descriptions
 
 
-def _name(source: str | Path | Sequence[str | Path]) -> str:
+def _require_images(images: int) -> None:
+    if images < 1:
+        raise InputError(f"calibration images: got {images}, expected at least 1. Fix: ask for 128")
+
+
+def _name(source: Source) -> str:
     if isinstance(source, str | Path):
         return Path(source).resolve().name
     return f"{len(source)} sources"
 
 
-def _relative_names(paths: Sequence[Path], source: str | Path | Sequence[str | Path]) -> tuple[str, ...]:
+def _relative_names(paths: Sequence[Path], source: Source) -> tuple[str, ...]:
     root = Path(source) if isinstance(source, str | Path) and Path(source).is_dir() else _common_folder(paths)
     return tuple(path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix() for path in paths)
 

@@ -170,7 +170,7 @@ class Percentile(_HistogramObserver):
     def _limit(self) -> float:
         below = np.cumsum(self.histogram.magnitudes())
         position = int(np.searchsorted(below, self._percentile / 100 * below[-1]))
-        return (position + 1) * self.histogram.width
+        return float((position + 1) * self.histogram.width)
 
 
 class Mse(_HistogramObserver):
@@ -202,7 +202,7 @@ class Entropy(_HistogramObserver):
         used = int(np.ceil(self.histogram.amax / self.histogram.width))
         sizes = [*range(ENTROPY_LEVELS, used, ENTROPY_STRIDE), used]
         divergences = [_divergence(counts, size) for size in sizes]
-        return sizes[int(np.argmin(divergences))] * self.histogram.width
+        return float(sizes[int(np.argmin(divergences))] * self.histogram.width)
 
 
 def clipping_error(histogram: Histogram, limit: float) -> float:
