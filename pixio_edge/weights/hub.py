@@ -153,6 +153,8 @@ def _explain(error: Exception, weights: Weights, revision: str) -> str:
             f"{weights.name}: HF_HUB_OFFLINE is set and the file is not here. Fix: unset HF_HUB_OFFLINE, or copy the "
             "folder from a machine that has pulled it"
         )
+    if isinstance(error, OSError) and error.filename:  # the file of the token
+        return f"{weights.name}: cannot read {error.filename} ({_reason(error)}). Fix: {LOGIN}, or correct the file"
     if not isinstance(error, HfHubHTTPError):
         return (
             f"{weights.name}: the hub cannot be reached ({_reason(error)}). "
@@ -196,5 +198,5 @@ def _how_to_get_in(weights: Weights) -> str:
 
 
 def _reason(error: Exception) -> str:
-    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    text = error.strerror.lower() if isinstance(error, OSError) and error.strerror else str(error)
     return " ".join(text.split())[:160] or type(error).__name__

@@ -30,6 +30,7 @@ VERBS = (
     "train",
     "scenes",
     "export",
+    "pull",
     "demo",
 )
 
