@@ -29,10 +29,6 @@ Progress = Callable[[int, int], None]
 
 Tensors = dict[str, "NDArray[Any]"]
 
-# Each holds a copy of the weights and of all activations: 100 MiB for nano, whose ladder has seven sizes. The images of
-# a calibration set are sorted by shape, so that each session is made once; others may alternate between two.
-MAX_SESSIONS = 2
-
 _LOG_ERRORS_ONLY = 3
 
 
@@ -128,15 +124,14 @@ def stream_sized(
     """As `stream_tensors`, with the size that each image was run at."""
     if not graphs:
         raise InputError("calibration: got no graph, expected at least one size. Fix: choose a bundle with fp32 graphs")
-    sessions: dict[Size, _Session] = {}
+    session: _Session | None = None
     for image in images:
         size = choose_size(graphs, (image.shape[0], image.shape[1]))
-        session = sessions.pop(size, None)
-        if session is None:
-            if len(sessions) == MAX_SESSIONS:
-                del sessions[next(iter(sessions))]
+        if session is None or session.size != size:
+            # One at a time: each holds a copy of the weights and of all activations, 100 MiB for nano, whose ladder has
+            # seven sizes. The images of a calibration set are sorted by shape, so that each is made once.
+            session = None
             session = _Session(graphs[size], size, tensors, threads)
-        sessions[size] = session  # last in the order of use
         yield size, session.run(image_spec.prepare(image, size))
 
 
@@ -152,6 +147,7 @@ class _Session:
                 f"graph {size_label(size)}: got no tensor '{missing[0]}', expected it in every graph. "
                 "Fix: take the names from QuantGraph.layers() of the same graph"
             )
+        self.size = size
         self._tensors = tuple(tensors)
         self._outputs = [name for name in dict.fromkeys(tensors) if name != self._input]
         options = ort.SessionOptions()
