@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import shutil
 from contextlib import contextmanager
@@ -61,13 +60,12 @@ class BundleWriter:
         names = (f"{stem}{'' if number == 1 else f'-{number}'}{suffix}" for number in range(1, 1000))
         return next(name for name in names if not (self.folder / name).exists())
 
-    def take_over(self, bundle: Bundle, *, drop: Collection[str] = (), link: bool = False) -> None:
+    def take_over(self, bundle: Bundle, *, drop: Collection[str] = ()) -> None:
         """Copy a bundle's files, checked by their hashes, and list them.
 
         Args:
             bundle: Where they come from.
             drop: Names of artifacts to leave out, with the files that only they need.
-            link: Link files where the file system can, for a bundle that is read and thrown away.
 
         Raises:
             BundleError: A file is damaged.
@@ -78,7 +76,10 @@ class BundleWriter:
         listed = [entry for entry in bundle.manifest.files if entry.path not in of_dropped]
         for path, entry in bundle.manifest.all_files().items():
             if path in needed or entry in listed:
-                _take(bundle.read_file(entry), self.folder / path, link=link)
+                target = self.folder / path
+                target.parent.mkdir(parents=True, exist_ok=True)
+                # Never a link: the onnx package refuses files that have several, as they may be an attack.
+                shutil.copyfile(bundle.read_file(entry), target)
         self._artifacts += kept
         self._files += listed
 
@@ -151,17 +152,6 @@ def _paths(artifact: ArtifactEntry) -> set[str]:
     table = None if artifact.quantization is None else artifact.quantization.calibration
     named = (artifact.path, artifact.golden, table, *(entry.path for entry in artifact.data))
     return {path for path in named if path is not None}
-
-
-def _take(source: Path, target: Path, *, link: bool) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if link:
-        try:
-            os.link(source, target)
-        except OSError:  # another file system, or one without links
-            shutil.copyfile(source, target)
-    else:
-        shutil.copyfile(source, target)
 
 
 def _check_target(folder: Path, *, replace: bool) -> None:

@@ -13,6 +13,8 @@ from pixio_edge.host import probe_host
 from pixio_edge.parity import ParityReport, Tolerance, compare
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
     from pydantic import JsonValue
 
@@ -34,7 +36,15 @@ def read_golden(bundle: Bundle, artifact: ArtifactEntry) -> tuple[NDArray[np.uin
     Raises:
         BundleError: None is stored, or the file is missing, altered, or not such an npz.
     """
-    path = bundle.read_golden(artifact)
+    return load_golden(bundle.read_golden(artifact))
+
+
+def load_golden(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """Read a golden file: "image", uint8 (1, H, W, 3), and "depth", float32 (1, h, w).
+
+    Raises:
+        BundleError: It is not such an npz.
+    """
     try:
         with np.load(path, allow_pickle=False) as arrays:
             return arrays["image"], arrays["depth"]

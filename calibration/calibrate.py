@@ -1,0 +1,109 @@
+"""From float graphs and images to a calibration table: ranges, smoothing, rounding, corrections."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING
+
+import onnx
+
+from pixio_edge._version import __version__
+from pixio_edge.calibration.collect import collect, layer_tensors
+from pixio_edge.calibration.graph import QuantGraph
+from pixio_edge.calibration.table import CalibrationTable, Provenance
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from pixio_edge.calibration.config import CalibrationConfig
+    from pixio_edge.calibration.dataset import CalibrationSet
+    from pixio_edge.calibration.ladder import FloatLadder
+    from pixio_edge.calibration.tensor_statistics import Statistics
+    from pixio_edge.image import ImageSpec
+
+Progress = Callable[[str, int, int], None]
+"""Told the stage, and how many of how many parts of it are done."""
+
+# What a convolution's result may pass through while it stays an integer, in flavours that keep it so.
+MAP_OPERATORS = frozenset({"Relu", "Add", "Resize", "DepthToSpace"})
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """What calibration gives.
+
+    Attributes:
+        table: Goes into the bundle.
+        rounded: Integer weights by layer name, where they were not rounded to nearest; they live on in the artifacts.
+        statistics: Of the float graph, before smoothing: for the report on outliers.
+    """
+
+    table: CalibrationTable
+    rounded: dict[str, NDArray[np.int8]]
+    statistics: Statistics
+
+
+def calibrate(
+    ladder: FloatLadder,
+    calibration_set: CalibrationSet,
+    config: CalibrationConfig,
+    image_spec: ImageSpec,
+    *,
+    progress: Progress | None = None,
+) -> Calibration:
+    """Calibrate the graphs of a bundle; one table serves all its sizes.
+
+    Args:
+        ladder: The float graphs.
+        calibration_set: The images.
+        config: How.
+        image_spec: How images are prepared.
+        progress: Called after each image of a stage.
+
+    Raises:
+        InputError: An image cannot be read, or a tensor is not finite on it.
+        BundleError: A graph is damaged.
+    """
+    first = next(iter(ladder))
+    tensors = range_tensors(ladder[first])
+    statistics = collect(
+        ladder,
+        calibration_set,
+        config,
+        tensors=tensors,
+        image_spec=image_spec,
+        progress=_stage(progress, "ranges"),
+    )
+    table = CalibrationTable(
+        provenance=Provenance(
+            tool=f"pixio-edge {__version__}",
+            created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            graph_sha256=ladder.artifacts[first].sha256,
+            images=calibration_set.count,
+            images_sha256=calibration_set.sha256,
+            source=calibration_set.source,
+            config=config.to_json(),
+        ),
+        activations={name: statistics.range(name) for name in tensors},
+    )
+    return Calibration(table, {}, statistics)
+
+
+def range_tensors(graph: onnx.ModelProto) -> tuple[str, ...]:
+    """Tensors whose range some flavour may ask for: of all layers, and what their maps become on the way to others."""
+    indexed = QuantGraph(graph)
+    maps = {layer.output for layer in indexed.layers() if layer.kind == "conv"}
+    for node in graph.graph.node:
+        if node.op_type in MAP_OPERATORS and maps & set(node.input):
+            maps.update(node.output)
+    ordered = [name for node in graph.graph.node for name in node.output if name in maps]
+    return tuple(dict.fromkeys((*layer_tensors(graph), *ordered)))
+
+
+def _stage(progress: Progress | None, name: str) -> Callable[[int, int], None] | None:
+    if progress is None:
+        return None
+    return lambda done, total: progress(name, done, total)
