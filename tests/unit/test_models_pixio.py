@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
 import pytest
 import torch
-from torch import Tensor, nn
-from transformers import PixioConfig, PixioModel
+from pixio_names import SMALL, random_encoder, to_transformers, transformers_config
+from torch import Tensor
+from transformers import PixioModel
 
 from pixio_edge.errors import SpecError
 from pixio_edge.models.pixio import EncoderConfig, PixioEncoder, sincos_embedding
@@ -14,7 +18,6 @@ from pixio_edge.models.stem import StemConfig
 # Both are float32 and compute the same in the same order; what is left is rounding of differently fused products.
 TOLERANCE = 1e-5
 
-SMALL = EncoderConfig(embed_dim=48, depth=3, num_heads=3)
 # The stored 16x16 grid, one that is neither square nor stored, and one smaller in both directions.
 SIZES = ((256, 256), (96, 64), (48, 160))
 
@@ -34,67 +37,16 @@ BLOCK_KEYS = (
 )
 ORIGINAL_KEYS = ("cls_token", "pos_embed", "patch_embed.proj.weight", "patch_embed.proj.bias")
 
-# Names of the published checkpoints, and in the memory of transformers.
-RENAMED = {
-    "cls_token": "embeddings.cls_token",
-    "pos_embed": "embeddings.position_embeddings",
-    "patch_embed.proj": "embeddings.patch_embeddings.projection",
-    "norm1": "layernorm_before",
-    "norm2": "layernorm_after",
-    "attn.proj": "attention.o_proj",
-    "mlp.fc1": "mlp.fc1",
-    "mlp.fc2": "mlp.fc2",
-    "norm": "layernorm",
-}
-
-
-def to_transformers(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Rename every key; the packed q, k, v become three tensors."""
-    renamed: dict[str, Tensor] = {}
-    for key, value in state.items():
-        prefix, name = "", key
-        if key.startswith("blocks."):
-            _, index, name = key.split(".", 2)
-            prefix = f"layers.{index}."
-        if name.startswith("attn.qkv."):
-            for part, rows in zip("qkv", value.chunk(3), strict=True):
-                renamed[f"{prefix}attention.{part}_proj.{name.removeprefix('attn.qkv.')}"] = rows
-        elif name in RENAMED:
-            renamed[prefix + RENAMED[name]] = value
-        else:
-            module, _, parameter = name.rpartition(".")
-            renamed[f"{prefix}{RENAMED[module]}.{parameter}"] = value
-    return renamed
-
-
 @pytest.fixture(scope="module")
 def encoder() -> PixioEncoder:
     torch.set_num_threads(1)
-    generator = torch.Generator().manual_seed(0)
-    encoder = PixioEncoder(SMALL).eval().requires_grad_(False)
-    for module in encoder.modules():
-        if isinstance(module, nn.LayerNorm):
-            module.weight.copy_(0.5 + torch.rand(module.weight.shape, generator=generator))
-            module.bias.copy_(torch.randn(module.bias.shape, generator=generator) * 0.3)
-        if isinstance(module, nn.Linear):
-            module.weight.copy_(torch.randn(module.weight.shape, generator=generator) * module.in_features**-0.5)
-            module.bias.copy_(torch.randn(module.bias.shape, generator=generator) * 0.3)
-    for embedding in (encoder.cls_token, encoder.pos_embed):
-        embedding.copy_(torch.randn(embedding.shape, generator=generator))
-    return encoder
+    return random_encoder()
 
 
 @pytest.fixture(scope="module")
 def reference(encoder: PixioEncoder) -> PixioModel:
-    config = PixioConfig(
-        hidden_size=SMALL.embed_dim,
-        num_hidden_layers=SMALL.depth,
-        num_attention_heads=SMALL.num_heads,
-        n_cls_tokens=SMALL.num_cls_tokens,
-        image_size=SMALL.image_size,
-    )
-    model = PixioModel(config).eval().requires_grad_(False)
-    model.load_state_dict(to_transformers(encoder.state_dict()), strict=True)
+    model = PixioModel(transformers_config()).eval().requires_grad_(False)
+    model.load_state_dict(to_transformers(encoder.state_dict(), in_memory=True), strict=True)
     return model
 
 
@@ -155,6 +107,49 @@ def test_later_blocks_are_not_run_when_none_of_them_is_tapped(encoder: PixioEnco
         handle.remove()
 
     assert ran == [0, 1]
+
+
+@torch.inference_mode()
+def test_readout_is_what_transformers_pools(encoder: PixioEncoder, reference: PixioModel) -> None:
+    image = image_of((96, 64))
+
+    pooled = reference(image).pooler_output
+
+    torch.testing.assert_close(encoder(image)[:, :8].mean(dim=1), pooled, atol=TOLERANCE, rtol=TOLERANCE)
+
+
+@pytest.mark.parametrize("grid", [(37, 28), (18, 18), (40, 60)])
+def test_positions_are_sampled_with_the_offset_of_dinov2_when_asked(grid: tuple[int, int]) -> None:
+    """By the rule in the original's own terms: source = (target + 0.5) / factor - 0.5, factor = (side + 0.1) / 37."""
+    config = EncoderConfig(8, 1, 2, patch_size=14, num_cls_tokens=1, image_size=518, position_offset=0.1)
+    encoder = random_encoder(config).double()
+    stored = encoder.pos_embed[0, 1:].reshape(37, 37, 8)
+
+    sampled = encoder.position_embedding(*grid)[0, 1:].reshape(*grid, 8)
+
+    rows, columns = (cubic_matrix(side) for side in grid)
+    expected = torch.einsum("ri,cj,ijd->rcd", rows, columns, stored)
+    torch.testing.assert_close(sampled, expected, atol=1e-9, rtol=0)  # float64, a few dozen products
+    plain = random_encoder(replace(config, position_offset=0.0)).double().position_embedding(*grid)
+    assert (sampled - plain[0, 1:].reshape(*grid, 8)).abs().max() > 1e-3
+
+
+def cubic_matrix(side: int, stored: int = 37, offset: float = 0.1) -> Tensor:
+    """Weights (side, stored) of cubic convolution (Keys 1981, a = -0.75 as in torch), the border repeated."""
+    matrix = torch.zeros(side, stored, dtype=torch.float64)
+    for target in range(side):
+        place = (target + 0.5) / ((side + offset) / stored) - 0.5
+        for tap in range(math.floor(place) - 1, math.floor(place) + 3):
+            x, a = abs(place - tap), -0.75
+            near = (a + 2) * x**3 - (a + 3) * x**2 + 1
+            far = a * (x**3 - 5 * x**2 + 8 * x - 4)
+            matrix[target, min(max(tap, 0), stored - 1)] += near if x <= 1 else far
+    return matrix
+
+
+def test_stem_is_refused_when_patches_have_another_size() -> None:
+    with pytest.raises(SpecError, match="stem of stride 16 and patch size 14"):
+        PixioEncoder(EncoderConfig(16, depth=1, num_heads=2, patch_size=14, stem=StemConfig(channels=(4, 4, 8))))
 
 
 def test_state_dict_has_the_names_and_shapes_of_published_checkpoints() -> None:
