@@ -10,14 +10,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from onnx import TensorProto
-
 from pixio_edge.calibration.onnx_int8_nodes import Int8Nodes
+from pixio_edge.calibration.ort_attention import find_attentions, write_attention
 from pixio_edge.calibration.ort_convolutions import absorbed_relu, real_bias, select_layers
+from pixio_edge.calibration.ort_depth_conv import is_depth_conv, write_depth_conv
 from pixio_edge.calibration.ort_image import find_image_conv, write_image_conv
+from pixio_edge.calibration.ort_products import DynamicProducts
 from pixio_edge.calibration.qparams import asymmetric
 
 if TYPE_CHECKING:
+    import onnx
+
     from pixio_edge.calibration.emit import Flavour
     from pixio_edge.calibration.emit_base import Emission
     from pixio_edge.calibration.graph import Layer, QuantGraph
@@ -46,7 +49,8 @@ class _X86Writer:
         self._layers = {layer.name: layer for layer in emission.layers}
         # Nodes that have been written as part of another one.
         self._absorbed: set[str] = set()
-        self._dynamic: dict[str, list[str]] = {}
+        self._products = DynamicProducts(self._nodes, emission, bits)
+        self._attentions = find_attentions(emission.graph, emission.layers)
 
     def write_(self) -> None:
         image = find_image_conv(self._graph, self._emission.layers)
@@ -57,7 +61,7 @@ class _X86Writer:
             if node.name in self._absorbed:
                 continue
             if layer is None:
-                self._nodes.keep(node)
+                self._keep(node)
             elif layer.kind == "matmul":
                 self._write_product(layer)
             elif image is not None and layer is image.layer:
@@ -67,6 +71,24 @@ class _X86Writer:
                 self._nodes.add_conv(layer, source, bias, self._output(layer), bits=self._bits)
         self._nodes.finish_()
 
+    def _write_product(self, layer: Layer) -> None:
+        if layer.bias_add is not None:
+            self._absorbed.add(layer.bias_add)
+        attention = self._attentions.get(layer.name)
+        if attention is None:
+            self._products.add_layer(layer)
+        else:
+            # Scores have no weights that could be narrower, so they need VNNI.
+            wide = self._bits == 8
+            done = write_attention(self._nodes, self._products, self._graph, attention, integer_scores=wide)
+            self._absorbed.update(done)
+
+    def _keep(self, node: onnx.NodeProto) -> None:
+        if node.op_type == "Conv" and self._nodes.is_held(node.input[0]) and is_depth_conv(self._graph, node):
+            write_depth_conv(self._nodes, self._graph, node)
+        else:
+            self._nodes.keep(node)
+
     def _output(self, layer: Layer) -> str:
         """The tensor that a convolution computes: after the Relu, if one alone reads it."""
         relu = absorbed_relu(self._graph, layer.output)
@@ -74,31 +96,3 @@ class _X86Writer:
             return layer.output
         self._absorbed.add(relu.name)
         return relu.output[0]
-
-    def _write_product(self, layer: Layer) -> None:
-        """Add a product of tokens and its bias, quantising its input as it comes."""
-        weight, bias = self._nodes.weight(layer, self._bits), self._emission.bias(layer)
-        integers, scale, zero_point = self._quantized(layer.input)
-        name = layer.name
-        sums, real_sums, step = f"{name}/sums", f"{name}/real_sums", f"{name}/step"
-        inputs = [integers, weight.names[0], zero_point, weight.names[2]]
-        self._nodes.add("MatMulInteger", inputs, [sums], name)
-        self._nodes.add("Cast", [sums], [real_sums], f"{name}/Cast", {"to": TensorProto.FLOAT})
-        self._nodes.add("Mul", [scale, weight.names[1]], [step], f"{name}/Mul")
-        product = layer.output if bias is None else f"{name}/product"
-        self._nodes.add("Mul", [real_sums, step], [product], f"{name}/Mul_2")
-        if bias is not None:
-            addend = self._nodes.constant(layer, "bias", bias)
-            self._nodes.add("Add", [product, addend], [layer.output], layer.bias_add or f"{name}/Add")
-        if layer.bias_add is not None:
-            self._absorbed.add(layer.bias_add)
-
-    def _quantized(self, tensor: str) -> list[str]:
-        """Integers, scale and zero point of a tensor, found when the graph runs; shared by all layers that read it."""
-        if tensor not in self._dynamic:
-            outputs = [f"{tensor}/dynamic{part}" for part in ("", "_scale", "_zero_point")]
-            self._nodes.add(
-                "DynamicQuantizeLinear", [self._nodes.real(tensor)], outputs, f"{tensor}/DynamicQuantizeLinear"
-            )
-            self._dynamic[tensor] = outputs
-        return self._dynamic[tensor]

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from pixio_edge.calibration.ort_patterns import only_reader
 
+if TYPE_CHECKING:
     import onnx
     from numpy.typing import NDArray
 
@@ -38,6 +38,4 @@ def real_bias(emission: Emission, layer: Layer) -> NDArray[np.float32]:
 
 def absorbed_relu(graph: QuantGraph, tensor: str) -> onnx.NodeProto | None:
     """The Relu that alone reads a tensor: unsigned integers from zero up are clipped as it clips."""
-    readers: Sequence[onnx.NodeProto] = graph.consumers.get(tensor, [])
-    is_output = any(value.name == tensor for value in graph.model.graph.output)
-    return readers[0] if len(readers) == 1 and readers[0].op_type == "Relu" and not is_output else None
+    return only_reader(graph, tensor, "Relu")

@@ -15,6 +15,7 @@ import numpy as np
 
 from pixio_edge.calibration.onnx_int8_nodes import Held
 from pixio_edge.calibration.ort_convolutions import real_bias
+from pixio_edge.calibration.ort_patterns import integers, only_producer
 from pixio_edge.calibration.qparams import QuantParams, along
 
 if TYPE_CHECKING:
@@ -101,13 +102,13 @@ def _pad(nodes: Int8Nodes, found: ImageConv) -> str:
 
 
 def _match(graph: QuantGraph, layer: Layer) -> ImageConv | None:
-    subtract = _only_producer(graph, layer.input, "Sub")
-    transpose = _only_producer(graph, subtract.input[0], "Transpose") if subtract else None
-    cast = _only_producer(graph, transpose.input[0], "Cast") if transpose else None
+    subtract = only_producer(graph, layer.input, "Sub")
+    transpose = only_producer(graph, subtract.input[0], "Transpose") if subtract else None
+    cast = only_producer(graph, transpose.input[0], "Cast") if transpose else None
     if subtract is None or transpose is None or cast is None or subtract.input[1] not in graph.constants:
         return None
     image = next((value for value in graph.model.graph.input if value.name == cast.input[0]), None)
-    if image is None or _attribute(transpose, "perm") != TO_PLANES:
+    if image is None or integers(transpose, "perm") != TO_PLANES:
         return None
     batch, height, width, channels = (dim.dim_value for dim in image.type.tensor_type.shape.dim)
     mean = graph.constant(subtract.input[1]).astype(np.float64).reshape(-1)
@@ -120,21 +121,11 @@ def _match(graph: QuantGraph, layer: Layer) -> ImageConv | None:
 
 def _pads(conv: onnx.NodeProto, size: tuple[int, int], kernel: Sequence[int]) -> tuple[int, int, int, int]:
     """Padding of a convolution without what its stride never reaches."""
-    given = _attribute(conv, "pads") or [0, 0, 0, 0]
-    strides, dilations = _attribute(conv, "strides") or [1, 1], _attribute(conv, "dilations") or [1, 1]
+    given = integers(conv, "pads") or [0, 0, 0, 0]
+    strides, dilations = integers(conv, "strides") or [1, 1], integers(conv, "dilations") or [1, 1]
     ends = []
     for axis in (0, 1):
         extent = dilations[axis] * (kernel[axis] - 1) + 1
         outputs = (size[axis] + given[axis] + given[axis + 2] - extent) // strides[axis] + 1
         ends.append(max((outputs - 1) * strides[axis] + extent - given[axis] - size[axis], 0))
     return given[0], given[1], ends[0], ends[1]
-
-
-def _only_producer(graph: QuantGraph, tensor: str, operator: str) -> onnx.NodeProto | None:
-    """The node of one operator that computes a tensor which one node alone reads."""
-    node = graph.producers.get(tensor)
-    return node if node and node.op_type == operator and len(graph.consumers[tensor]) == 1 else None
-
-
-def _attribute(node: onnx.NodeProto, name: str) -> list[int] | None:
-    return next((list(item.ints) for item in node.attribute if item.name == name), None)
