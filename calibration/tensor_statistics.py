@@ -30,6 +30,8 @@ MAX_CLASS_TOKENS = 32
 class ChannelStatistics:
     """Of each channel over all images: axis 1 of maps (1, C, H, W), the last axis of everything else.
 
+    Empty if their number depends on the size of the image, as for the scores of an attention.
+
     Attributes:
         low: Smallest value, float32 (C,).
         high: Largest value, float32 (C,).
@@ -179,11 +181,15 @@ class TensorAccumulator:
         others = tuple(index for index in range(values.ndim) if index != axis)
         low, high = values.min(axis=others), values.max(axis=others)
         require_finite(float(low.min()), float(high.max()))
-        is_first = not self._images
-        self._low = low if is_first else np.minimum(self._low, low)
-        self._high = high if is_first else np.maximum(self._high, high)
         total = values.sum(axis=others).astype(np.float64)
-        self._sum = total if is_first else self._sum + total
+        if not self._images:
+            self._low, self._high, self._sum = low, high, total
+        elif low.size == self._low.size:
+            self._low, self._high = np.minimum(self._low, low), np.maximum(self._high, high)
+            self._sum = self._sum + total
+        else:  # nothing is as small, so it stays empty
+            self._low = self._high = np.zeros(0, np.float32)
+            self._sum = np.zeros(0)
         self._rows += values.size // values.shape[axis]
 
     def _add_tokens(self, rows: NDArray[np.float32], patches: int) -> None:
