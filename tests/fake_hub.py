@@ -77,7 +77,9 @@ def sha256(content: bytes) -> str:
 def serve(hub: FakeHub) -> Iterator[FakeHub]:
     """Run both servers; their addresses are in `hub`."""
     servers = {name: _Server(name, hub) for name in ("hub", "storage")}
-    hub.endpoint, hub.storage = (f"http://127.0.0.1:{server.server_port}" for server in servers.values())
+    # Two names, because a client may tell origins by the host alone.
+    hub.endpoint = f"http://127.0.0.1:{servers['hub'].server_port}"
+    hub.storage = f"http://localhost:{servers['storage'].server_port}"
     for server in servers.values():
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
     try:

@@ -42,8 +42,8 @@ def environment(hub: FakeHub, home: Path) -> dict[str, str]:
         "HF_ENDPOINT": hub.endpoint,
         "HF_HOME": str(home),
         "HF_TOKEN": "",
-        "NO_PROXY": "127.0.0.1",
-        "no_proxy": "127.0.0.1",
+        "NO_PROXY": "127.0.0.1,localhost",
+        "no_proxy": "127.0.0.1,localhost",
     }
 
 

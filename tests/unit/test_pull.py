@@ -33,7 +33,7 @@ def client() -> Iterator[None]:
     """One HTTP client for all tests, as making one takes a second, without the proxy of this machine."""
     with pytest.MonkeyPatch.context() as patch:
         for name in ("NO_PROXY", "no_proxy"):
-            patch.setenv(name, "127.0.0.1")
+            patch.setenv(name, "127.0.0.1,localhost")
         huggingface_hub.close_session()
         huggingface_hub.get_session()
         yield
