@@ -1,21 +1,20 @@
 """Flavours `ort-x86` and `ort-x86-7bit`: what ONNX Runtime runs as integer kernels on x86, all in standard ONNX.
 
 Convolutions are QLinearConv, unsigned activations and signed weights with one scale for each output channel, and keep
-static ranges. Products of tokens quantise their input as it comes (DynamicQuantizeLinear, MatMulInteger), which ONNX
-Runtime makes one DynamicQuantizeMatMul of: as fast as static ranges, and more accurate. Neither needs an option of the
-session. The last convolutions, which give the depth, stay in float.
+static ranges; they need no fusion. Products of tokens quantise their input as it comes, in the one form that ONNX
+Runtime fuses (see `ort_products`). Neither needs an option of the session. The last convolution, which gives the
+depth, stays in float; so do sums and resizing, which gain little in INT8 and lose accuracy (0.9 dB and 0.3 dB on nano).
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pixio_edge.calibration.onnx_int8_nodes import Int8Nodes
 from pixio_edge.calibration.ort_attention import find_attentions, write_attention
-from pixio_edge.calibration.ort_convolutions import absorbed_relu, real_bias, select_layers
 from pixio_edge.calibration.ort_depth_conv import is_depth_conv, write_depth_conv
 from pixio_edge.calibration.ort_image import find_image_conv, write_image_conv
 from pixio_edge.calibration.ort_products import DynamicProducts
+from pixio_edge.calibration.ort_writer import OrtWriter, select_layers
 from pixio_edge.calibration.qparams import asymmetric
 
 if TYPE_CHECKING:
@@ -40,59 +39,33 @@ def write_(emission: Emission, flavour: Flavour) -> None:
     _X86Writer(emission, WEIGHT_BITS[flavour]).write_()
 
 
-class _X86Writer:
+class _X86Writer(OrtWriter):
     def __init__(self, emission: Emission, bits: int) -> None:
-        self._emission = emission
-        self._graph = emission.graph
-        self._bits = bits
-        self._nodes = Int8Nodes(emission, asymmetric)
-        self._layers = {layer.name: layer for layer in emission.layers}
-        # Nodes that have been written as part of another one.
-        self._absorbed: set[str] = set()
-        self._products = DynamicProducts(self._nodes, emission, bits)
-        self._attentions = find_attentions(emission.graph, emission.layers)
+        super().__init__(emission, asymmetric, bits)
+        self._products = DynamicProducts(self.nodes, emission, bits)
+        self._attentions = find_attentions(self.graph, emission.layers)
+        self._image = find_image_conv(self.graph, emission.layers)
+        if self._image is not None:
+            self.absorbed.update(self._image.front)
 
-    def write_(self) -> None:
-        image = find_image_conv(self._graph, self._emission.layers)
-        if image is not None:
-            self._absorbed.update(image.front)
-        for node in list(self._graph.model.graph.node):
-            layer = self._layers.get(node.name)
-            if node.name in self._absorbed:
-                continue
-            if layer is None:
-                self._keep(node)
-            elif layer.kind == "matmul":
-                self._write_product(layer)
-            elif image is not None and layer is image.layer:
-                write_image_conv(self._nodes, self._emission, image, self._output(layer), self._bits)
-            else:
-                source, bias = self._nodes.held(layer.input), real_bias(self._emission, layer)
-                self._nodes.add_conv(layer, source, bias, self._output(layer), bits=self._bits)
-        self._nodes.finish_()
-
-    def _write_product(self, layer: Layer) -> None:
-        if layer.bias_add is not None:
-            self._absorbed.add(layer.bias_add)
+    def write_product(self, layer: Layer) -> None:
         attention = self._attentions.get(layer.name)
         if attention is None:
             self._products.add_layer(layer)
-        else:
-            # Scores have no weights that could be narrower, so they need VNNI.
-            wide = self._bits == 8
-            done = write_attention(self._nodes, self._products, self._graph, attention, integer_scores=wide)
-            self._absorbed.update(done)
+            return
+        # q and k cannot be narrowed as weights can, so their product would saturate where 7 bits are needed.
+        integer_scores = self.bits == 8
+        done = write_attention(self.nodes, self._products, self.graph, attention, integer_scores=integer_scores)
+        self.absorbed.update(done)
 
-    def _keep(self, node: onnx.NodeProto) -> None:
-        if node.op_type == "Conv" and self._nodes.is_held(node.input[0]) and is_depth_conv(self._graph, node):
-            write_depth_conv(self._nodes, self._graph, node)
+    def write_conv(self, layer: Layer) -> None:
+        if self._image is not None and layer.name == self._image.layer.name:
+            write_image_conv(self.nodes, self.emission, self._image, self.conv_output(layer), bits=self.bits)
         else:
-            self._nodes.keep(node)
+            super().write_conv(layer)
 
-    def _output(self, layer: Layer) -> str:
-        """The tensor that a convolution computes: after the Relu, if one alone reads it."""
-        relu = absorbed_relu(self._graph, layer.output)
-        if relu is None:
-            return layer.output
-        self._absorbed.add(relu.name)
-        return relu.output[0]
+    def write_other(self, node: onnx.NodeProto) -> None:
+        if node.op_type == "Conv" and self.nodes.is_held(node.input[0]) and is_depth_conv(self.graph, node):
+            write_depth_conv(self.nodes, self.graph, node)
+        else:
+            super().write_other(node)

@@ -197,6 +197,13 @@ class IntegerWeight:
     scales: NDArray[np.float32]
 
 
+def real_bias(emission: Emission, layer: Layer) -> NDArray[np.float32]:
+    """Bias of a layer with its correction; zeros where there is neither."""
+    bias = emission.bias(layer)
+    channels = emission.graph.constants[layer.weight].dims[layer.channel_axis]
+    return np.zeros(channels, np.float32) if bias is None else bias
+
+
 def integer_bias(
     bias: NDArray[np.floating], input_scale: float, weight_scales: NDArray[np.float32]
 ) -> NDArray[np.int32]:

@@ -2,7 +2,7 @@
 
 It stays in float because 256 depths would be seen as steps. As a Conv it would be laid out in blocks of 16 channels, 15
 of them empty, and so would the resizing that follows; beside INT8 convolutions, whose results have the channels last
-already, the product needs neither: at 256x256 it takes 0.14 ms where Conv, reordering and resizing took 1.1 ms.
+already, the product needs neither: on nano at 256x256 it and the resizing take 0.27 ms instead of 1.2 ms.
 """
 
 from __future__ import annotations

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pixio_edge.calibration.onnx_int8_nodes import Held
-from pixio_edge.calibration.ort_convolutions import real_bias
+from pixio_edge.calibration.onnx_int8_nodes import Held, real_bias
 from pixio_edge.calibration.ort_patterns import integers, only_producer
 from pixio_edge.calibration.qparams import QuantParams, along
 
@@ -60,7 +59,7 @@ def find_image_conv(graph: QuantGraph, layers: Sequence[Layer]) -> ImageConv | N
     return None
 
 
-def write_image_conv(nodes: Int8Nodes, emission: Emission, found: ImageConv, output: str, bits: int) -> None:
+def write_image_conv(nodes: Int8Nodes, emission: Emission, found: ImageConv, output: str, *, bits: int) -> None:
     """Add the convolution, from the image's bytes to integers.
 
     Args:
