@@ -60,7 +60,7 @@ class _X86Writer(OrtWriter):
 
     def write_conv(self, layer: Layer) -> None:
         if self._image is not None and layer.name == self._image.layer.name:
-            write_image_conv(self.nodes, self.emission, self._image, self.conv_output(layer), bits=self.bits)
+            write_image_conv(self.nodes, self.emission, self._image, self.conv_target(layer), bits=self.bits)
         else:
             super().write_conv(layer)
 

@@ -69,20 +69,30 @@ class Int8Nodes:
             InputError: The table has no range for it.
         """
         if tensor not in self._held:
-            held = self._declare(tensor)
+            held = self._declare(tensor, self.params(tensor))
             inputs = [self.real(tensor), held.scale, held.zero_point]
             self.add("QuantizeLinear", inputs, [held.name], f"{tensor}/QuantizeLinear")
             self._held[tensor] = held
         return self._held[tensor]
 
-    def hold(self, tensor: str, params: QuantParams | None = None) -> Held:
-        """Say that the next node added computes a float tensor as integers; by its calibrated range unless given.
+    def hold(self, tensor: str, params: QuantParams) -> Held:
+        """Say that the next node added computes a float tensor as integers."""
+        self._held[tensor] = self._declare(tensor, params)
+        return self._held[tensor]
+
+    def params(self, tensor: str, *, lowest: float | None = None) -> QuantParams:
+        """How a tensor of a calibrated range is held.
+
+        Args:
+            tensor: Name of the float tensor.
+            lowest: What lower values are clipped to before.
 
         Raises:
             InputError: The table has no range for it.
         """
-        self._held[tensor] = self._declare(tensor, params)
-        return self._held[tensor]
+        found = self._emission.range(tensor)
+        bounds = (found.low, found.high) if lowest is None else (max(found.low, lowest), max(found.high, lowest))
+        return self._params_of(*bounds)
 
     def real(self, tensor: str) -> str:
         """A tensor in float, dequantised here if it is not yet; gives its name back."""
@@ -113,7 +123,9 @@ class Int8Nodes:
         attributes: Attributes | None = None,
     ) -> None:
         """Add a node; its inputs are there already, in the form in which it reads them."""
-        self._nodes.append(helper.make_node(operator, list(inputs), list(outputs), name=name, **(attributes or {})))
+        node = helper.make_node(operator, list(inputs), list(outputs), name=name)
+        node.attribute.extend(helper.make_attribute(key, value) for key, value in sorted((attributes or {}).items()))
+        self._nodes.append(node)
         self._real.update(outputs)
 
     def add_conv(
@@ -121,7 +133,7 @@ class Int8Nodes:
         layer: Layer,
         source: Held,
         bias: NDArray[np.floating],
-        output: str,
+        target: Held,
         *,
         bits: int = 8,
         changes: Attributes | None = None,
@@ -132,13 +144,12 @@ class Int8Nodes:
             layer: The float convolution; its attributes are taken over.
             source: What it reads, in the place of the layer's input.
             bias: Real values, one for each output channel.
-            output: Float tensor that it computes as integers.
+            target: What it computes, from `hold`.
             bits: Width of the weights.
             changes: Attributes that differ from the layer's.
         """
         node = self._graph.nodes[layer.name]
         weight = self.weight(layer, bits)
-        target = self.hold(output)
         steps = integer_bias(bias, source.params.scale, weight.scales)
         names = [self.constant(layer, "bias_int32", steps)]
         inputs = [source.name, source.scale, source.zero_point, *weight.names, target.scale, target.zero_point, *names]
@@ -173,12 +184,9 @@ class Int8Nodes:
     def _computes(self, tensor: str) -> bool:
         return tensor in self._graph.producers
 
-    def _declare(self, tensor: str, params: QuantParams | None = None) -> Held:
-        if params is None:
-            found = self._emission.range(tensor)
-            params = self._params_of(found.low, found.high)
-        scale = self._graph.add_constant(f"{tensor}/scale", np.float32(params.scale))
-        zero_point = self._graph.add_constant(f"{tensor}/zero_point", np.dtype(params.dtype).type(params.zero_point))
+    def _declare(self, tensor: str, params: QuantParams) -> Held:
+        scale = self._graph.add_constant(f"{tensor}/scale", np.array(params.scale, np.float32))
+        zero_point = self._graph.add_constant(f"{tensor}/zero_point", np.array(params.zero_point, params.dtype))
         return Held(f"{tensor}/quantized", scale, zero_point, params)
 
 

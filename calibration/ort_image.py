@@ -59,14 +59,14 @@ def find_image_conv(graph: QuantGraph, layers: Sequence[Layer]) -> ImageConv | N
     return None
 
 
-def write_image_conv(nodes: Int8Nodes, emission: Emission, found: ImageConv, output: str, *, bits: int) -> None:
+def write_image_conv(nodes: Int8Nodes, emission: Emission, found: ImageConv, target: Held, *, bits: int) -> None:
     """Add the convolution, from the image's bytes to integers.
 
     Args:
         nodes: Where it goes.
         emission: The float graph.
         found: From `find_image_conv`.
-        output: Float tensor that it computes as integers.
+        target: What it computes, from `Int8Nodes.hold`.
         bits: Width of the weights.
     """
     zero = round(float(found.mean.mean()))
@@ -77,7 +77,7 @@ def write_image_conv(nodes: Int8Nodes, emission: Emission, found: ImageConv, out
     offset = (weight * along(zero - found.mean, 1, weight.ndim)).sum(axis=tuple(range(1, weight.ndim)))
     source = Held(planes, held.scale, held.zero_point, held.params)
     nodes.add_conv(
-        layer, source, real_bias(emission, layer) + offset, output, bits=bits, changes={"pads": [0, 0, 0, 0]}
+        layer, source, real_bias(emission, layer) + offset, target, bits=bits, changes={"pads": [0, 0, 0, 0]}
     )
 
 

@@ -68,13 +68,16 @@ class DynamicProducts:
             output: Name of the result.
         """
         integers, scales, bias = weight[0][:, columns], weight[1][columns], self._emission.bias(layer)
-        constants = {f"weight_int{self._bits}": integers, "weight_scale": scales}
-        constants["weight_zero_point"] = np.zeros(scales.shape, np.int8)
-        matrix = tuple(self._emission.graph.add_constant(f"{name}/{key}", value) for key, value in constants.items())
+        constant = self._emission.graph.add_constant
+        matrix = (
+            constant(f"{name}/weight_int{self._bits}", integers),
+            constant(f"{name}/weight_scale", scales),
+            constant(f"{name}/weight_zero_point", np.zeros(scales.shape, np.int8)),
+        )
         product = output if bias is None else f"{name}/product"
-        self.add_product(name, self.quantize(layer.input), (matrix[0], matrix[1], matrix[2]), product)
+        self.add_product(name, self.quantize(layer.input), matrix, product)
         if bias is not None:
-            addend = self._emission.graph.add_constant(f"{name}/bias", bias[columns])
+            addend = constant(f"{name}/bias", bias[columns])
             self._nodes.add("Add", [product, addend], [output], f"{name}/Add")
 
     def add_product(self, name: str, left: Quantized, right: Quantized, output: str) -> None:
@@ -99,7 +102,7 @@ class DynamicProducts:
         _, scale, zero_point = self.quantize(tensor)
         prefix = f"{tensor}/signed"
         wide, shifted, signed, steps = (f"{prefix}_{part}" for part in ("wide", "shifted", "zero_point", "steps"))
-        shift = self._emission.graph.add_constant(f"{prefix}_shift", np.int32(128))
+        shift = self._emission.graph.add_constant(f"{prefix}_shift", np.array(128, np.int32))
         self._nodes.add("Cast", [zero_point], [wide], f"{prefix}/Cast", {"to": TensorProto.INT32})
         self._nodes.add("Sub", [wide, shift], [shifted], f"{prefix}/Sub")
         self._nodes.add("Cast", [shifted], [signed], f"{prefix}/Cast_2", {"to": TensorProto.INT8})

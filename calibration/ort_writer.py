@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from pixio_edge.calibration.emit_base import Emission
     from pixio_edge.calibration.graph import Layer, QuantGraph
+    from pixio_edge.calibration.onnx_int8_nodes import Held
     from pixio_edge.calibration.qparams import QuantParams
 
 # The result of a QLinearConv has 256 values. In a depth map they would be seen as steps, and a convolution to fewer
@@ -71,19 +72,22 @@ class OrtWriter(ABC):
     def write_conv(self, layer: Layer) -> None:
         """Add a convolution."""
         source, bias = self.nodes.held(layer.input), real_bias(self.emission, layer)
-        self.nodes.add_conv(layer, source, bias, self.conv_output(layer), bits=self.bits)
+        self.nodes.add_conv(layer, source, bias, self.conv_target(layer), bits=self.bits)
 
     def write_other(self, node: onnx.NodeProto) -> None:
         """Add a node that stays as it is."""
         self.nodes.keep(node)
 
-    def conv_output(self, layer: Layer) -> str:
-        """The tensor that a convolution computes: after the Relu, where one alone reads it.
+    def conv_target(self, layer: Layer) -> Held:
+        """What a convolution computes: the tensor after the Relu, where one alone reads its result.
 
-        Integers whose range begins at 0.0 are clipped as Relu clips.
+        Integers whose range begins at 0.0 are clipped as Relu clips. A Relu that no layer reads has no range of its
+        own; it has that of its input, clipped.
         """
         relu = only_reader(self.graph, layer.output, "Relu")
         if relu is None:
-            return layer.output
+            return self.nodes.hold(layer.output, self.nodes.params(layer.output))
         self.absorbed.add(relu.name)
-        return relu.output[0]
+        active = str(relu.output[0])
+        calibrated = active if active in self.emission.table.activations else layer.output
+        return self.nodes.hold(active, self.nodes.params(calibrated, lowest=0.0))
