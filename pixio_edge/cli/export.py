@@ -13,7 +13,7 @@ from pixio_edge.cli.console import Meter, print_json
 from pixio_edge.cli.extras import needs_extra
 from pixio_edge.cli.inspect import print_bundle
 from pixio_edge.cli.options import JsonOption, examples, parse_size
-from pixio_edge.errors import InputError
+from pixio_edge.errors import InputError, LicenceError
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 EXAMPLES = examples(
     "pixio-edge export nano -o nano-large --size 384x512",
     "pixio-edge export runs/nano/model.safetensors -o nano --preset nano --licence Apache-2.0 --commercial",
+    "pixio-edge export depth_anything_v2_vits.pth -o anything --preset depth-anything-v2-small --size 252x336",
     "pixio-edge export mine.pt -o mine --size 256x256 --size 192x336 --licence CC-BY-NC-4.0 --noncommercial",
 )
 
@@ -33,12 +34,19 @@ LATER_FORMATS = {"tensorrt": "tensorrt", "coreml": "coreml"}
 
 def export(
     source: Annotated[
-        str, typer.Argument(help="Weights: .safetensors, or .pt with a plain state dict; or a bundle that has them.")
+        str,
+        typer.Argument(
+            help="Weights: .safetensors, .pt with a plain state dict, a folder saved by transformers; or a bundle."
+        ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Bundle folder to write.")],
     licence: Annotated[
         str | None,
-        typer.Option("--licence", help="Licence of the weights, as an SPDX identifier. Default: the source bundle's."),
+        typer.Option(
+            "--licence",
+            help="Licence of the weights, as an SPDX identifier. Default: the source bundle's, or that under which the "
+            "weights of the preset were published.",
+        ),
     ] = None,
     commercial: Annotated[
         bool | None, typer.Option("--commercial/--noncommercial", help="Whether it allows commercial use.")
@@ -67,14 +75,15 @@ def export(
     Exit status 1 when a graph differs from the model.
     """
     check_format(format)
-    terms = read_terms(source, licence, commercial=commercial, notice=notice)
+    terms = read_terms(source, licence, commercial=commercial, notice=notice, preset=preset)
     ladder = [size for text in sizes or [] if (size := parse_size(text)) is not None]
     record = read_record(training_record)
     with needs_extra("export", "pixio-edge export"):
-        from pixio_edge.export.base import DEFAULT_SIZES
+        from pixio_edge.export.base import default_sizes
         from pixio_edge.export.bundle_details import BundleDetails
         from pixio_edge.export.pipeline import export_bundle
         from pixio_edge.export.source import open_source
+        from pixio_edge.licences import check_commercial
     opened = open_source(source, preset)
     details = BundleDetails(
         name=name or output.resolve().name,
@@ -84,8 +93,10 @@ def export(
         attribution_file=attribution_file or opened.documents.get("attribution"),
         training=record or (opened.manifest.training if opened.manifest else None),
         commit=commit or (opened.manifest.model.commit if opened.manifest else None),
+        family=opened.family,
     )
-    wanted, done = ladder or list(DEFAULT_SIZES), count(1)
+    check_commercial(details.licence, what=f"weights {source}")
+    wanted, done = ladder or list(default_sizes(opened.model.config.encoder.patch_size)), count(1)
     with Meter("export") as meter:
         bundle = export_bundle(
             opened.model,
@@ -116,23 +127,35 @@ def check_format(name: str) -> None:
         raise InputError(f"--format: got '{name}', expected one of {', '.join(FORMATS)}. Fix: choose one of these")
 
 
-def read_terms(source: str, licence: str | None, *, commercial: bool | None, notice: str) -> LicenceEntry | None:
-    """The terms given; None to take those of the source, which only a bundle has. Never a guess.
+def read_terms(
+    source: str, licence: str | None, *, commercial: bool | None, notice: str, preset: str | None = None
+) -> LicenceEntry | None:
+    """The terms given, or those under which the file or the preset's weights are known to stand; never a guess.
+
+    Returns:
+        None to take those of the source, which only a bundle has.
 
     Raises:
-        InputError: Half of the terms is missing, or the source is a file.
+        InputError: Half of the terms is missing, or the source is a file of which nothing is known.
     """
     from pixio_edge.manifest import LicenceEntry
+    from pixio_edge.models.checkpoint_names import is_checkpoint
+    from pixio_edge.models.licences import licence_of_preset
+    from pixio_edge.weights.terms import licence_of
 
     if licence is not None and commercial is not None:
         return LicenceEntry(weights=licence, commercial=commercial, notice=notice)
     given = licence is not None or commercial is not None or bool(notice)
-    if given or Path(source).is_file():
+    path = Path(source)
+    if not given and not (path.is_file() or is_checkpoint(path)):
+        return None
+    known = None if given else licence_of(path) or (licence_of_preset(preset) if preset else None)
+    if known is None:
         raise InputError(
             "--licence: got only a part of the terms of the weights, expected --licence and --commercial or "
             "--noncommercial. Fix: --licence Apache-2.0 --commercial, or the terms of the data and the teacher"
         )
-    return None
+    return known
 
 
 def read_record(path: Path | None) -> dict[str, JsonValue] | None:

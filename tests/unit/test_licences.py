@@ -9,6 +9,7 @@ from tiny_bundle import tiny_header, write_tiny_bundle
 
 from pixio_edge.bundle import Bundle
 from pixio_edge.bundle_writer import rewrite_manifest, write_bundle
+from pixio_edge.cli.export import read_terms
 from pixio_edge.errors import InputError, LicenceError
 from pixio_edge.licences import check_commercial
 from pixio_edge.manifest import LicenceEntry
@@ -147,3 +148,25 @@ def test_licence_of_a_damaged_pin_is_not_guessed(tmp_path: Path) -> None:
 
     with pytest.raises(InputError, match="not a record of a pull"):
         licence_of(path)
+
+
+def test_export_takes_over_the_terms_of_pulled_weights(tmp_path: Path) -> None:
+    path = tmp_path / "pixio_vith16.pth"
+    path.touch()
+
+    terms = read_terms(str(path), None, commercial=None, notice="")
+
+    assert terms == find_weights("pixio-vith16").terms.to_entry()
+
+
+def test_export_does_not_call_noncommercial_weights_commercial(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    path.touch()
+    pin(path, NONCOMMERCIAL)
+
+    with pytest.raises(LicenceError, match=r"got --commercial, expected --noncommercial as its licence CC-BY-NC-4\.0"):
+        read_terms(str(path), "MIT", commercial=True, notice="")
+
+    kept = read_terms(str(path), "CC-BY-NC-4.0", commercial=False, notice="mine")
+    assert kept is not None
+    assert not kept.commercial
