@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
@@ -12,7 +12,10 @@ import onnx
 from pixio_edge._version import __version__
 from pixio_edge.calibration.collect import collect, layer_tensors
 from pixio_edge.calibration.graph import QuantGraph
-from pixio_edge.calibration.table import CalibrationTable, Provenance
+from pixio_edge.calibration.smooth import apply_smoothing_
+from pixio_edge.calibration.smooth_search import choose_smoothing
+from pixio_edge.calibration.table import CalibrationTable, Provenance, SmoothingEntry
+from pixio_edge.export.base import Size
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,7 +41,7 @@ class Calibration:
     Attributes:
         table: Goes into the bundle.
         rounded: Integer weights by layer name, where they were not rounded to nearest; they live on in the artifacts.
-        statistics: Of the float graph, before smoothing: for the report on outliers.
+        statistics: Of the smoothed graph, whose ranges the table has.
     """
 
     table: CalibrationTable
@@ -68,9 +71,13 @@ def calibrate(
         BundleError: A graph is damaged.
     """
     first = next(iter(ladder))
-    tensors = range_tensors(ladder[first])
+    smoothing = choose_smoothing(
+        ladder, calibration_set, config, image_spec=image_spec, progress=_stage(progress, "smoothing")
+    )
+    smoothed = SmoothedLadder(ladder, smoothing)
+    tensors = range_tensors(smoothed[first])
     statistics = collect(
-        ladder,
+        smoothed,
         calibration_set,
         config,
         tensors=tensors,
@@ -88,8 +95,36 @@ def calibrate(
             config=config.to_json(),
         ),
         activations={name: statistics.range(name) for name in tensors},
+        smoothing=smoothing,
     )
     return Calibration(table, {}, statistics)
+
+
+class SmoothedLadder(Mapping[Size, onnx.ModelProto]):
+    """Graphs with smoothing applied, made each time they are asked for; the float graphs stay as they are.
+
+    Args:
+        ladder: The float graphs.
+        smoothing: What to apply.
+    """
+
+    def __init__(self, ladder: Mapping[Size, onnx.ModelProto], smoothing: tuple[SmoothingEntry, ...]) -> None:
+        self._ladder = ladder
+        self._smoothing = smoothing
+
+    def __getitem__(self, size: Size) -> onnx.ModelProto:
+        if not self._smoothing:
+            return self._ladder[size]
+        copy = onnx.ModelProto()
+        copy.CopyFrom(self._ladder[size])
+        apply_smoothing_(QuantGraph(copy), self._smoothing)
+        return copy
+
+    def __iter__(self) -> Iterator[Size]:
+        return iter(self._ladder)
+
+    def __len__(self) -> int:
+        return len(self._ladder)
 
 
 def range_tensors(graph: onnx.ModelProto) -> tuple[str, ...]:

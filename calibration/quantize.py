@@ -119,7 +119,14 @@ class _Run:
             spec = self._bundle.manifest.image
             self.calibration = calibrate(self._ladder, self._set, self._request.config, spec, progress=self._progress)
         with self._stage("float"):
-            judge = Judge(self._bundle, self._source(), self._set, self._held_back, self._request, self._progress)
+            judge = Judge(
+                self._bundle,
+                self._source(),
+                calibration_set=self._set,
+                held_back=self._held_back,
+                request=self._request,
+                progress=self._progress,
+            )
         reports = []
         for target in targets:
             with self._stage(target.runtime):

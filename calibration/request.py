@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from pixio_edge.calibration.budget import Budget
+from pixio_edge.calibration.budget import DEFAULT_BUDGET, Budget
 from pixio_edge.calibration.config import CalibrationConfig
 from pixio_edge.calibration.speed import SpeedPlan
 from pixio_edge.errors import CheckFailedError, InputError
@@ -59,6 +59,40 @@ class QuantizeRequest:
         for name in ("held_back", "search_images"):
             if getattr(self, name) < 1:
                 raise InputError(f"quantize {name}: got {getattr(self, name)}, expected at least 1. Fix: leave it out")
+
+
+def make_request(
+    runtimes: Sequence[str],
+    *,
+    budget: float = DEFAULT_BUDGET,
+    images: int | None = None,
+    seed: int = 0,
+    method: str | None = None,
+    smoothing: bool = True,
+    rounding: str | None = None,
+    bias_correction: bool = True,
+    labelled: Path | None = None,
+    report: Path | None = None,
+    threads: int | None = None,
+) -> QuantizeRequest:
+    """A request from the plain values of a command line; None takes the default.
+
+    Raises:
+        InputError: A value is none of those that are known.
+    """
+    given: dict[str, Any] = {"images": images, "activation_method": method, "rounding": rounding, "threads": threads}
+    given |= {"seed": seed, "bias_correction": bias_correction}
+    if not smoothing:
+        given["smoothing"] = False
+    config = CalibrationConfig(**{name: value for name, value in given.items() if value is not None})
+    return QuantizeRequest(
+        tuple(runtimes),
+        Budget(budget),
+        config,
+        labelled=labelled,
+        report=report,
+        speed=SpeedPlan(threads=threads),
+    )
 
 
 @dataclass(frozen=True, slots=True)

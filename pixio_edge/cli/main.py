@@ -18,6 +18,7 @@ from pixio_edge.cli import (
     inspect,
     predict,
     pull,
+    quantize,
     scenes,
     stream,
     train,
@@ -47,6 +48,7 @@ app.command("train", epilog=train.EXAMPLES)(train.train)
 app.command("scenes", epilog=scenes.EXAMPLES)(scenes.scenes)
 app.command("export", epilog=export.EXAMPLES)(export.export)
 app.command("pull", epilog=pull.EXAMPLES)(pull.pull)
+app.command("quantize", epilog=quantize.EXAMPLES)(quantize.quantize)
 app.command("demo", epilog=demo.EXAMPLES)(demo.demo)
 
 
@@ -112,3 +114,8 @@ def main() -> None:
 def _report(message: str, exit_code: int) -> int:
     print_problem(message)
     return exit_code
+
+
+# `python -m` and the launchers that start several processes.
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,165 @@
+"""`pixio-edge quantize`: INT8 artifacts for a bundle, kept only if they were measured to be accurate and faster."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pixio_edge.cli.console import Meter, print_json, print_table
+from pixio_edge.cli.extras import needs_extra
+from pixio_edge.cli.options import JsonOption, ThreadsOption, examples
+from pixio_edge.cli.quantize_source import opened_model
+
+if TYPE_CHECKING:
+    from pixio_edge.calibration.request import QuantizeReport, TargetReport
+
+EXAMPLES = examples(
+    "pixio-edge quantize nano --data photos/ --runtime openvino --runtime ort -o nano-int8",
+    "pixio-edge quantize my-bundle --data clip.mp4 --budget 1 --labelled path/to/sets --report report/",
+    "pixio-edge quantize my-bundle --data photos/ --runtime tensorrt --dry-run --json",
+)
+
+
+def quantize(
+    model: Annotated[str, typer.Argument(help="Bundle folder; embedded bundle or checkpoint with --output.")],
+    data: Annotated[
+        str, typer.Option("--data", "-d", help="Images to calibrate on: folder, glob, video, folder with index.csv.")
+    ],
+    runtimes: Annotated[
+        list[str] | None,
+        typer.Option("--runtime", "-r", help="openvino, ort, tensorrt; may be repeated. Default: the best one here."),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Bundle folder to write. Default: into the bundle itself.")
+    ] = None,
+    budget: Annotated[
+        float, typer.Option("--budget", help="Points of delta1 that may be lost; AbsRel may grow by 4 % for each.")
+    ] = 0.5,
+    images: Annotated[int, typer.Option("--images", min=1, help="Images to calibrate on.")] = 128,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the choice of images.")] = 0,
+    labelled: Annotated[
+        Path | None, typer.Option("--labelled", help="Data sets with known depth: their true loss is gated as well.")
+    ] = None,
+    method: Annotated[
+        str | None,
+        typer.Option("--method", help="Ranges: minmax, moving_average, percentile, mse, entropy. Default: the best."),
+    ] = None,
+    smoothing: Annotated[bool, typer.Option("--smoothing/--no-smoothing", help="Move outliers into weights.")] = True,
+    rounding: Annotated[str | None, typer.Option("--rounding", help="Of weights: nearest or gptq.")] = None,
+    bias_correction: Annotated[
+        bool, typer.Option("--bias-correction/--no-bias-correction", help="Correct the mean error of each channel.")
+    ] = True,
+    report: Annotated[
+        Path | None, typer.Option("--report", help="Folder for outliers, sensitivities and Pareto with plots.")
+    ] = None,
+    licence: Annotated[str | None, typer.Option("--licence", help="Of the weights, for a checkpoint.")] = None,
+    commercial: Annotated[
+        bool | None, typer.Option("--commercial/--noncommercial", help="Whether it allows commercial use.")
+    ] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Replace a bundle that is at --output.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Measure everything, write nothing.")] = False,
+    threads: ThreadsOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Calibrate, write INT8 graphs for every size, and keep them if they are inside the budget and faster here.
+
+    Accuracy is measured on images that were not calibrated on, against the float depth. Layers that cost too much go
+    back to float, worst first. Exit status 1 when INT8 is refused: the reason is said and the bundle stays as it is.
+    """
+    with needs_extra("quantize", "pixio-edge quantize"):
+        from pixio_edge.calibration.dataset import CalibrationSet
+        from pixio_edge.calibration.quantize import quantize as run
+        from pixio_edge.calibration.request import make_request
+    request = make_request(
+        runtimes or [best_runtime()],
+        budget=budget,
+        images=images,
+        seed=seed,
+        method=method,
+        smoothing=smoothing,
+        rounding=rounding,
+        bias_correction=bias_correction,
+        labelled=labelled,
+        report=report,
+        threads=threads,
+    )
+    with opened_model(model, output, licence=licence, commercial=commercial) as bundle, Meter("quantize") as meter:
+        result = run(
+            bundle,
+            CalibrationSet.open(data, images=images + request.held_back, seed=seed),
+            request,
+            output=output,
+            replace=replace,
+            dry_run=dry_run,
+            progress=lambda stage, done, total: meter.update(done, total, stage),
+        )
+    if json:
+        print_json(result.to_json())
+    else:
+        print_report(result)
+    result.require()
+
+
+def best_runtime() -> str:
+    """What the estimator would choose here."""
+    from pixio_edge.host import probe_host
+    from pixio_edge.resolve import preferred_runtimes
+    from pixio_edge.runtimes.registry import runtime_status
+
+    host = probe_host()
+    status = runtime_status(host)
+    return next((name for name in preferred_runtimes(host) if status[name].usable), "ort")
+
+
+def print_report(report: QuantizeReport) -> None:
+    """Print what was measured, for a person."""
+    header = ("runtime", "verdict", "float layers", "delta1", "abs_rel %", "edge F1", "float ms", "int8 ms", "gain")
+    print_table(header, [report_row(target) for target in report.targets])
+    for target in report.targets:
+        print_truth(target)
+        if target.keep_float:
+            print(f"{target.runtime}: in float stay {', '.join(target.keep_float)}")
+    print("seconds: " + ", ".join(f"{name} {value:.0f}" for name, value in report.seconds.items()))
+    for path in report.files:
+        print(f"wrote {path}")
+    if report.folder is not None:
+        print(f"wrote {len(report.artifacts)} artifacts to {report.folder}")
+
+
+def report_row(target: TargetReport) -> tuple[object, ...]:
+    """One line of the table."""
+    agreement = target.accuracy.agreement
+    speed = target.speed[0] if target.speed else None
+    measured = ("-", "-", "-") if speed is None else (speed.float_ms, speed.int8_ms, f"{speed.speedup:.2f}x")
+    return (
+        target.runtime,
+        "refused" if target.reason else "kept",
+        len(target.keep_float),
+        f"{agreement.delta1:.4f}",
+        f"{100 * agreement.abs_rel:.2f}",
+        f"{agreement.edge_f1:.3f}",
+        *measured,
+    )
+
+
+def print_truth(target: TargetReport) -> None:
+    """Print the true metrics of both, where depth is known."""
+    truth = target.accuracy.truth
+    if truth:
+        header = ("set", "delta1 float", "delta1 int8", "abs_rel float", "abs_rel int8")
+        print()
+        print_table(
+            header,
+            [
+                (
+                    name,
+                    *(
+                        f"{value:.4f}"
+                        for value in (p.of_float.delta1, p.of_int8.delta1, p.of_float.abs_rel, p.of_int8.abs_rel)
+                    ),
+                )
+                for name, p in truth.items()
+            ],
+        )
