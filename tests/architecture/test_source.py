@@ -27,7 +27,7 @@ HOMES = {
     "openvino": {"runtimes/ov.py"},
     "h5py": {"pixio_edge/evaluation/nyu.py"},
     "scipy": {"pixio_edge/evaluation/nyu.py"},
-    "matplotlib": {"pixio_edge/training/curve.py"},
+    "matplotlib": {"pixio_edge/training/curve.py", "calibration/plots.py"},
     "safetensors": {"pixio_edge/models/checkpoints.py"},
     "huggingface_hub": {"pixio_edge/weights/hub.py"},
     # For tests and benchmarks alone.
