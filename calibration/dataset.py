@@ -91,6 +91,29 @@ class CalibrationSet:
         ranks = sorted(item.rank for item in self._items)[:images]
         return replace(self, _items=tuple(item for item in self._items if item.rank <= ranks[-1]))
 
+    def split(self, held_back: int) -> tuple[CalibrationSet, CalibrationSet]:
+        """Part with images, every so-many-th in the order of sampling, to check with what was not calibrated on.
+
+        Args:
+            held_back: Number of images to part with.
+
+        Returns:
+            The remaining images, and those held back.
+
+        Raises:
+            InputError: No image would be left on one side.
+        """
+        if not 0 < held_back < self.count:
+            raise InputError(
+                f"calibration images from {self.source}: got {self.count} images of which {held_back} are to be held "
+                "back for checking, expected at least one on both sides. Fix: give more images"
+            )
+        ranks = sorted(item.rank for item in self._items)
+        held = {ranks[(2 * index + 1) * self.count // (2 * held_back)] for index in range(held_back)}
+        sides = ([item for item in self._items if (item.rank in held) is side] for side in (False, True))
+        kept, parted = (replace(self, _items=tuple(items)) for items in sides)
+        return kept, parted
+
     @classmethod
     def open(cls, source: Source, *, images: int = 128, seed: int = 0) -> CalibrationSet:
         """Choose images from a source; equal content, number and seed give an equal set.
@@ -118,9 +141,10 @@ class CalibrationSet:
         candidates = _draw(list_images(source), CANDIDATES_PER_IMAGE * images, seed)
         found, problems = _look_at(candidates)
         if not found:
+            error = problems[0]
             raise InputError(
                 f"calibration images from {_name(source)}: none of {len(candidates)} can be read, the first because: "
-                f"{problems[0]}"
+                f"{error}"
             )
         order = spread_order(np.stack([item.description for item in found]), images)
         chosen = [found[index] for index in order]
