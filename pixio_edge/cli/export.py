@@ -137,16 +137,23 @@ def read_terms(
 
     Raises:
         InputError: Half of the terms is missing, or the source is a file of which nothing is known.
+        LicenceError: The terms allow commercial use, and those of pulled weights forbid it.
     """
     from pixio_edge.manifest import LicenceEntry
     from pixio_edge.models.checkpoint_names import is_checkpoint
     from pixio_edge.models.licences import licence_of_preset
     from pixio_edge.weights.terms import licence_of
 
+    path = Path(source)
     if licence is not None and commercial is not None:
+        published = licence_of(path) if commercial else None
+        if published is not None and not published.commercial:
+            raise LicenceError(
+                f"{source}: got --commercial, expected --noncommercial as its licence {published.weights} has it. "
+                "Fix: leave both out to take over its terms"
+            )
         return LicenceEntry(weights=licence, commercial=commercial, notice=notice)
     given = licence is not None or commercial is not None or bool(notice)
-    path = Path(source)
     if not given and not (path.is_file() or is_checkpoint(path)):
         return None
     known = None if given else licence_of(path) or (licence_of_preset(preset) if preset else None)

@@ -47,7 +47,7 @@ class Lock(Record):
 
 def lock_path(weights: Path) -> Path:
     """Where the pin of a weights file is."""
-    return weights.with_name(weights.name + SUFFIX)
+    return weights.parent / f"{weights.name}{SUFFIX}"
 
 
 def read_lock(weights: Path) -> Lock | None:

@@ -1,4 +1,4 @@
-"""Under which terms a weights file stands, as far as its pin or its name says."""
+"""Under which terms weights stand, as far as their pin or their name says."""
 
 from __future__ import annotations
 
@@ -6,37 +6,43 @@ from pathlib import Path
 
 from pixio_edge.licences import check_commercial
 from pixio_edge.manifest import LicenceEntry
-from pixio_edge.weights.catalogue import CATALOGUE
+from pixio_edge.weights.catalogue import CATALOGUE, SUFFIXES
 from pixio_edge.weights.lock import read_lock
 
 
 def licence_of(weights: Path) -> LicenceEntry | None:
     """Terms of a weights file: those of the pin beside it, or of the one in the catalogue with its file name.
 
-    Names that several have, such as `model.safetensors`, say nothing.
+    Names that several have, such as `model.safetensors`, say nothing. Of a folder, the strictest terms of its files.
 
     Returns:
-        The terms; None if nothing is known of the file.
+        The terms; None if nothing is known of the weights.
 
     Raises:
-        InputError: The pin cannot be read.
+        InputError: A pin cannot be read.
     """
-    lock = read_lock(weights)
-    if lock is not None:
-        return lock.licence
-    alike = [known for known in CATALOGUE if known.file == weights.name]
-    return alike[0].terms.to_entry() if len(alike) == 1 else None
+    files = [path for path in sorted(weights.iterdir()) if path.suffix in SUFFIXES] if weights.is_dir() else [weights]
+    known = [licence for path in files if (licence := _licence_of_file(path)) is not None]
+    return min(known, key=lambda licence: licence.commercial, default=None)
 
 
 def check_weights(weights: Path) -> None:
-    """Refuse a weights file that is known to forbid commercial use, if the user insists on that.
+    """Refuse weights that are known to forbid commercial use, if the user insists on that.
 
-    A file of which nothing is known passes: whoever exports a model from it states its terms.
+    Weights of which nothing is known pass: whoever exports a model from them states its terms.
 
     Raises:
         LicenceError: See `check_commercial`.
-        InputError: The pin cannot be read.
+        InputError: A pin cannot be read.
     """
     licence = licence_of(weights)
     if licence is not None:
         check_commercial(licence, what=f"weights {weights}")
+
+
+def _licence_of_file(path: Path) -> LicenceEntry | None:
+    lock = read_lock(path)
+    if lock is not None:
+        return lock.licence
+    alike = [known for known in CATALOGUE if known.file == path.name]
+    return alike[0].terms.to_entry() if len(alike) == 1 else None

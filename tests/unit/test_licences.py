@@ -135,6 +135,16 @@ def test_licence_is_known_from_the_name_when_there_is_no_pin(tmp_path: Path) -> 
     assert licence_of(tmp_path / "model.safetensors") is None
 
 
+def test_licence_of_a_folder_is_the_strictest_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, licence in (("a.safetensors", FREE), ("b.safetensors", NONCOMMERCIAL), ("c.safetensors", FREE)):
+        (tmp_path / name).touch()
+        pin(tmp_path / name, licence)
+    monkeypatch.chdir(tmp_path)
+
+    assert licence_of(tmp_path) == licence_of(Path()) == NONCOMMERCIAL
+    assert licence_of(tmp_path.parent) is None
+
+
 def test_pin_goes_before_the_name(tmp_path: Path) -> None:
     path = tmp_path / "pixio_vith16.pth"
     pin(path, FREE)
