@@ -15,7 +15,7 @@ import numpy as np
 
 from pixio_edge.calibration.onnx_int8_nodes import Held, real_bias
 from pixio_edge.calibration.ort_patterns import integers, only_producer
-from pixio_edge.calibration.qparams import QuantParams, along
+from pixio_edge.calibration.qparams import QuantParams, along, dequantize_weight
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,12 +73,11 @@ def write_image_conv(nodes: Int8Nodes, emission: Emission, found: ImageConv, tar
     layer, held = found.layer, nodes.hold(found.image, QuantParams(1.0, zero, "uint8", 0, 255))
     planes = f"{layer.name}/planes"
     nodes.add("Transpose", [_pad(nodes, found)], [planes], f"{layer.name}/Transpose", {"perm": TO_PLANES})
-    weight = emission.graph.constant(layer.weight).astype(np.float64)
+    weight = dequantize_weight(*emission.weight(layer, bits), layer.channel_axis)
     offset = (weight * along(zero - found.mean, 1, weight.ndim)).sum(axis=tuple(range(1, weight.ndim)))
     source = Held(planes, held.scale, held.zero_point, held.params)
-    nodes.add_conv(
-        layer, source, real_bias(emission, layer) + offset, target, bits=bits, changes={"pads": [0, 0, 0, 0]}
-    )
+    bias = real_bias(emission, layer) + offset
+    nodes.add_conv(layer, source, bias, target, bits=bits, changes={"pads": [0, 0, 0, 0]})
 
 
 def _pad(nodes: Int8Nodes, found: ImageConv) -> str:

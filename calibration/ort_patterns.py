@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import onnx
+import onnx
+import onnx.shape_inference
 
+if TYPE_CHECKING:
     from pixio_edge.calibration.graph import QuantGraph
 
 
@@ -29,7 +30,12 @@ def integers(node: onnx.NodeProto, attribute: str) -> list[int] | None:
 
 
 def static_shape(graph: QuantGraph, tensor: str) -> list[int] | None:
-    """Shape of a tensor inside the graph; None where the graph does not say it in numbers."""
-    known = [value for value in graph.model.graph.value_info if value.name == tensor]
+    """Shape of a tensor inside the graph; None where it cannot be said in numbers."""
+    shape = _stated_shape(graph.model, tensor)
+    return shape or _stated_shape(onnx.shape_inference.infer_shapes(graph.model), tensor)
+
+
+def _stated_shape(model: onnx.ModelProto, tensor: str) -> list[int] | None:
+    known = [value for value in [*model.graph.value_info, *model.graph.output] if value.name == tensor]
     dims = [dim.dim_value for value in known for dim in value.type.tensor_type.shape.dim]
     return dims if dims and all(dims) else None
