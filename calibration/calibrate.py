@@ -128,14 +128,15 @@ class SmoothedLadder(Mapping[Size, onnx.ModelProto]):
 
 
 def range_tensors(graph: onnx.ModelProto) -> tuple[str, ...]:
-    """Tensors whose range some flavour may ask for: of all layers, and what their maps become on the way to others."""
+    """Tensors whose range some flavour may ask for: of layers, of q, k and v, and of what maps become on their way."""
     indexed = QuantGraph(graph)
     maps = {layer.output for layer in indexed.layers() if layer.kind == "conv"}
     for node in graph.graph.node:
         if node.op_type in MAP_OPERATORS and maps & set(node.input):
             maps.update(node.output)
     ordered = [name for node in graph.graph.node for name in node.output if name in maps]
-    return tuple(dict.fromkeys((*layer_tensors(graph), *ordered)))
+    parts = [name for node in graph.graph.node if node.op_type == "Split" for name in node.output]
+    return tuple(dict.fromkeys((*layer_tensors(graph), *ordered, *parts)))
 
 
 def _stage(progress: Progress | None, name: str) -> Callable[[int, int], None] | None:

@@ -2,7 +2,7 @@
 
 Everything is signed and symmetric with zero point 0, one scale for each tensor and one for each output channel of a
 weight: the one form that TensorRT, OpenVINO and ONNX Runtime all read. A tensor is quantised once for all layers that
-read it.
+read it. The transformer's residual stream, LayerNorm, softmax and its product with v, and Resize stay in float.
 """
 
 from __future__ import annotations
@@ -10,9 +10,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from onnx import TensorProto, helper
+from onnx import TensorProto
 
-from pixio_edge.calibration.qparams import symmetric
+from pixio_edge.calibration.openvino_rewrites import image_in_place_, planar_depth_resize_
+from pixio_edge.calibration.ort_attention import Attention, find_attentions
+from pixio_edge.calibration.ort_patterns import only_producer, static_shape
+from pixio_edge.calibration.qdq_nodes import QdqNodes
 
 if TYPE_CHECKING:
     import onnx
@@ -21,111 +24,129 @@ if TYPE_CHECKING:
     from pixio_edge.calibration.emit_base import Emission
     from pixio_edge.calibration.graph import Layer, QuantGraph
 
+# TensorRT's INT8 kernels work on groups of channels; narrower layers are faster without a change of format around them
+# (rule of TensorRT Model Optimizer, onnx quantisation, graph_utils.py).
+TENSORRT_CHANNELS = 16
+
+# What moves values without changing them, between attention and the layer that reads it.
+MOVERS = ("Reshape", "Transpose")
+
 
 def select(graph: QuantGraph, flavour: Flavour) -> frozenset[str]:
     """Layers that these flavours run in INT8."""
-    return frozenset(layer.name for layer in graph.layers())
+    layers = graph.layers()
+    if flavour == "tensorrt":
+        layers = [layer for layer in layers if min(graph.constants[layer.weight].dims[:2]) >= TENSORRT_CHANNELS]
+    return frozenset(layer.name for layer in layers)
 
 
 def write_(emission: Emission, flavour: Flavour) -> None:
     """Write Q/DQ pairs at the inputs and weights of every layer of the emission."""
+    if flavour == "openvino":
+        image_in_place_(emission.graph)
+        planar_depth_resize_(emission.graph)
     writer = _QdqWriter(emission)
     for layer in emission.layers:
-        writer.quantize_input_(layer)
-        writer.quantize_weight_(layer)
-        writer.correct_bias_(layer)
+        writer.write_layer_(layer, early=flavour == "openvino")
+    if flavour == "openvino":
+        for attention in find_attentions(emission.graph, emission.layers).values():
+            writer.write_attention_(attention)
+    writer.write_sums_(add_pairs=flavour == "tensorrt")
     writer.finish_()
 
 
 class _QdqWriter:
-    """Collects new nodes by the place they go to, then puts them into the graph at once."""
+    """Rules of where pairs go."""
 
     def __init__(self, emission: Emission) -> None:
         self._emission = emission
         self._graph = emission.graph
-        self._known = {value.name: value for value in self._graph.model.graph.value_info}
-        # By tensor: nodes that follow its producer. By node: nodes that come right before or after it.
-        self._after_tensor: dict[str, list[onnx.NodeProto]] = {}
-        self._before_node: dict[str, list[onnx.NodeProto]] = {}
-        self._after_node: dict[str, list[onnx.NodeProto]] = {}
+        self._nodes = QdqNodes(emission)
 
-    def quantize_input_(self, layer: Layer) -> None:
-        """Make a layer read the quantised form of its input."""
-        self._graph.nodes[layer.name].input[0] = self.quantized(layer.input)
+    def write_layer_(self, layer: Layer, *, early: bool) -> None:
+        """Quantise input and weight of a layer.
 
-    def quantized(self, tensor: str) -> str:
-        """Name of the tensor after Q and DQ, which are added where there are none yet."""
-        output = f"{tensor}/dequantized"
-        if tensor in self._after_tensor:
-            return output
-        found = self._emission.range(tensor)
-        params = symmetric(found.low, found.high)
-        scale = self._graph.add_constant(f"{tensor}/scale", np.float32(params.scale))
-        zero = self._graph.add_constant(f"{tensor}/zero_point", np.int8(params.zero_point))
-        middle = f"{tensor}/quantized"
-        self._after_tensor[tensor] = [
-            helper.make_node("QuantizeLinear", [tensor, scale, zero], [middle], name=f"{tensor}/QuantizeLinear"),
-            helper.make_node("DequantizeLinear", [middle, scale, zero], [output], name=f"{tensor}/DequantizeLinear"),
-        ]
-        shape = _dims(self._known[tensor])
-        self._declare_(middle, TensorProto.INT8, shape)
-        self._declare_(output, TensorProto.FLOAT, shape)
-        return output
-
-    def quantize_weight_(self, layer: Layer) -> None:
-        """Make a layer read its weight from integers."""
-        integers, scales = self._emission.weight(layer)
-        names = [
-            self._graph.add_constant(f"{layer.name}/weight_int8", integers),
-            self._graph.add_constant(f"{layer.name}/weight_scale", scales),
-            self._graph.add_constant(f"{layer.name}/weight_zero_point", np.zeros(scales.shape, np.int8)),
-        ]
-        output = f"{layer.name}/weight_dequantized"
-        node = helper.make_node(
-            "DequantizeLinear", names, [output], name=f"{layer.name}/weight/DequantizeLinear", axis=layer.channel_axis
-        )
-        self._before_node.setdefault(layer.name, []).append(node)
-        self._declare_(output, TensorProto.FLOAT, list(integers.shape))
-        self._graph.nodes[layer.name].input[1] = output
-
-    def correct_bias_(self, layer: Layer) -> None:
-        """Give a layer its corrected bias, where the table has a correction."""
-        bias = self._emission.bias(layer)
-        if layer.name not in self._emission.table.bias_corrections or bias is None:
-            return
-        name = self._graph.add_constant(f"{layer.name}/bias_corrected", bias)
-        node = self._graph.nodes[layer.bias_add or layer.name]
-        if layer.bias is not None:
-            node.input[list(node.input).index(layer.bias)] = name
-        elif layer.kind != "matmul":
-            node.input.append(name)
+        Args:
+            layer: The layer.
+            early: Quantise the result of attention before it is brought from heads to tokens: the kernel of attention
+                then writes bytes, and bytes are moved.
+        """
+        reader = self._first_mover(layer) if early else None
+        if reader is None:
+            self._graph.nodes[layer.name].input[0] = self._nodes.pair(layer.input)
         else:
-            self._add_bias_(layer, node, name)
+            reader.input[0] = self._nodes.pair(reader.input[0], range_of=layer.input)
+        self._nodes.set_weight_(layer)
+        self._nodes.correct_bias_(layer)
+
+    def write_attention_(self, found: Attention) -> None:
+        """Quantise q, k and v where they are computed, each by a scale of its own, so that q * k runs in INT8.
+
+        q, k and v are columns of one tensor, so that QuantizeLinear has a scale for each column, and one scalar for
+        each of the three reads them back. v is read back for a float product: it is quantised only to be moved.
+        """
+        scales = [np.float32(self._nodes.scale_of(part)) for part in found.parts]
+        width = found.heads[2] * found.heads[3]
+        columns = np.repeat(np.array(scales, np.float32), width)
+        self._graph.nodes[found.between[0]].input[0] = self._nodes.quantize(found.layer.output, columns)
+        for name in found.between[:2]:
+            self._as_int8(self._graph.nodes[name].output[0])
+        for part, scale in zip(found.parts, scales, strict=True):
+            readers = self._graph.consumers[part]
+            output = self._nodes.dequantize(part, scale)
+            for node in readers:
+                _replace_input(node, part, output)
+
+    def write_sums_(self, *, add_pairs: bool) -> None:
+        """Let sums with a convolution's result read the other summand in its quantised form.
+
+        Engines add it inside the kernel of the convolution then.
+
+        Args:
+            add_pairs: Also quantise summands that no layer reads; else only those are taken that are quantised anyway.
+        """
+        convolutions = {layer.output for layer in self._emission.layers if layer.kind == "conv"}
+        for node in self._graph.model.graph.node:
+            if node.op_type != "Add":
+                continue
+            for ours, other in (tuple(node.input), tuple(reversed(node.input))):
+                if (
+                    ours in convolutions
+                    and len(self._graph.consumers[ours]) == 1
+                    and self._fits(other, node, add_pairs)
+                ):
+                    _replace_input(node, other, self._nodes.pair(other))
+                    break
 
     def finish_(self) -> None:
-        """Put all nodes in place and drop the float weights."""
-        nodes: list[onnx.NodeProto] = []
-        for node in self._graph.model.graph.node:
-            nodes += self._before_node.get(node.name, [])
-            nodes.append(node)
-            nodes += self._after_node.get(node.name, [])
-            for output in node.output:
-                nodes += self._after_tensor.get(output, [])
-        inputs = [n for value in self._graph.model.graph.input for n in self._after_tensor.get(value.name, [])]
-        self._graph.set_nodes([*inputs, *nodes])
-        self._graph.drop_unused_constants()
+        """Put all nodes in place."""
+        self._nodes.finish_()
 
-    def _add_bias_(self, layer: Layer, node: onnx.NodeProto, bias: str) -> None:
-        """Add after a product that had no bias; the sum takes over the product's name."""
-        product = f"{layer.name}/product"
-        node.output[0] = product
-        add = helper.make_node("Add", [product, bias], [layer.output], name=f"{layer.name}/bias_add")
-        self._after_node[layer.name] = [add]
-        self._declare_(product, TensorProto.FLOAT, _dims(self._known[layer.output]))
+    def _fits(self, summand: str, add: onnx.NodeProto, add_pairs: bool) -> bool:
+        if self._nodes.is_quantized(summand):
+            return True
+        known = summand in self._emission.table.activations
+        same = static_shape(self._graph, summand) == static_shape(self._graph, add.output[0])
+        return add_pairs and known and same
 
-    def _declare_(self, name: str, kind: int, shape: list[int]) -> None:
-        self._graph.model.graph.value_info.append(helper.make_tensor_value_info(name, kind, shape))
+    def _first_mover(self, layer: Layer) -> onnx.NodeProto | None:
+        """The first of the nodes that bring the result of attention, a product of two activations, to a layer."""
+        mover: onnx.NodeProto | None = None
+        tensor = layer.input
+        while layer.kind == "matmul":
+            node = next((found for op in MOVERS if (found := only_producer(self._graph, tensor, op))), None)
+            if node is None:
+                break
+            mover, tensor = node, node.input[0]
+        return mover if only_producer(self._graph, tensor, "MatMul") else None
+
+    def _as_int8(self, tensor: str) -> None:
+        for value in self._graph.model.graph.value_info:
+            if value.name == tensor:
+                value.type.tensor_type.elem_type = TensorProto.INT8
 
 
-def _dims(value: onnx.ValueInfoProto) -> list[int]:
-    return [dim.dim_value for dim in value.type.tensor_type.shape.dim]
+def _replace_input(node: onnx.NodeProto, old: str, new: str) -> None:
+    for index, name in enumerate(node.input):
+        if name == old:
+            node.input[index] = new
