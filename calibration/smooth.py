@@ -1,7 +1,7 @@
 """Applies smoothing to a graph: range moves from activations into weights, and the graph computes the same.
 
 For one activation x with factors f: `x W = (x / f) (diag(f) W)`. The division is folded into what makes x: the affine
-part of a LayerNorm, or the columns of W_v; after a Gelu it is an explicit multiplication.
+part of a LayerNorm, the columns of W_v, or a convolution; after a Gelu it is an explicit multiplication.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ def apply_smoothing_(graph: QuantGraph, entries: Sequence[SmoothingEntry]) -> No
             node = graph.nodes[group.source]
             for index in (index for index in range(1, len(node.input)) if node.input[index]):
                 _scale_(graph, node, index, 1 / factors, axis=0)
-        elif entry.kind == "value":
-            _divide_value_(graph, group, factors)
+        elif entry.kind in ("value", "conv"):
+            _divide_layer_(graph, group, factors)
         else:
             multiplied[group.source] = 1 / factors
     _multiply_outputs_(graph, multiplied)
@@ -78,8 +78,8 @@ def _fitting(entry: SmoothingEntry, group: SmoothingGroup | None, factors: NDArr
     return group
 
 
-def _divide_value_(graph: QuantGraph, group: SmoothingGroup, factors: NDArray[np.float64]) -> None:
-    """Divide those output channels of the source layer, weight and bias, that hold V."""
+def _divide_layer_(graph: QuantGraph, group: SmoothingGroup, factors: NDArray[np.float64]) -> None:
+    """Divide those output channels of the source layer, weight and bias, that the group is made of."""
     layer = next(layer for layer in graph.layers() if layer.name == group.source)
     per_channel = np.ones(graph.constants[layer.weight].dims[layer.channel_axis])
     per_channel[list(group.channels)] = 1 / factors
@@ -117,7 +117,17 @@ def _multiply_outputs_(graph: QuantGraph, factors: dict[str, NDArray[np.float64]
         for reader in graph.consumers[node.output[0]]:
             reader.input[list(reader.input).index(node.output[0])] = name
         nodes.append(helper.make_node("Mul", [node.output[0], constant], [name], name=name))
+        _declare_like_(graph, name, node.output[0])
     graph.set_nodes(nodes)
+
+
+def _declare_like_(graph: QuantGraph, name: str, other: str) -> None:
+    """Note the type and shape of a new value, where the graph notes them for a value of the same shape."""
+    values = graph.model.graph.value_info
+    for value in [value for value in values if value.name == other]:
+        added = values.add()
+        added.CopyFrom(value)
+        added.name = name
 
 
 def _multiplication(source: str) -> str:

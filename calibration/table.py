@@ -16,7 +16,7 @@ from pixio_edge.errors import InputError, SchemaError
 from pixio_edge.files import write_text_atomic
 
 TABLE_VERSION: Literal[1] = 1
-SmoothingKind = Literal["layer_norm", "value", "gelu"]
+SmoothingKind = Literal["layer_norm", "value", "conv", "gelu"]
 
 
 class TableRecord(BaseModel):
@@ -46,8 +46,9 @@ class SmoothingEntry(TableRecord):
 
     Attributes:
         kind: "layer_norm": divides the affine part of a LayerNorm. "value": divides the rows of W_v before `proj`.
+            "conv": divides the output channels of a convolution before another, with Relu or Resize between them.
             "gelu": an explicit multiplication after the Gelu before `fc2`.
-        source: Name of the node that is divided: LayerNormalization, the qkv layer, or Gelu.
+        source: Name of the node that is divided: LayerNormalization, the qkv layer, Conv, or Gelu.
         layers: Names of the layers whose weights are multiplied.
         alpha: SmoothQuant's migration strength in [0, 1] that the factors were made with.
         factors: One positive factor for each channel: activation / factor, weight row * factor.
