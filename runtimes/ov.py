@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 CPU_DEVICE = "CPU"
 # Always given: the default executes fp32 graphs in bf16 on processors that have it, without a word.
 PRECISION_HINTS = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
-# For what an INT8 graph leaves in float, where the device has bf16: 5 to 15 % faster on nano and small, and its rounding
+# For what an INT8 graph leaves in float, where the device has bf16: 5 to 15 % faster on nano and small, and its error
 # (47 dB below the depth) is lost beside that of INT8 (30 to 40 dB).
 INT8_REST_HINT = "bf16"
 EXECUTED_PRECISIONS = {"f32": "fp32", "bf16": "bf16", "f16": "fp16", "i8": "int8", "u8": "int8"}
