@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -13,10 +14,16 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class StopRequest:
-    """While it is entered, the first interruption is only noted; a second one interrupts as ever."""
+    """While it is entered, the first interruption is only noted; a second one interrupts as ever.
 
-    def __init__(self) -> None:
+    Args:
+        echo_s: Seconds in which a second one is an echo of the first: a launcher of several processes passes on the
+            Ctrl-C that all of them got from the terminal anyway.
+    """
+
+    def __init__(self, *, echo_s: float = 0.0) -> None:
         self.is_made = False
+        self._echo_s, self._made_at = echo_s, 0.0
         self._previous: dict[int, signal._HANDLER] = {}
 
     def __enter__(self) -> Self:
@@ -28,5 +35,7 @@ class StopRequest:
             signal.signal(number, handler)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        self.is_made = True
-        signal.signal(number, signal.default_int_handler)
+        if self.is_made and time.monotonic() - self._made_at >= self._echo_s:
+            signal.default_int_handler(number, frame)
+        if not self.is_made:
+            self.is_made, self._made_at = True, time.monotonic()

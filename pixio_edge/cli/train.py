@@ -1,33 +1,33 @@
-"""`pixio-edge train`: a student from nothing but rendered scenes."""
+"""`pixio-edge train`: a student from rendered scenes, from labelled images, or from both."""
 
 from __future__ import annotations
 
-import logging
 import re
-import sys
-import time
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pixio_edge.cli.console import Meter, print_json, print_problem, print_table
+from pixio_edge.cli.console import Meter, print_problem
 from pixio_edge.cli.extras import needs_extra
 from pixio_edge.cli.options import JsonOption, examples, parse_size
-from pixio_edge.cli.stopping import StopRequest
+from pixio_edge.cli.training_output import Pace, TrainingMeter, log_to_stderr, show_estimate, show_result
 from pixio_edge.errors import InputError
 
 if TYPE_CHECKING:
+    from pixio_edge.training.processes import Processes
+    from pixio_edge.training.run_config import OptimizerName
     from pixio_edge.training.session import TrainingSession
-    from pixio_edge.training.supervised import Progress
-    from pixio_edge.training.time_estimate import TimeEstimate
+    from pixio_edge.training.train_config import DataPart
 
 EXAMPLES = examples(
     "pixio-edge train runs/nano --textures path/to/textures",
     "pixio-edge train runs/nano --textures path/to/textures --dry-run",
     "pixio-edge train runs/quick --preset tiny --scenes 512 --images 4096 --stage 1:96x128",
-    "pixio-edge train runs/nano --textures path/to/textures --device cuda",
+    "pixio-edge train runs/mixed --data 0.7:scenes --data 0.3:path/to/index_folder",
+    "pixio-edge train runs/nyu --data nyu_train.txt@path/to/nyu --max-depth 10 --encoder-from nano.safetensors",
+    "accelerate launch --num_processes 4 -m pixio_edge.cli.main train runs/small --preset small --device cuda",
 )
 
 INTERRUPTED = 130
@@ -62,6 +62,47 @@ def train(
         Path | None,
         typer.Option("--encoder-from", help="Checkpoint whose encoder to begin with. Default: begin at random."),
     ] = None,
+    data: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--data",
+            metavar="[WEIGHT:]SOURCE",
+            help="What to train on; repeat to mix by weight. scenes, a folder with index.csv, NYUv2's .mat, a KITTI "
+            "folder, another run's pool, or a BTS split LIST.txt@FOLDER. Default: scenes.",
+        ),
+    ] = None,
+    measure_on: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--measure-on",
+            metavar="SOURCE",
+            help="What to measure on. Default: held-back scenes; without scenes, the last tenth of each source.",
+        ),
+    ] = None,
+    max_depth: Annotated[
+        float | None,
+        typer.Option("--max-depth", help="Predict metric depth up to this many metres. Default: relative depth."),
+    ] = None,
+    freeze_encoder: Annotated[
+        bool, typer.Option("--freeze-encoder", help="Leave the encoder as it is, BatchNorm statistics included.")
+    ] = False,
+    optimizer: Annotated[
+        str, typer.Option("--optimizer", help="muon (for the matrices of blocks, AdamW for the rest) or adamw.")
+    ] = "muon",
+    layer_decay: Annotated[
+        float,
+        typer.Option("--layer-decay", help="Factor on the rate from each layer of the encoder to the one before it."),
+    ] = 1.0,
+    accumulate: Annotated[
+        int, typer.Option("--accumulate", min=1, help="Parts of a batch that are computed one by one; saves memory.")
+    ] = 1,
+    bf16: Annotated[
+        bool, typer.Option("--bf16/--fp32", help="Precision inside the model; weights are float32.")
+    ] = True,
+    compile_model: Annotated[
+        bool, typer.Option("--compile-model", help="Fuse the model with torch.compile; each image shape compiles once.")
+    ] = False,
+    workers: Annotated[int, typer.Option("--workers", min=1, help="Threads that prepare images.")] = 1,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the scenes, the weights and the order.")] = 0,
     device: Annotated[str, typer.Option("--device", help="cpu or cuda.")] = "cpu",
     compiled: Annotated[
@@ -80,35 +121,46 @@ def train(
     ] = False,
     json: JsonOption = False,
 ) -> None:
-    """Render scenes, train on them, and keep a log, a curve and checkpoints; the same command goes on where it stopped.
+    """Render scenes or read labelled images, train on them, and keep a log, a curve and checkpoints.
 
-    The averaged weights are RUN/model.safetensors, for `pixio-edge export`. Ctrl-C saves first.
+    The same command goes on where it stopped. The averaged weights are RUN/model.safetensors, for `pixio-edge export`.
+    Ctrl-C saves first. Several processes, GPUs or machines: start it with `accelerate launch`; --batch is that of all.
     """
     with needs_extra("train", "pixio-edge train"):
         from pixio_edge.training.device import open_device
+        from pixio_edge.training.processes import Processes
         from pixio_edge.training.scene_plan import HELD_BACK, POOL, ScenePlan
         from pixio_edge.training.session import TrainingSession, can_compile
         from pixio_edge.training.train_config import TrainConfig
     plan = ScenePlan(scenes, held_back, parse_size(scene_size, option="--scene-size") or SCENE_SIZE, seed, textures)
-    config = TrainConfig(preset, run / POOL, run / HELD_BACK, images, batch=batch, rate=rate, warmup=warmup, seed=seed)
+    config = TrainConfig(
+        preset, run / POOL, run / HELD_BACK, images=images, batch=batch, rate=rate, warmup=warmup, seed=seed
+    )
     config = replace(config, stages=parse_stages(stages) or config.stages, device=device, encoder_from=encoder_from)
+    config = replace(config, data=parse_data(data) or config.data, measure_on=tuple(measure_on or ()))
+    config = replace(config, max_depth=max_depth, freeze_encoder=freeze_encoder, layer_decay=layer_decay, bf16=bf16)
+    config = replace(config, accumulate=accumulate, compiled=compile_model, workers=workers)
+    config = replace(config, optimizer=parse_optimizer(optimizer))
     open_device(device, threads=threads)
     if compiled is None:
         compiled = device == "cpu" and can_compile()
     session = TrainingSession(run, plan, config, compiled)
+    processes = Processes(device)
     if dry_run:
-        show_estimate(session.estimate(), run, json=json)
+        if processes.is_main:
+            show_estimate(session.estimate(processes), run, json=json)
         return
-    if not sys.stderr.isatty():  # no progress bar there, so the log says how far it is
-        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    if not render_with_progress(session) or not train_with_progress(session):
-        print_problem(f"interrupted; {run} is saved, and the same command goes on from there")
+    log_to_stderr(processes)
+    if not render_with_progress(session, processes) or not train_with_progress(session, processes):
+        if processes.is_main:
+            print_problem(f"interrupted; {run} is saved, and the same command goes on from there")
         raise typer.Exit(INTERRUPTED)
-    show_result(run, json=json)
+    if processes.is_main:
+        show_result(run, json=json)
 
 
-def render_with_progress(session: TrainingSession) -> bool:
-    """Render what is missing under a progress bar; False if it was interrupted."""
+def render_with_progress(session: TrainingSession, processes: Processes) -> bool:
+    """Render what is missing under a progress bar, while other processes wait; False if it was interrupted."""
     paces: dict[str, Pace] = {}
     with Meter("render") as meter:
 
@@ -117,82 +169,17 @@ def render_with_progress(session: TrainingSession) -> bool:
             meter.update(done, total, f"{part} {pace.per_second(done):.0f} images/s")
 
         try:
-            session.render(progress=show)
+            processes.on_main(lambda: session.render(progress=show))
         except KeyboardInterrupt:
             return False
     return True
 
 
-def train_with_progress(session: TrainingSession) -> bool:
+def train_with_progress(session: TrainingSession, processes: Processes) -> bool:
     """Train under a progress bar; False if it was interrupted, after saving."""
-    batch = session.config.batch
-    paces: list[Pace] = []
-    with Meter("train") as meter, StopRequest() as stop:
-
-        def show(at: Progress) -> None:
-            if not paces:  # the first step is slower than all others
-                paces.append(Pace(at.step))
-            rate = paces[0].per_second(at.step) * batch
-            meter.update(at.step, at.steps, f"{rate:.0f} images/s, loss {at.loss:.4f}")
-
-        session.train(on_step=show, should_stop=lambda: stop.is_made)
-        return not stop.is_made
-
-
-class Pace:
-    """Speed of work that started at some count."""
-
-    def __init__(self, done: int) -> None:
-        self._done, self._started = done, time.monotonic()
-
-    def per_second(self, done: int) -> float:
-        """Count per second since the start, 0 at the start."""
-        seconds = time.monotonic() - self._started
-        return (done - self._done) / seconds if seconds > 0 else 0.0
-
-
-def show_estimate(estimate: TimeEstimate, run: Path, *, json: bool) -> None:
-    """Print what would be done and how long it would take."""
-    record: dict[str, Any] = {
-        "run": str(run),
-        "scenes_to_render": estimate.scenes,
-        "scenes_per_s": estimate.scenes_per_s,
-        "render_s": estimate.render_s,
-        "stages": [asdict(stage) | {"seconds": stage.seconds} for stage in estimate.stages],
-        "train_s": estimate.train_s,
-        "total_s": estimate.render_s + estimate.train_s,
-    }
-    if json:
-        print_json(record)
-        return
-    rows = [("render scenes", estimate.scenes, f"{estimate.scenes_per_s or 0:.1f}", duration(estimate.render_s))]
-    rows += [
-        (f"train at {stage.pixels} pixels", stage.images, f"{stage.images_per_s:.1f}", duration(stage.seconds))
-        for stage in estimate.stages
-    ]
-    print_table(("what", "images", "images/s", "time"), [*rows, ("in all", "", "", duration(record["total_s"]))])
-
-
-def show_result(run: Path, *, json: bool) -> None:
-    """Print where the weights are and how good they are on held-back scenes."""
-    from pixio_edge.training.run_folder import RunFolder
-
-    folder = RunFolder(run)
-    last = [line for line in folder.read_log() if "held_back" in line][-1]
-    record = {"run": str(run), "weights": str(folder.weights), "curve": str(folder.curve), **last}
-    if json:
-        print_json(record)
-        return
-    print(
-        f"{folder.weights}: averaged weights after {last['images']} images; loss on held-back scenes "
-        f"{last['held_back']:.4f} (row prior {last['row_prior']:.4f}); curve in {folder.curve}"
-    )
-
-
-def duration(seconds: float) -> str:
-    """Hours, minutes and seconds as a person reads them."""
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{minutes} min {rest:02d} s"
+    with TrainingMeter(session.config.batch, processes) as meter:
+        session.train(processes=processes, on_step=meter.show, should_stop=lambda: meter.is_stopped)
+        return not meter.is_stopped
 
 
 def parse_stages(texts: list[str] | None) -> tuple[tuple[float, int], ...] | None:
@@ -210,3 +197,33 @@ def parse_stages(texts: list[str] | None) -> tuple[tuple[float, int], ...] | Non
             raise InputError(f"--stage: got '{text}', expected SHARE:HEIGHTxWIDTH. Fix: --stage 0.6:128x160")
         stages.append((float(match[1]), int(match[2]) * int(match[3])))
     return tuple(stages)
+
+
+def parse_data(texts: list[str] | None) -> tuple[DataPart, ...] | None:
+    """Read `[WEIGHT:]SOURCE`; a weight is a number, so that the drive of a Windows path is none.
+
+    Raises:
+        InputError: A weight is not positive.
+    """
+    from pixio_edge.training.train_config import DataPart
+
+    if not texts:
+        return None
+    parts = []
+    for text in texts:
+        match = re.fullmatch(r"(\d+\.?\d*|\.\d+):(.+)", text.strip())
+        parts.append(DataPart(match[2], float(match[1])) if match else DataPart(text.strip()))
+    return tuple(parts)
+
+
+def parse_optimizer(text: str) -> OptimizerName:
+    """Read the name of an optimiser.
+
+    Raises:
+        InputError: There is none of that name.
+    """
+    known: tuple[OptimizerName, ...] = ("muon", "adamw")
+    for name in known:
+        if name == text.lower():
+            return name
+    raise InputError(f"--optimizer: got '{text}', expected one of {', '.join(known)}. Fix: choose one of these")

@@ -1,9 +1,10 @@
-"""Training batches from a pool of rendered scenes: crops, mirrors, colour changes; deterministic by step."""
+"""Training batches from labelled images: crops, mirrors, colour changes; deterministic by step and row."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -12,72 +13,114 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pixio_edge.models.depth_model import IMAGE_MEAN, IMAGE_STD
-from pixio_edge.training.pool import ScenePool
+from pixio_edge.training.sources import DepthSource, LabelledImage
 
 # Height and width ratios of batches: the shapes of the exported ladder, landscape more often than portrait.
 SHAPE_RATIOS = ((1.0, 1.0), (3.0, 4.0), (3.0, 4.0), (9.0, 16.0), (4.0, 3.0), (1.0, 3.0))
 MIN_CROP_AREA = 0.45
-PREFETCH = 3
+# Of a window, in pixels of the source.
+MIN_CROP_SIDE = 16
+# Fewest patches along a side of a batch.
+MIN_PATCHES = 3
 
 
-def shape_near(pixels: int, ratio: tuple[float, float]) -> tuple[int, int]:
-    """Height and width, multiples of 16 and at least 48, with about this area and ratio of height to width."""
-    scale = (pixels / (ratio[0] * ratio[1])) ** 0.5
-    return max(3, round(ratio[0] * scale / 16)) * 16, max(3, round(ratio[1] * scale / 16)) * 16
+@dataclass(frozen=True, slots=True)
+class DepthItem:
+    """One image of a batch.
 
-
-def batches(
-    pool: ScenePool, *, batch: int, pixels_at: dict[int, int], steps: range, seed: int
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Batches for a range of steps, prepared ahead on one thread.
-
-    Args:
-        pool: Rendered scenes; a pool that still grows is used as far as it has come.
-        batch: Images per batch.
-        pixels_at: From which step on a batch has how many pixels per image.
-        steps: Steps to make batches for; the batch of a step depends only on the seed, the step and the pool.
-        seed: Seed of crops and order.
-
-    Yields:
-        Image float32 (B, 3, H, W), ImageNet-normalised, and inverse depth float32 (B, H, W) in 1/m, 0 for sky.
+    Attributes:
+        colour: RGB in [0, 1], float32 (H, W, 3).
+        inverse: Inverse depth float32 (H, W), 0 for sky.
+        valid: bool (H, W), pixels that have a label; None: all.
     """
 
-    def make(step: int) -> tuple[Tensor, Tensor]:
-        pixels = pixels_at[max(start for start in pixels_at if start <= step)]
-        return make_batch(pool, batch=batch, pixels=pixels, rng=np.random.default_rng([seed, step]))
-
-    with ThreadPoolExecutor(max_workers=1) as worker:
-        pending = [worker.submit(make, step) for step in steps[:PREFETCH]]
-        for step in steps:
-            ready = pending.pop(0).result()
-            if step + PREFETCH < steps.stop:
-                pending.append(worker.submit(make, step + PREFETCH))
-            yield ready
+    colour: NDArray[np.float32]
+    inverse: NDArray[np.float32]
+    valid: NDArray[np.bool_] | None
 
 
-def make_batch(pool: ScenePool, *, batch: int, pixels: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """One batch; all images share a shape, which varies from batch to batch.
+@dataclass(frozen=True, slots=True)
+class DepthBatch:
+    """Images of one shape with their labels.
+
+    Attributes:
+        image: float32 (B, 3, H, W), ImageNet-normalised, channels last in memory.
+        inverse: Inverse depth float32 (B, H, W) in 1/m, 0 for sky.
+        valid: bool (B, H, W), pixels that have a label; None: all.
+    """
+
+    image: Tensor
+    inverse: Tensor
+    valid: Tensor | None = None
+
+    def to(self, device: torch.device) -> DepthBatch:
+        """The batch on a device."""
+        valid = None if self.valid is None else self.valid.to(device)
+        return DepthBatch(self.image.to(device), self.inverse.to(device), valid)
+
+
+class DepthRows:
+    """Rows of batches drawn from one or several sources.
+
+    All images of a step share a shape, which varies from step to step; shape, source, image, window, mirror and colours
+    of a row depend on the seed, the step and the row alone (and on how far a pool has grown).
 
     Args:
-        pool: Rendered scenes, all of them as far as it has grown.
-        batch: Images.
-        pixels: About this many per image.
-        rng: Chooses shape, images, crops, mirrors and colours.
-
-    Returns:
-        Image float32 (B, 3, H, W), ImageNet-normalised, and inverse depth float32 (B, H, W) in 1/m, 0 for sky.
+        sources: What to draw from, with the weight of each.
+        pixels_of: About how many pixels an image of a step has.
+        seed: Seed of everything that is drawn.
+        multiple: Sides of images are multiples of it: the patch size of the model.
     """
-    height, width = shape_near(pixels, SHAPE_RATIOS[int(rng.integers(len(SHAPE_RATIOS)))])
-    count = pool.refresh()
-    colours = np.empty((batch, height, width, 3), dtype=np.float32)
-    inverses = np.empty((batch, height, width), dtype=np.float32)
-    for row in range(batch):
-        rgb, inverse = pool.read(int(rng.integers(count)))
-        colour, target = _crop(rgb, inverse, (height, width), rng)
+
+    def __init__(
+        self,
+        sources: Sequence[tuple[DepthSource, float]],
+        *,
+        pixels_of: Callable[[int], int],
+        seed: int,
+        multiple: int = 16,
+    ) -> None:
+        self.sources = tuple(source for source, _ in sources)
+        weights = np.array([weight for _, weight in sources])
+        self._bounds = np.cumsum(weights / weights.sum())
+        self._pixels_of, self._seed, self._multiple = pixels_of, seed, multiple
+
+    def size(self, step: int) -> tuple[int, int]:
+        """Height and width of the images of a step."""
+        ratio = SHAPE_RATIOS[int(np.random.default_rng([self._seed, step]).integers(len(SHAPE_RATIOS)))]
+        return shape_near(self._pixels_of(step), ratio, self._multiple)
+
+    def make(self, step: int, row: int) -> DepthItem:
+        """One image of a batch."""
+        # From 1: a trailing 0 would be the generator of the shape.
+        rng = np.random.default_rng([self._seed, step, row + 1])
+        chosen = int(np.searchsorted(self._bounds[:-1], rng.random(), side="right")) if len(self.sources) > 1 else 0
+        source = self.sources[chosen]
+        rgb, inverse, valid = _crop(source.read(int(rng.integers(source.refresh()))), self.size(step), rng)
         if rng.random() < 0.5:
-            colour, target = colour[:, ::-1], target[:, ::-1]
-        colours[row], inverses[row] = _recolour(colour, rng), target
-    return normalise(torch.from_numpy(colours)), torch.from_numpy(inverses)
+            rgb, inverse = rgb[:, ::-1], inverse[:, ::-1]
+            valid = None if valid is None else valid[:, ::-1]
+        return DepthItem(_recolour(rgb, rng), inverse, valid)
+
+    def collate(self, items: list[DepthItem]) -> DepthBatch:
+        """Items of one step as a batch; without mask where every pixel has a label."""
+        colours = torch.from_numpy(np.stack([item.colour for item in items]))
+        inverse = torch.from_numpy(np.stack([item.inverse for item in items]))
+        if all(item.valid is None for item in items):
+            return DepthBatch(normalise(colours), inverse)
+        masks = [np.ones(item.inverse.shape, np.bool_) if item.valid is None else item.valid for item in items]
+        return DepthBatch(normalise(colours), inverse, torch.from_numpy(np.stack(masks)))
+
+    def facts(self) -> dict[str, Any]:
+        """Number of images that are drawn from."""
+        return {"pool": sum(source.refresh() for source in self.sources)}
+
+
+def shape_near(pixels: int, ratio: tuple[float, float], multiple: int = 16) -> tuple[int, int]:
+    """Height and width, multiples of a patch and at least three, with about this area and ratio of height to width."""
+    scale = (pixels / (ratio[0] * ratio[1])) ** 0.5
+    height, width = (max(MIN_PATCHES, round(side * scale / multiple)) * multiple for side in ratio)
+    return height, width
 
 
 def normalise(colour: Tensor) -> Tensor:
@@ -87,23 +130,27 @@ def normalise(colour: Tensor) -> Tensor:
 
 
 def _crop(
-    rgb: NDArray[np.uint8], inverse: NDArray[np.float16], size: tuple[int, int], rng: np.random.Generator
-) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    image: LabelledImage, size: tuple[int, int], rng: np.random.Generator
+) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.bool_] | None]:
     """A random window of nearly the target's aspect ratio, resized to `size`."""
-    full_height, full_width = inverse.shape
+    full_height, full_width = image.inverse.shape
     ratio = size[1] / size[0] * float(np.exp(rng.uniform(-0.12, 0.12)))
     largest = min(full_width, full_height * ratio)
     crop_width = largest * float(rng.uniform(MIN_CROP_AREA, 1.0)) ** 0.5
-    crop_height = crop_width / ratio
-    wide, high = max(16, min(full_width, round(crop_width))), max(16, min(full_height, round(crop_height)))
+    wide = min(full_width, max(MIN_CROP_SIDE, round(crop_width)))
+    high = min(full_height, max(MIN_CROP_SIDE, round(crop_width / ratio)))
     top, left = int(rng.integers(full_height - high + 1)), int(rng.integers(full_width - wide + 1))
     window = (slice(top, top + high), slice(left, left + wide))
+    shape = (size[1], size[0])
     shrinks = size[0] * size[1] < wide * high
-    colour = cv2.resize(rgb[window], (size[1], size[0]), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    colour = cv2.resize(image.rgb[window], shape, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
     # INTER_NEAREST_EXACT takes the pixel under the centre; INTER_NEAREST lags the colours by up to half a pixel.
     picked = cv2.INTER_NEAREST_EXACT
-    target = cv2.resize(inverse[window].astype(np.float32), (size[1], size[0]), interpolation=picked)
-    return np.asarray(colour, dtype=np.uint8), np.asarray(target, dtype=np.float32)
+    inverse = cv2.resize(image.inverse[window].astype(np.float32), shape, interpolation=picked)
+    valid = None
+    if image.valid is not None:
+        valid = cv2.resize(image.valid[window].view(np.uint8), shape, interpolation=picked).view(np.bool_)
+    return np.asarray(colour, dtype=np.uint8), np.asarray(inverse, dtype=np.float32), valid
 
 
 def _recolour(colour: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.float32]:

@@ -4,6 +4,11 @@ After Ranftl et al., "Towards Robust Monocular Depth Estimation" (MiDaS, TPAMI 2
 changes: residuals are measured relative to the true inverse depth, because the depth metrics (delta1, AbsRel) are
 ratios and the far half of a scene is nearly invisible in absolute inverse depth; and the alignment matches mean and
 standard deviation.
+
+Every term that compares with a label takes a mask of the pixels that have one. Means are taken over the labelled pixels
+of each image and then over all images of the batch, where an image without labels counts as 0: so the loss of a batch
+is the mean of the losses of its parts, however it is split over processes. With all pixels labelled, mask or none gives
+the same bits.
 """
 
 from __future__ import annotations
@@ -51,26 +56,34 @@ def align_moments(prediction: Tensor, target: Tensor, weight: Tensor) -> Tensor:
     return ((variance_t + 1e-12) / (variance_p + ridge)).sqrt() * (prediction - mean_p) + mean_t
 
 
-def ratio_residual(prediction: Tensor, target: Tensor) -> Tensor:
-    """Residual after alignment, relative to the softened target: (s p + t - d) / soften(d), (B, H, W).
+def ratio_residual(prediction: Tensor, target: Tensor, valid: Tensor | None = None) -> Tensor:
+    """Residual after alignment, relative to the softened target: (s p + t - d) / soften(d), (B, H, W), 0 without label.
 
     Args:
         prediction: Relative inverse depth (B, H, W).
-        target: Inverse depth in 1/m (B, H, W), 0 for sky.
+        target: Inverse depth in 1/m (B, H, W), 0 for sky; anything where there is no label.
+        valid: bool (B, H, W), pixels that have a label; None: all.
     """
-    softened = soften(target)
-    return (align_moments(prediction, target, softened**-2) - target) / softened
+    if valid is None:
+        softened = soften(target)
+        return (align_moments(prediction, target, softened**-2) - target) / softened
+    target = torch.where(valid, target, 0.0)
+    softened = soften(target, valid)
+    residual = (align_moments(prediction, target, softened**-2 * valid) - target) / softened
+    return torch.where(valid, residual, 0.0)
 
 
-def soften(target: Tensor) -> Tensor:
+def soften(target: Tensor, valid: Tensor | None = None) -> Tensor:
     """Inverse depth plus a share of the image's median: what a residual is measured against, (B, H, W) and positive.
 
     Sky counts like a pixel at the median; at its own value of 0 a few sky pixels would outweigh the rest of the image.
 
     Args:
         target: Inverse depth in 1/m (B, H, W), 0 for sky.
+        valid: bool (B, H, W), pixels that the median is taken of; None: all.
     """
-    seen = torch.where(target > 0, target, torch.nan).flatten(1)
+    labelled = target > 0 if valid is None else (target > 0) & valid
+    seen = torch.where(labelled, target, torch.nan).flatten(1)
     median = seen.nanmedian(dim=1).values.nan_to_num(MIN_MEDIAN).clamp(min=MIN_MEDIAN)[:, None, None]
     return torch.where(target > 0, target + RATIO_OFFSET * median, (1 + RATIO_OFFSET) * median)
 
@@ -79,7 +92,7 @@ def anchor_loss(prediction: Tensor) -> Tensor:
     """Pull of each image's prediction towards mean 0 and standard deviation 1.
 
     The other terms do not see scale and shift, so nothing else stops the head's weights from growing without bound; in
-    a first run they did and drowned the stem's fine detail.
+    a first run they did and drowned the stem's fine detail. It asks for no label, so it holds for every pixel.
 
     Args:
         prediction: Relative inverse depth (B, H, W).
@@ -93,7 +106,7 @@ def bound_loss(prediction: Tensor) -> Tensor:
 
     The alignment divides by the prediction's deviation, so a head can make its residuals small by one huge value where
     that costs least. A first student did: nine pixels in the corner, where the convolutions see their padding, held 50
-    times the range of the picture.
+    times the range of the picture. It asks for no label, so it holds for every pixel.
 
     Args:
         prediction: Relative inverse depth (B, H, W).
@@ -101,12 +114,30 @@ def bound_loss(prediction: Tensor) -> Tensor:
     return torch.relu(prediction.abs() - OUTPUT_BOUND).square().mean()
 
 
-def affine_invariant_loss(residual: Tensor) -> Tensor:
-    """Mean absolute residual of (B, H, W), as a scalar: MiDaS's L_ssi under the weighting of `ratio_residual`."""
-    return residual.abs().mean()
+def label_weights(valid: Tensor) -> Tensor:
+    """Weights that turn a mean over all pixels into the mean over images of each one's mean over its labels.
+
+    Args:
+        valid: bool (B, …), pixels that have a label.
+
+    Returns:
+        float32 (B, …): 0 without label, else pixels over labels of the image, which is exactly 1 in a dense one.
+    """
+    share = valid.flatten(1).float().mean(1).clamp(min=1e-9)
+    return valid / share.reshape(-1, *[1] * (valid.ndim - 1))
 
 
-def gradient_loss(residual: Tensor, scales: int = GRADIENT_SCALES) -> Tensor:
+def affine_invariant_loss(residual: Tensor, valid: Tensor | None = None) -> Tensor:
+    """Mean absolute residual, as a scalar: MiDaS's L_ssi under the weighting of `ratio_residual`.
+
+    Args:
+        residual: (B, H, W).
+        valid: bool (B, H, W), pixels that have a label; None: all.
+    """
+    return _labelled_mean(residual.abs(), valid)
+
+
+def gradient_loss(residual: Tensor, scales: int = GRADIENT_SCALES, valid: Tensor | None = None) -> Tensor:
     """Mean absolute difference of neighbouring residuals, summed over scales, each half the size of the one before.
 
     MiDaS equation 11: keeps edges where the target has them and surfaces smooth where it has none.
@@ -114,42 +145,56 @@ def gradient_loss(residual: Tensor, scales: int = GRADIENT_SCALES) -> Tensor:
     Args:
         residual: (B, H, W), each side at least 2 ** scales.
         scales: Number of scales.
+        valid: bool (B, H, W), pixels that have a label; a difference counts where both do. None: all.
     """
     total = residual.new_zeros(())
     for scale in range(scales):
         part = residual[:, :: 2**scale, :: 2**scale]
-        total = total + (part[:, :, 1:] - part[:, :, :-1]).abs().mean() + (part[:, 1:] - part[:, :-1]).abs().mean()
+        mask = None if valid is None else valid[:, :: 2**scale, :: 2**scale]
+        across = None if mask is None else mask[:, :, 1:] & mask[:, :, :-1]
+        down = None if mask is None else mask[:, 1:] & mask[:, :-1]
+        total = total + _labelled_mean((part[:, :, 1:] - part[:, :, :-1]).abs(), across)
+        total = total + _labelled_mean((part[:, 1:] - part[:, :-1]).abs(), down)
     return total
 
 
-def invariant_loss(prediction: Tensor, target: Tensor, *, gradient_weight: float) -> tuple[Tensor, dict[str, float]]:
+def _labelled_mean(values: Tensor, valid: Tensor | None) -> Tensor:
+    return values.mean() if valid is None else (values * label_weights(valid)).mean()
+
+
+def invariant_loss(
+    prediction: Tensor, target: Tensor, *, gradient_weight: float, valid: Tensor | None = None
+) -> tuple[Tensor, dict[str, Tensor]]:
     """Affine-invariant and gradient term together, which is what predictions are compared by, and each for the log.
 
     Args:
         prediction: Relative inverse depth (B, H, W).
         target: Inverse depth in 1/m (B, H, W), 0 for sky.
         gradient_weight: Weight of the gradient term.
+        valid: bool (B, H, W), pixels that have a label; None: all.
     """
-    residual = ratio_residual(prediction.float(), target)
-    affine, gradient = affine_invariant_loss(residual), gradient_loss(residual)
-    terms = {"affine": float(affine.detach()), "gradient": float(gradient.detach())}
-    return affine + gradient_weight * gradient, terms
+    residual = ratio_residual(prediction.float(), target, valid)
+    affine, gradient = affine_invariant_loss(residual, valid), gradient_loss(residual, valid=valid)
+    return affine + gradient_weight * gradient, {"affine": affine.detach(), "gradient": gradient.detach()}
 
 
-def depth_loss(prediction: Tensor, target: Tensor, *, gradient_weight: float) -> tuple[Tensor, dict[str, float]]:
+def depth_loss(
+    prediction: Tensor, target: Tensor, *, gradient_weight: float, valid: Tensor | None = None
+) -> tuple[Tensor, dict[str, Tensor]]:
     """What is trained on: `invariant_loss`, the anchor and the bound; arguments and terms as there."""
-    invariant, terms = invariant_loss(prediction, target, gradient_weight=gradient_weight)
+    invariant, terms = invariant_loss(prediction, target, gradient_weight=gradient_weight, valid=valid)
     anchor, bound = anchor_loss(prediction.float()), bound_loss(prediction.float())
-    terms = {**terms, "anchor": float(anchor.detach()), "bound": float(bound.detach())}
+    terms = {**terms, "anchor": anchor.detach(), "bound": bound.detach()}
     return invariant + ANCHOR_WEIGHT * anchor + bound, terms
 
 
-def row_prior_loss(target: Tensor, *, gradient_weight: float) -> float:
+def row_prior_loss(target: Tensor, *, gradient_weight: float, valid: Tensor | None = None) -> float:
     """Invariant loss of "lower in the picture is nearer": what a model scores that has seen nothing in the image.
 
     Args:
         target: Inverse depth in 1/m (B, H, W), 0 for sky.
         gradient_weight: As for `invariant_loss`.
+        valid: bool (B, H, W), pixels that have a label; None: all.
     """
     rows = torch.arange(target.shape[1], dtype=torch.float32, device=target.device)[None, :, None].expand_as(target)
-    return float(invariant_loss(rows, target, gradient_weight=gradient_weight)[0])
+    return float(invariant_loss(rows, target, gradient_weight=gradient_weight, valid=valid)[0])

@@ -64,7 +64,7 @@ class RunFolder:
         if not record.exists():
             return
         found = json.loads(record.read_text(encoding="utf-8"))
-        changed = sorted(key for key in config if config[key] != found.get(key))
+        changed = sorted(key for key in {*config, *found} if config.get(key) != found.get(key))
         if changed:
             raise InputError(
                 f"run '{self.path}': got other values for {', '.join(changed)} than the run was started with, expected "

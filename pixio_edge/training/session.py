@@ -10,16 +10,18 @@ from pathlib import Path
 import torch
 
 from pixio_edge.errors import InputError
-from pixio_edge.models.checkpoints import load_checkpoint
 from pixio_edge.models.depth_model import DepthModel
-from pixio_edge.models.presets import build_model
 from pixio_edge.training.attribution import write_attribution
+from pixio_edge.training.data import DepthRows
+from pixio_edge.training.loop import Progress
+from pixio_edge.training.processes import Processes
 from pixio_edge.training.run_folder import RunFolder
 from pixio_edge.training.scene_plan import ScenePlan, missing_scenes, render_scenes
-from pixio_edge.training.supervised import Progress, train
+from pixio_edge.training.sources import open_source
+from pixio_edge.training.supervised import build_student, depth_rows, open_sources, require_scale, train
 from pixio_edge.training.textures import load_atlas
 from pixio_edge.training.time_estimate import TimeEstimate, measure_rendering, measure_training
-from pixio_edge.training.train_config import TrainConfig
+from pixio_edge.training.train_config import SCENES, TrainConfig
 
 ATTRIBUTION = "ATTRIBUTION.md"
 # What `torch.compile` looks for on a CPU.
@@ -51,32 +53,49 @@ class TrainingSession:
         """Refuse what would fail after hours, before any work; writes nothing.
 
         Raises:
-            InputError: There is no such preset, encoder or texture folder, or the run folder holds another run or other
-                scenes.
+            InputError: There is no such preset, encoder, texture folder or data, or the run folder holds another run or
+                other scenes.
             SpecError: The size of the scenes is not a multiple of 16.
         """
-        model = build_model(self.config.preset)
-        if self.config.encoder_from is not None:
-            load_checkpoint(self.config.encoder_from, model.config)
+        build_student(self.config)
+        named = (*(part.source for part in self.config.data if part.source != SCENES), *self.config.measure_on)
+        sources = [open_source(text) for text in named]
+        require_scale(self.config, sources)
+        for source in sources:
+            source.read(0)
         if self.plan.textures is not None and not self.plan.textures.is_dir():
             raise InputError(f"textures '{self.plan.textures}': got no such folder, expected one. Fix: check the path")
         RunFolder(self.run).check(self.config.lasting_values())
-        missing_scenes(self.plan, self.run)
+        self.missing_scenes()
 
-    def estimate(self) -> TimeEstimate:
+    def missing_scenes(self) -> int:
+        """How many scenes are still to render, none where none are trained on.
+
+        Raises:
+            InputError: The run holds other scenes.
+        """
+        return missing_scenes(self.plan, self.run) if self.config.uses_scenes else 0
+
+    def estimate(self, processes: Processes) -> TimeEstimate:
         """Measure on this host how long what is left would take; takes up to two minutes, writes nothing.
+
+        Args:
+            processes: Those that would train; the main one is enough to ask.
 
         Raises:
             InputError: As for `check`.
             SpecError: As for `check`.
         """
         self.check()
-        missing, device = missing_scenes(self.plan, self.run), torch.device(self.config.device)
+        missing, device = self.missing_scenes(), torch.device(self.config.device)
         rate = None
         if missing:
             atlas = load_atlas(self.plan.textures).to(device)
             rate = measure_rendering(self.plan.size, atlas, device=device, compiled=self.compiled)
-        stages = measure_training(self.config, steps_done=RunFolder(self.run).steps_done())
+        rows: DepthRows | None = None
+        if missing == 0:
+            rows = depth_rows(self.config, open_sources(self.config)[0])
+        stages = measure_training(self.config, processes, rows, steps_done=RunFolder(self.run).steps_done())
         return TimeEstimate(missing, rate, stages)
 
     def render(self, *, progress: Callable[[str, int, int], None] = lambda part, done, total: None) -> None:
@@ -91,7 +110,7 @@ class TrainingSession:
             SpecError: As for `check`.
         """
         self.check()
-        if missing_scenes(self.plan, self.run) == 0:
+        if self.missing_scenes() == 0:
             return
         device, textures = torch.device(self.config.device), self.plan.textures
         atlas = load_atlas(textures).to(device)
@@ -102,8 +121,9 @@ class TrainingSession:
     def train(
         self,
         *,
+        processes: Processes | None = None,
         on_step: Callable[[Progress], None] = lambda _: None,
         should_stop: Callable[[], bool] = lambda: False,
     ) -> DepthModel:
-        """Train on the rendered scenes; see `supervised.train`."""
-        return train(self.config, self.run, on_step=on_step, should_stop=should_stop)
+        """Train on the rendered scenes and the other data; see `supervised.train`."""
+        return train(self.config, self.run, processes=processes, on_step=on_step, should_stop=should_stop)

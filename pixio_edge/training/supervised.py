@@ -1,66 +1,173 @@
-"""Supervised training of a student on procedural scenes.
-
-A run folder holds `config.json`, `log.jsonl`, `checkpoint.pt` (everything needed to go on), `model.safetensors` (the
-averaged weights) and `curve.png`. A stopped run goes on from its last checkpoint with the same batches as unbroken.
-"""
+"""Supervised training of a student on labelled images: rendered scenes, data sets, or a mixture of them."""
 
 from __future__ import annotations
 
-import logging
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
-from pixio_edge.models.checkpoints import save_checkpoint
+from pixio_edge.errors import InputError
+from pixio_edge.models.checkpoints import load_encoder, save_checkpoint
 from pixio_edge.models.depth_model import DepthModel
-from pixio_edge.training.curve import plot_curve
-from pixio_edge.training.data import batches, make_batch
-from pixio_edge.training.losses import row_prior_loss
-from pixio_edge.training.pool import ScenePool
-from pixio_edge.training.run_folder import RunFolder
-from pixio_edge.training.student import Student
-from pixio_edge.training.train_config import TrainConfig
-
-log = logging.getLogger(__name__)
+from pixio_edge.models.presets import build_model
+from pixio_edge.training.data import DepthBatch, DepthRows
+from pixio_edge.training.loop import Progress, fit
+from pixio_edge.training.losses import depth_loss, invariant_loss, row_prior_loss
+from pixio_edge.training.metric_loss import constant_prior_loss, metric_labels, silog_loss
+from pixio_edge.training.objective import Objective
+from pixio_edge.training.processes import Processes
+from pixio_edge.training.sources import DepthSource, SceneSource, hold_back, open_source
+from pixio_edge.training.train_config import SCENES, TrainConfig
 
 HELD_BACK_BATCHES = 6
 # Of the crops of the held-back batches, which are the same in every run.
 HELD_BACK_SEED = 9
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a run is.
+class DepthObjective(Objective[DepthBatch]):
+    """Depth from labels: relative inverse depth, or metres where the run has a `max_depth`.
 
-    Attributes:
-        step: Steps done.
-        steps: Steps in all.
-        loss: Loss of the last batch.
+    Args:
+        config: Values of the run; the weights are drawn from its seed.
+        held_back: What the averaged model is measured on; empty where it is not asked for.
+
+    Raises:
+        InputError: There is no such preset, or the encoder's checkpoint is not one of it.
     """
 
-    step: int
-    steps: int
-    loss: float
+    def __init__(self, config: TrainConfig, held_back: Sequence[DepthBatch] = ()) -> None:
+        super().__init__()
+        self.config = config
+        self.model: DepthModel = build_student(config)
+        self._held_back = tuple(held_back)
+
+    def forward(self, batch: DepthBatch) -> tuple[Tensor, dict[str, Tensor]]:
+        """Loss of a batch: `depth_loss`, or `silog_loss` of metric depth."""
+        prediction, config = self._predict(self.model, batch.image), self.config
+        if config.max_depth is None:
+            return depth_loss(prediction, batch.inverse, gradient_weight=config.gradient_weight, valid=batch.valid)
+        depth, valid = metric_labels(batch.inverse, batch.valid, max_depth=config.max_depth)
+        loss = silog_loss(prediction, depth, valid)
+        return loss, {"silog": loss.detach()}
+
+    @torch.inference_mode()
+    def measure(self, average: nn.Module) -> dict[str, float]:
+        """Loss on held-back images, and that of a model that looks at nothing; regularisers are left out."""
+        measured = [self._measure(average, batch.to(_device_of(average))) for batch in self._held_back]
+        held_back, prior = (float(np.mean(values)) for values in zip(*measured, strict=True))
+        return {"held_back": held_back, "row_prior" if self.config.max_depth is None else "constant_prior": prior}
+
+    def save(self, path: Path, average: nn.Module) -> None:
+        """Write the averaged model."""
+        if not isinstance(average, DepthModel):
+            raise TypeError(f"got {type(average).__name__}, expected DepthModel")
+        save_checkpoint(path, average)
+
+    def _measure(self, average: nn.Module, batch: DepthBatch) -> tuple[float, float]:
+        prediction, weight = self._predict(average, batch.image), self.config.gradient_weight
+        if self.config.max_depth is None:
+            loss, _ = invariant_loss(prediction, batch.inverse, gradient_weight=weight, valid=batch.valid)
+            return float(loss), row_prior_loss(batch.inverse, gradient_weight=weight, valid=batch.valid)
+        depth, valid = metric_labels(batch.inverse, batch.valid, max_depth=self.config.max_depth)
+        return float(silog_loss(prediction, depth, valid)), constant_prior_loss(depth, valid)
+
+    def _predict(self, model: nn.Module, image: Tensor) -> Tensor:
+        laid_out = image.contiguous(memory_format=torch.channels_last)
+        with torch.autocast(image.device.type, torch.bfloat16, enabled=self.config.bf16):
+            prediction: Tensor = model(laid_out)
+        return prediction
+
+
+def build_student(config: TrainConfig) -> DepthModel:
+    """A fresh model of the run's shape and seed, with the encoder that it begins with.
+
+    Raises:
+        InputError: There is no such preset, or the encoder's checkpoint is not one of it.
+    """
+    torch.manual_seed(config.seed)
+    model = build_model(config.preset)
+    shape = model.config
+    # The loss for relative depth takes any scale and shift, and holds the mean at 0: a head that is cut off there
+    # would lose half of its range.
+    head = replace(shape.head, max_depth=config.max_depth, non_negative=False)
+    if head != shape.head:
+        torch.manual_seed(config.seed)
+        model = DepthModel(replace(shape, head=head))
+    if config.encoder_from is not None:
+        source = load_encoder(config.encoder_from, model.config.encoder)
+        model.encoder.load_state_dict(source.state_dict())
+    return model
+
+
+def open_sources(config: TrainConfig) -> tuple[list[tuple[DepthSource, float]], list[DepthSource]]:
+    """Open what a run trains on, with weights, and what it is measured on.
+
+    Raises:
+        InputError: A source is missing or damaged, scenes are not rendered yet, or labels lack the scale that metric
+            depth needs.
+        MissingDependencyError: A source needs an extra.
+    """
+    trained: list[tuple[DepthSource, float]] = []
+    measured = [open_source(text) for text in config.measure_on]
+    if not measured and config.uses_scenes:
+        measured = [SceneSource(config.held_back)]
+    splits = not measured
+    for part in config.data:
+        source: DepthSource = SceneSource(config.pool) if part.source == SCENES else open_source(part.source)
+        if splits:
+            source, held_back = hold_back(source)
+            measured.append(held_back)
+        trained.append((source, part.weight))
+    require_scale(config, [*(source for source, _ in trained), *measured])
+    return trained, measured
+
+
+def require_scale(config: TrainConfig, sources: Sequence[DepthSource]) -> None:
+    """Check that metric depth is not to be learnt from labels of unknown scale.
+
+    Raises:
+        InputError: It is.
+    """
+    relative = [source.name for source in sources if not source.is_metric()]
+    if relative and config.max_depth is not None:
+        raise InputError(
+            f"data '{relative[0]}': got disparity of unknown scale, expected metres for metric depth. Fix: give "
+            "fx, baseline_m and doffs_px in its index, or train relative depth"
+        )
+
+
+def depth_rows(config: TrainConfig, sources: Sequence[tuple[DepthSource, float]]) -> DepthRows:
+    """The rows of a run's batches."""
+    return DepthRows(sources, pixels_of=config.pixels_of, seed=config.seed, multiple=_patch_size(config))
+
+
+def held_back_batches(config: TrainConfig, sources: Sequence[DepthSource]) -> list[DepthBatch]:
+    """What a run is measured on: the same crops in every run, in the size of its last stage."""
+    pixels = config.stages[-1][1]
+    weighted = [(source, 1.0) for source in sources]
+    rows = DepthRows(weighted, pixels_of=lambda _: pixels, seed=HELD_BACK_SEED, multiple=_patch_size(config))
+    return [rows.collate([rows.make(step, row) for row in range(config.batch)]) for step in range(HELD_BACK_BATCHES)]
 
 
 def train(
     config: TrainConfig,
     folder: Path,
     *,
+    processes: Processes | None = None,
     on_step: Callable[[Progress], None] = lambda _: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> DepthModel:
-    """Train, or go on with, the run in `folder`.
+    """Train, or go on with, the run in `folder`; see `loop.fit`.
 
     Args:
-        config: The run; a resumed run must have the same values, the log and save intervals apart.
+        config: The run; a resumed run must have the same values, those in `RunConfig.PASSING` apart.
         folder: Run folder, created if missing.
-        on_step: Called after every step.
+        processes: Those that train together; None: this one, or those that a launcher has started.
+        on_step: Called after every step, in the main process.
         should_stop: Asked after every step; the run is saved and ends early when it says yes.
 
     Returns:
@@ -68,72 +175,28 @@ def train(
 
     Raises:
         CheckFailedError: Weights are not finite any more.
-        InputError: The folder holds another run or is damaged, or a pool is missing.
+        InputError: The folder holds another run or is damaged, or data is missing or damaged.
         OutputError: The folder cannot be written.
+        PeerFailedError: Another process failed.
     """
-    run = _Run(config, RunFolder(folder))
-    student, pool = run.student, ScenePool(config.pool)
-    loader = batches(
-        pool, batch=config.batch, pixels_at=config.pixels_at, steps=range(student.step, config.steps), seed=config.seed
-    )
-    started, images = time.monotonic(), 0
-    for image, target in loader:
-        loss, terms = student.train_step(image, target)
-        images += config.batch
-        if student.step % config.log_every == 0:
-            rate = images / (time.monotonic() - started)
-            run.write_log({"loss": loss, **terms, "images_per_s": round(rate, 2), "pool": len(pool)})
-            started, images = time.monotonic(), 0
-        is_last, stop = student.step == config.steps, should_stop()
-        if student.step % config.save_every == 0 or is_last:
-            run.measure()
-        if student.step % config.save_every == 0 or is_last or stop:
-            run.save()
-        on_step(Progress(student.step, config.steps, loss))
-        if stop:
-            break
-    return student.average
+    processes = processes or Processes(config.device)
+
+    def prepare() -> tuple[DepthRows, DepthObjective]:
+        trained, measured = open_sources(config)
+        # Only the main process measures.
+        held_back = held_back_batches(config, measured) if processes.is_main else []
+        return depth_rows(config, trained), DepthObjective(config, held_back)
+
+    rows, objective = processes.together(prepare)
+    average = fit(config, folder, objective, rows, processes=processes, on_step=on_step, should_stop=should_stop)
+    if not isinstance(average, DepthModel):
+        raise TypeError(f"got {type(average).__name__}, expected DepthModel")
+    return average
 
 
-class _Run:
-    """A student, what it is measured on, and the folder that both are kept in."""
-
-    def __init__(self, config: TrainConfig, folder: RunFolder) -> None:
-        self.folder = folder
-        self.held_back = _held_back_batches(config)
-        self.student = Student(config)
-        self.row_prior = float(
-            np.mean([row_prior_loss(target, gradient_weight=config.gradient_weight) for _, target in self.held_back])
-        )
-        folder.claim(config.lasting_values())
-        state = folder.load_state(self.student.device)
-        if state is not None:
-            self.student.load_state_dict(state)
-        folder.cut_log(self.student.step)
-
-    def write_log(self, values: dict[str, Any]) -> None:
-        """Log values with the step and the images seen so far."""
-        student = self.student
-        line = {"step": student.step, "images": student.step * student.config.batch, **values}
-        self.folder.append_log(line)
-        log.info("%s", line)
-
-    def measure(self) -> None:
-        """Log the loss on scenes that are not trained on."""
-        held_back = float(np.mean([self.student.measure(image, target) for image, target in self.held_back]))
-        self.write_log({"held_back": held_back, "row_prior": self.row_prior})
-
-    def save(self) -> None:
-        """Write averaged weights, state and curve; with weights that are not finite, the last state stays."""
-        save_checkpoint(self.folder.weights, self.student.average)
-        self.folder.save_state(self.student.state_dict())
-        plot_curve(self.folder.read_log(), self.folder.curve)
+def _patch_size(config: TrainConfig) -> int:
+    return build_model(config.preset, device="meta").config.encoder.patch_size
 
 
-def _held_back_batches(config: TrainConfig) -> list[tuple[Tensor, Tensor]]:
-    pool = ScenePool(config.held_back)
-    pixels = config.stages[-1][1]
-    return [
-        make_batch(pool, batch=config.batch, pixels=pixels, rng=np.random.default_rng([HELD_BACK_SEED, index]))
-        for index in range(HELD_BACK_BATCHES)
-    ]
+def _device_of(module: nn.Module) -> torch.device:
+    return next(module.parameters()).device

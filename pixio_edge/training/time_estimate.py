@@ -7,13 +7,19 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Literal
 
+import numpy as np
 import torch
 
-from pixio_edge.training.data import shape_near
+from pixio_edge.training.data import DepthBatch, DepthRows, shape_near
+from pixio_edge.training.learner import Learner
+from pixio_edge.training.pipeline import stream
 from pixio_edge.training.pool import RENDER_BATCH
+from pixio_edge.training.processes import Processes
 from pixio_edge.training.scenes import render
-from pixio_edge.training.student import Student
+from pixio_edge.training.sources import LabelledImage
+from pixio_edge.training.supervised import DepthObjective
 from pixio_edge.training.textures import TextureAtlas
 from pixio_edge.training.train_config import TrainConfig
 
@@ -21,20 +27,37 @@ from pixio_edge.training.train_config import TrainConfig
 MEASURED_CALLS = 2
 # Of the shape that most batches have.
 MEASURED_RATIO = (3.0, 4.0)
+# Batches of the input pipeline that are timed, after as many that fill it.
+MEASURED_BATCHES = 4
+
+Bound = Literal["training", "input"]
 
 
 @dataclass(frozen=True, slots=True)
 class StageEstimate:
-    """One stage of a run: images to see, pixels per image, and the rate at which this host trains."""
+    """One stage of a run as this host and this process would do it.
+
+    Attributes:
+        images: Images to see, over all processes.
+        pixels: Pixels per image.
+        images_per_s: Rate of training steps alone, on batches that lie ready.
+        input_images_per_s: Rate of the input pipeline alone.
+    """
 
     images: int
     pixels: int
     images_per_s: float
+    input_images_per_s: float
+
+    @property
+    def bound_by(self) -> Bound:
+        """What is slower; more workers help only where it is the input."""
+        return "training" if self.images_per_s <= self.input_images_per_s else "input"
 
     @property
     def seconds(self) -> float:
-        """Time of the stage."""
-        return self.images / self.images_per_s
+        """Time of the stage; the pipeline works while the model trains, so the slower of the two counts."""
+        return self.images / min(self.images_per_s, self.input_images_per_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,30 +97,88 @@ def measure_rendering(size: tuple[int, int], atlas: TextureAtlas, *, device: tor
     return RENDER_BATCH / seconds
 
 
-def measure_training(config: TrainConfig, *, steps_done: int = 0) -> tuple[StageEstimate, ...]:
-    """What is left of each stage, and the rate of a training step in it on random images.
+def measure_training(
+    config: TrainConfig, processes: Processes, rows: DepthRows | None = None, *, steps_done: int = 0
+) -> tuple[StageEstimate, ...]:
+    """What is left of each stage, and the rates of training and of its input.
+
+    Several processes are taken to be as fast as this one, and their exchange of gradients to cost nothing.
 
     Args:
         config: The run.
+        processes: Those that would train it; only one of them has to call this.
+        rows: What it is trained on; None: scenes that are not rendered yet, for which noise stands in.
         steps_done: Steps it has behind it.
 
     Raises:
         InputError: There is no such preset.
     """
-    student = Student(config)
+    learner = Learner(DepthObjective(config), config, processes)
+    (share,) = processes.share(config.batch, 1)
+    rows = rows or DepthRows([(NoiseSource(), 1.0)], pixels_of=config.pixels_of, seed=config.seed)
     starts = [*config.pixels_at.items(), (config.steps, 0)]
     stages = []
     for (first, pixels), (end, _) in itertools.pairwise(starts):
         steps = end - max(first, steps_done)
         if steps > 0:
-            rate = config.batch / _time_last(partial(_random_step, student, config.batch, pixels))
-            stages.append(StageEstimate(steps * config.batch, pixels, rate))
+            rate = config.batch / _time_last(partial(_random_step, learner, len(share), pixels))
+            input_rate = measure_input(rows, share, first, workers=config.workers) * processes.count
+            stages.append(StageEstimate(steps * config.batch, pixels, rate, input_rate))
     return tuple(stages)
 
 
-def _random_step(student: Student, batch: int, pixels: int) -> float:
+def measure_input(rows: DepthRows, share: range, step: int, *, workers: int) -> float:
+    """Images per second of the input pipeline of one process with nothing beside it.
+
+    Args:
+        rows: What it is trained on.
+        share: Rows of each batch that the process makes.
+        step: First step that is made.
+        workers: Threads.
+    """
+    steps = range(step, step + 2 * MEASURED_BATCHES)
+    batches = stream(rows, steps=steps, parts=(share,), workers=workers)
+    for _ in range(MEASURED_BATCHES):
+        next(batches)
+    started = time.perf_counter()
+    for _ in range(MEASURED_BATCHES):
+        next(batches)
+    return MEASURED_BATCHES * len(share) / (time.perf_counter() - started)
+
+
+class NoiseSource:
+    """Random labelled images in memory, in place of data that is not there yet.
+
+    Args:
+        size: (height, width).
+    """
+
+    name = "noise"
+
+    def __init__(self, size: tuple[int, int] = (192, 256)) -> None:
+        rng = np.random.default_rng(0)
+        self._image = LabelledImage(
+            rng.integers(0, 256, (*size, 3), dtype=np.uint8), rng.random(size).astype(np.float16)
+        )
+
+    def refresh(self) -> int:
+        """One image."""
+        return 1
+
+    def read(self, index: int) -> LabelledImage:
+        """The image."""
+        del index
+        return self._image
+
+    def is_metric(self) -> bool:
+        """Yes."""
+        return True
+
+
+def _random_step(learner: Learner[DepthBatch], batch: int, pixels: int) -> float:
     height, width = shape_near(pixels, MEASURED_RATIO)
-    return student.train_step(torch.randn(batch, 3, height, width), torch.rand(batch, height, width))[0]
+    loss, _ = learner.train_step([DepthBatch(torch.randn(batch, 3, height, width), torch.rand(batch, height, width))])
+    return float(loss)
 
 
 def _time_last(call: Callable[[], float]) -> float:

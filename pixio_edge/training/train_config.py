@@ -1,89 +1,79 @@
-"""The values of a training run."""
+"""The values of a supervised training run."""
 
 from __future__ import annotations
 
-import json
-import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import ClassVar
 
 from pixio_edge.errors import InputError
+from pixio_edge.training.run_config import RunConfig
 
-# Shares of stages are typed by hand: 0.33 three times is meant to be everything.
-SHARE_TOLERANCE = 0.011
+# Stands for the rendered scenes of the run among the data that is mixed.
+SCENES = "scenes"
 
 
 @dataclass(frozen=True, slots=True)
-class TrainConfig:
-    """A training run.
+class DataPart:
+    """One of the sources that are mixed.
+
+    Attributes:
+        source: `SCENES`, or what `sources.open_source` takes.
+        weight: How often it is drawn from, beside the weights of the others.
+
+    Raises:
+        InputError: The weight is not positive.
+    """
+
+    source: str
+    weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not self.weight > 0:
+            raise InputError(
+                f"data '{self.source}': got weight {self.weight}, expected more than 0. Fix: raise it or leave it out"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class TrainConfig(RunConfig):
+    """A supervised training run; see `RunConfig` for what all runs have.
 
     Attributes:
         preset: Model shape.
         pool: Folder of rendered scenes to train on.
         held_back: Folder of rendered scenes of another seed, to measure on.
-        images: Images to see in all.
-        batch: Images per step.
-        stages: (share of the images, pixels per image) in order: small images first, which cost less.
-        rate: Peak learning rate.
-        warmup: Steps of warm-up.
-        weight_decay: Decoupled weight decay.
-        gradient_weight: Weight of the gradient term of the loss.
-        average: Decay of the weight average.
-        seed: Seed of initialisation, crops and order.
-        log_every: Steps between log lines.
-        save_every: Steps between checkpoints and held-back losses.
-        device: "cpu" or "cuda".
-        bf16: Autocast to bfloat16.
+        gradient_weight: Weight of the gradient term of the loss for relative depth.
         encoder_from: Checkpoint whose encoder the student begins with; its head begins at random.
+        data: What is trained on.
+        measure_on: What is measured on, as `sources.open_source` takes it. Empty: the held-back scenes where scenes are
+            trained on, else the last tenth of each source, which then is not trained on.
+        max_depth: Predict metric depth up to this many metres; None: relative inverse depth.
 
     Raises:
-        InputError: A count or rate is not positive, or the shares of the stages do not add up to 1.
+        InputError: As for `RunConfig`, or there is no data or no positive range.
     """
+
+    LATER: ClassVar[frozenset[str]] = RunConfig.LATER | {"data", "measure_on", "max_depth"}
 
     preset: str
     pool: Path
     held_back: Path
-    images: int
-    batch: int = 24
-    stages: tuple[tuple[float, int], ...] = ((0.6, 128 * 160), (0.4, 192 * 256))
-    rate: float = 1e-3
-    warmup: int = 200
-    weight_decay: float = 0.05
     gradient_weight: float = 0.5
-    average: float = 0.998
-    seed: int = 0
-    log_every: int = 20
-    save_every: int = 250
-    device: str = "cpu"
-    bf16: bool = True
     encoder_from: Path | None = None
+    data: tuple[DataPart, ...] = (DataPart(SCENES),)
+    measure_on: tuple[str, ...] = ()
+    max_depth: float | None = None
 
     def __post_init__(self) -> None:
-        for name in ("images", "batch", "rate", "log_every", "save_every"):
-            if not getattr(self, name) > 0:
-                raise InputError(f"training: got {name} {getattr(self, name)}, expected more than 0. Fix: raise it")
-        shares = [share for share, _ in self.stages]
-        if not shares or min(shares) <= 0 or not math.isclose(sum(shares), 1.0, abs_tol=SHARE_TOLERANCE):
-            raise InputError(
-                f"training: got stages with shares {shares}, expected positive ones that add up to 1. Fix: adjust them"
-            )
+        # Not super(): a dataclass with slots is a new class, which the empty form does not know.
+        RunConfig.__post_init__(self)
+        if not self.data:
+            raise InputError("training: got no data, expected at least one source. Fix: name one, or scenes")
+        if self.max_depth is not None and not self.max_depth > 0:
+            raise InputError(f"training: got max_depth {self.max_depth}, expected more than 0 m. Fix: raise it")
 
     @property
-    def steps(self) -> int:
-        """Optimiser steps in all."""
-        return -(-self.images // self.batch)
-
-    @property
-    def pixels_at(self) -> dict[int, int]:
-        """First step of each stage and its pixels per image."""
-        starts, done = {}, 0.0
-        for share, pixels in self.stages:
-            starts[round(done * self.steps)] = pixels
-            done += share
-        return starts
-
-    def lasting_values(self) -> dict[str, Any]:
-        """What a resumed run has to have in common with its beginning, as JSON values."""
-        values: dict[str, Any] = json.loads(json.dumps(asdict(self), default=str))
-        return {key: value for key, value in values.items() if key not in {"log_every", "save_every"}}
+    def uses_scenes(self) -> bool:
+        """Whether scenes are trained on, and so have to be rendered."""
+        return any(part.source == SCENES for part in self.data)

@@ -24,10 +24,11 @@ ERRORS = {
 
 # Optional libraries other than torch are imported in exactly one file each, so that what needs them is plain to see.
 HOMES = {
+    "accelerate": {"pixio_edge/training/processes.py"},
     "openvino": {"runtimes/ov.py"},
     "h5py": {"pixio_edge/evaluation/nyu.py"},
     "scipy": {"pixio_edge/evaluation/nyu.py"},
-    "matplotlib": {"pixio_edge/training/curve.py", "calibration/plots.py"},
+    "matplotlib": {"pixio_edge/training/curve.py", "calibration/pareto_plot.py", "calibration/plots.py"},
     "safetensors": {"pixio_edge/models/checkpoints.py"},
     "huggingface_hub": {"pixio_edge/weights/hub.py"},
     # For tests and benchmarks alone.

@@ -12,12 +12,13 @@ import torch
 import typer
 from small_pool import write_small_pool
 
-from pixio_edge.cli.train import duration, parse_stages, train
+from pixio_edge.cli.train import parse_stages, train
+from pixio_edge.cli.training_output import duration
 from pixio_edge.errors import InputError, PixioEdgeError
 from pixio_edge.training.device import open_device
+from pixio_edge.training.learner import Learner
 from pixio_edge.training.run_folder import RunFolder
 from pixio_edge.training.scene_plan import HELD_BACK, POOL
-from pixio_edge.training.student import Student
 
 
 def test_stages_are_shares_with_pixels_per_image() -> None:
@@ -115,14 +116,14 @@ def test_first_interruption_saves_and_says_how_to_go_on(
 ) -> None:
     run = tmp_path / "run"
     options = prepare_run(run) | {"images": 400}
-    plain_step = Student.train_step
+    plain_step = Learner.train_step
 
-    def interrupted_step(self: Student, *batch: torch.Tensor) -> Any:
+    def interrupted_step(self: Learner[Any], parts: Any) -> Any:
         if self.step == 2:
             signal.raise_signal(signal.SIGINT)
-        return plain_step(self, *batch)
+        return plain_step(self, parts)
 
-    monkeypatch.setattr(Student, "train_step", interrupted_step)
+    monkeypatch.setattr(Learner, "train_step", interrupted_step)
     before = signal.getsignal(signal.SIGINT)
 
     with pytest.raises(typer.Exit) as stopped:

@@ -14,6 +14,7 @@ from pixio_edge.training.losses import (
     depth_loss,
     gradient_loss,
     invariant_loss,
+    label_weights,
     ratio_residual,
     row_prior_loss,
     soften,
@@ -188,8 +189,9 @@ def test_loss_is_the_weighted_sum_of_the_terms_it_reports() -> None:
     invariant, _ = invariant_loss(prediction, target, gradient_weight=0.25)
     loss, terms = depth_loss(prediction, target, gradient_weight=0.25)
 
-    assert float(invariant) == pytest.approx(terms["affine"] + 0.25 * terms["gradient"], rel=1e-6)
-    assert float(loss) == pytest.approx(float(invariant) + ANCHOR_WEIGHT * terms["anchor"] + terms["bound"], rel=1e-6)
+    assert float(invariant) == pytest.approx(float(terms["affine"] + 0.25 * terms["gradient"]), rel=1e-6)
+    regularised = invariant + ANCHOR_WEIGHT * terms["anchor"] + terms["bound"]
+    assert float(loss) == pytest.approx(float(regularised), rel=1e-6)
 
 
 def test_anchor_is_least_at_mean_zero_and_deviation_one() -> None:
@@ -254,3 +256,99 @@ def test_row_prior_is_far_better_than_chance_and_far_from_the_truth() -> None:
 
     assert float(invariant_loss(target, target, gradient_weight=0.5)[0]) < 0.1 * prior
     assert prior < 0.7 * float(invariant_loss(noise, target, gradient_weight=0.5)[0])
+
+
+def mask(*, seed: int = 2) -> Tensor:
+    """Pixels that have a label: half of them, and the lower left corner."""
+    labelled = torch.rand(2, 32, 48, generator=torch.Generator().manual_seed(seed)) < 0.5
+    labelled[:, 20:, :20] = True
+    return labelled
+
+
+@pytest.mark.parametrize("sky_rows", [0, 12])
+def test_loss_and_gradient_have_the_same_bits_when_every_pixel_is_in_the_mask(sky_rows: int) -> None:
+    target = scene()
+    target[:, :sky_rows] = 0.0
+    dense, masked = guess().requires_grad_(), guess().requires_grad_()
+
+    plain, plain_terms = depth_loss(dense, target, gradient_weight=0.5)
+    covered, covered_terms = depth_loss(masked, target, gradient_weight=0.5, valid=torch.ones(2, 32, 48) > 0)
+    (plain_gradient,) = torch.autograd.grad(plain, dense)
+    (covered_gradient,) = torch.autograd.grad(covered, masked)
+
+    assert torch.equal(plain, covered)
+    assert all(torch.equal(plain_terms[name], covered_terms[name]) for name in plain_terms)
+    assert torch.equal(plain_gradient, covered_gradient)
+
+
+@pytest.mark.parametrize("rubbish", [0.0, 1e9, float("inf"), float("nan")])
+def test_loss_and_gradient_do_not_depend_on_what_is_stored_where_there_is_no_label(rubbish: float) -> None:
+    valid, prediction = mask(), guess().requires_grad_()
+    spoilt = torch.where(valid, scene(), rubbish)
+
+    loss, _ = invariant_loss(prediction, scene(), gradient_weight=0.5, valid=valid)
+    other, _ = invariant_loss(prediction, spoilt, gradient_weight=0.5, valid=valid)
+    (gradient,) = torch.autograd.grad(other, prediction)
+
+    assert torch.equal(loss, other)
+    assert torch.isfinite(gradient).all()
+    assert (gradient[~valid] == 0).all()
+    assert (gradient[valid] != 0).float().mean() > 0.9
+
+
+def test_loss_does_not_depend_on_the_prediction_where_there_is_no_label() -> None:
+    valid = mask()
+    elsewhere = torch.where(valid, guess(), 70.0)
+
+    first, _ = invariant_loss(guess(), scene(), gradient_weight=0.5, valid=valid)
+    second, _ = invariant_loss(elsewhere, scene(), gradient_weight=0.5, valid=valid)
+
+    assert torch.equal(first, second)
+
+
+def test_loss_of_a_batch_is_the_mean_of_its_images_when_they_have_unequal_numbers_of_labels() -> None:
+    valid = mask()
+    valid[1, :, 5:] = False
+
+    whole, _ = depth_loss(guess(), scene(), gradient_weight=0.5, valid=valid)
+    parts = [
+        depth_loss(guess()[row : row + 1], scene()[row : row + 1], gradient_weight=0.5, valid=valid[row : row + 1])[0]
+        for row in range(2)
+    ]
+
+    torch.testing.assert_close(whole, (parts[0] + parts[1]) / 2, rtol=1e-5, atol=0)
+
+
+def test_image_without_labels_counts_as_zero_and_has_no_gradient() -> None:
+    valid = torch.zeros(2, 32, 48, dtype=torch.bool)
+    valid[0] = True
+    prediction = guess().requires_grad_()
+
+    loss, _ = invariant_loss(prediction, scene(), gradient_weight=0.5, valid=valid)
+    alone, _ = invariant_loss(guess()[:1], scene()[:1], gradient_weight=0.5)
+    (gradient,) = torch.autograd.grad(loss, prediction)
+
+    torch.testing.assert_close(loss, alone / 2, rtol=1e-5, atol=0)
+    assert (gradient[1] == 0).all()
+
+
+def test_gradient_loss_works_by_hand_when_labels_are_missing() -> None:
+    residual = torch.zeros(1, 4, 4)
+    residual[:, :, 2:] = 1.0
+    valid = torch.ones(1, 4, 4, dtype=torch.bool)
+    valid[:, :2, 1] = False  # in two rows of four the step, from the second column to the third, has one end only
+
+    # Across: 2 steps among 12 pairs less 2 * 2 without label. Down: none.
+    assert float(gradient_loss(residual, scales=1, valid=valid)) == pytest.approx(2 / 8)
+
+
+def test_label_weights_are_pixels_over_labels() -> None:
+    valid = torch.tensor([[True, False, False, True], [True] * 4, [False] * 4])
+
+    assert label_weights(valid).tolist() == [[2.0, 0.0, 0.0, 2.0], [1.0] * 4, [0.0] * 4]
+
+
+def test_softened_target_takes_the_median_of_what_has_a_label() -> None:
+    target, valid = torch.tensor([[[0.2, 0.4, 0.6, 90.0, 90.0]]]), torch.tensor([[[True, True, True, False, False]]])
+
+    assert float(soften(target, valid)[0, 0, 0]) == pytest.approx(0.2 + RATIO_OFFSET * 0.4)

@@ -12,7 +12,7 @@ from pixio_edge.training.optimizer import average_decay, build_optimizers, learn
 def test_every_parameter_has_one_optimizer_and_matrices_of_blocks_have_muon() -> None:
     model = build_model("tiny")
 
-    muon, adamw = build_optimizers(model, rate=1e-3, weight_decay=0.05)
+    muon, adamw = build_optimizers(model, model.encoder, rate=1e-3, weight_decay=0.05)
     named = {id(parameter): name for name, parameter in model.named_parameters()}
     grouped = [
         [named[id(parameter)] for group in optimizer.param_groups for parameter in group["params"]]

@@ -11,10 +11,13 @@ from small_pool import write_small_pool
 from pixio_edge.errors import CheckFailedError, InputError
 from pixio_edge.models.checkpoints import load_checkpoint, save_checkpoint
 from pixio_edge.models.depth_model import DepthModel
-from pixio_edge.training import student
+from pixio_edge.training import learner
+from pixio_edge.training.data import DepthBatch
+from pixio_edge.training.learner import Learner
+from pixio_edge.training.loop import Progress
+from pixio_edge.training.processes import Processes
 from pixio_edge.training.run_folder import RunFolder
-from pixio_edge.training.student import Student
-from pixio_edge.training.supervised import Progress, train
+from pixio_edge.training.supervised import DepthObjective, build_student, train
 from pixio_edge.training.train_config import TrainConfig
 
 PIXELS = 48 * 64
@@ -151,7 +154,7 @@ def test_last_state_stays_when_weights_are_not_finite_any_more(
     def spoil(average: DepthModel, *_: object) -> None:
         average.head.output_conv3.bias.data.fill_(float("nan"))
 
-    monkeypatch.setattr(student, "update_average", spoil)
+    monkeypatch.setattr(learner, "update_average", spoil)
 
     with pytest.raises(CheckFailedError, match="not finite"):
         train(config, tmp_path / "run")
@@ -162,14 +165,13 @@ def test_last_state_stays_when_weights_are_not_finite_any_more(
 def test_encoder_is_that_of_a_checkpoint_and_the_head_is_new_when_one_is_given(
     config: TrainConfig, tmp_path: Path
 ) -> None:
-    other = Student(replace(config, seed=7)).model
+    other = build_student(replace(config, seed=7))
     save_checkpoint(tmp_path / "other.safetensors", other)
 
-    begun = Student(replace(config, encoder_from=tmp_path / "other.safetensors"))
+    begun = build_student(replace(config, encoder_from=tmp_path / "other.safetensors"))
 
-    for model in (begun.model, begun.average):
-        assert same_weights(model.encoder, other.encoder)
-        assert same_weights(model.head, Student(config).model.head)
+    assert same_weights(begun.encoder, other.encoder)
+    assert same_weights(begun.head, build_student(config).head)
 
 
 @pytest.mark.parametrize(
@@ -201,14 +203,16 @@ def test_held_back_loss_falls_when_a_run_goes_on(config: TrainConfig, tmp_path: 
 
 
 def test_loss_falls_when_the_same_batch_is_seen_again_and_again(config: TrainConfig) -> None:
-    learner = Student(replace(config, images=400, batch=2, rate=3e-3))
+    longer = replace(config, images=400, batch=2, rate=3e-3)
     generator = torch.Generator().manual_seed(0)
     image = torch.randn(2, 3, 48, 64, generator=generator)
     target = (
         torch.nn.functional.avg_pool2d(torch.rand(2, 1, 48, 64, generator=generator), 9, 1, 4)[:, 0] + image[:, 0].abs()
     )
 
-    losses = [learner.train_step(image, target)[0] for _ in range(40)]
+    batch = DepthBatch(image, target)
+    student = Learner(DepthObjective(longer, [batch]), longer, Processes("cpu"))
+    losses = [float(student.train_step([batch])[0]) for _ in range(40)]
 
     assert losses[-1] < 0.75 * losses[0]
-    assert learner.measure(image, target) < losses[0]
+    assert student.objective.measure(student.average)["held_back"] < losses[0]
