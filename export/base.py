@@ -27,6 +27,15 @@ DEFAULT_SIZES: tuple[Size, ...] = (
     (448, 144),
 )
 
+# The same shapes for patches of 14, with about as many patches as the 518x518 that DINOv2's position embedding has and
+# that Depth Anything V2 was trained at. Smaller sizes are far cheaper: name them.
+DINOV2_SIZES: tuple[Size, ...] = ((518, 518), (448, 602), (602, 448), (392, 686), (686, 392))
+
+
+def default_sizes(patch_size: int) -> tuple[Size, ...]:
+    """Ladder of a model whose user names no size."""
+    return DINOV2_SIZES if patch_size == 14 else DEFAULT_SIZES
+
 
 @dataclass(frozen=True, slots=True)
 class ExportRequest:

@@ -15,21 +15,14 @@ from pixio_edge.errors import InputError
 from pixio_edge.export.base import OUTPUT_NAME, Size
 from pixio_edge.export.prepare import prepare
 from pixio_edge.image import ImageSpec
-from pixio_edge.manifest import BundleHeader, LicenceEntry, ModelEntry, OutputEntry
+from pixio_edge.manifest import BundleHeader, LicenceEntry, ModelEntry, OutputEntry, cost_size
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from pydantic import JsonValue
 
-    from pixio_edge.models.depth_model import DepthModel
-
-# The size at which the cost of a model is stated.
-COST_SIZE: Size = (256, 256)
-
-RELATIVE_DEPTH = OutputEntry(
-    name=OUTPUT_NAME, kind="relative_inverse", direction="larger_is_nearer", unit=None, range=(None, None)
-)
+    from pixio_edge.models.depth_model import DepthConfig, DepthModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,15 +74,28 @@ def bundle_header(model: DepthModel, details: BundleDetails) -> BundleHeader:
             preset=details.preset,
             family=details.family,
             parameters=sum(parameter.numel() for parameter in model.parameters()),
-            gflop=round(count_gflop(model, COST_SIZE), 3),
+            gflop=round(count_gflop(model, cost_size(model.config.encoder.patch_size)), 3),
             created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
             tool=f"pixio-edge {__version__}",
             commit=details.commit,
         ),
         image=ImageSpec(multiple_of=model.config.encoder.patch_size),
-        output=RELATIVE_DEPTH,
+        output=describe_output(model.config),
         licence=details.licence,
         training=details.training,
+    )
+
+
+def describe_output(config: DepthConfig) -> OutputEntry:
+    """The contract of a model's output, from the shape of its head."""
+    head = config.head
+    if head.max_depth is not None:
+        return OutputEntry(
+            name=OUTPUT_NAME, kind="metric", direction="larger_is_farther", unit="m", range=(0.0, head.max_depth)
+        )
+    lowest = 0.0 if head.non_negative else None
+    return OutputEntry(
+        name=OUTPUT_NAME, kind="relative_inverse", direction="larger_is_nearer", unit=None, range=(lowest, None)
     )
 
 

@@ -12,7 +12,7 @@ import torch
 from pixio_edge.bundle import Bundle, VerifiedArtifact
 from pixio_edge.bundle_writer import BundleWriter, write_bundle
 from pixio_edge.errors import CheckFailedError, OutputError
-from pixio_edge.export.base import DEFAULT_SIZES, INPUT_NAME, OUTPUT_NAME, ExportRequest, Size, size_label
+from pixio_edge.export.base import INPUT_NAME, OUTPUT_NAME, ExportRequest, Size, default_sizes, size_label
 from pixio_edge.export.bundle_details import BundleDetails, bundle_header, graph_metadata
 from pixio_edge.export.golden_image import make_golden_image
 from pixio_edge.export.onnx import export_graphs
@@ -51,7 +51,7 @@ def export_bundle(
     output_folder: Path,
     *,
     details: BundleDetails,
-    sizes: Sequence[Size] = DEFAULT_SIZES,
+    sizes: Sequence[Size] | None = None,
     replace: bool = False,
     on_stage: Callable[[str], None] | None = None,
 ) -> Bundle:
@@ -63,7 +63,7 @@ def export_bundle(
         model: The trained model; it is not changed.
         output_folder: Where the bundle goes; its parent is created.
         details: What the manifest says about the model.
-        sizes: The ladder, (height, width) each.
+        sizes: The ladder, (height, width) each; None takes `default_sizes`.
         replace: Whether an existing bundle there may be replaced.
         on_stage: Told in a few words what was done, after each of the `2 * len(sizes)` stages.
 
@@ -76,7 +76,8 @@ def export_bundle(
         BundleError: The folder exists and is not to be replaced.
         OutputError: The folder cannot be written.
     """
-    request = ExportRequest(tuple(sizes), multiple_of=model.config.encoder.patch_size)
+    patch_size = model.config.encoder.patch_size
+    request = ExportRequest(tuple(sizes or default_sizes(patch_size)), multiple_of=patch_size)
     documents = details.documents()
     header = bundle_header(model, details)
     report = on_stage or logger.debug

@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING
 
 from pixio_edge.bundle import Bundle
 from pixio_edge.errors import BundleError, InputError
+from pixio_edge.models.checkpoint_names import is_checkpoint
 from pixio_edge.models.checkpoints import load_checkpoint
 from pixio_edge.models.depth_model import DepthModel
-from pixio_edge.models.presets import PRESETS
+from pixio_edge.models.presets import PRESETS, find_preset
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pixio_edge.manifest import LicenceEntry, Manifest
-
-CHECKPOINT_SUFFIXES = (".safetensors", ".pt", ".pth")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +35,11 @@ class ExportSource:
     manifest: Manifest | None = None
     documents: Mapping[str, Path] = field(default_factory=dict)
 
+    @property
+    def family(self) -> str:
+        """Kind of architecture, as manifests name it."""
+        return "dinov2-dpt" if self.model.config.encoder.layer_scale else "pixio-dpt"
+
     def licence(self) -> LicenceEntry:
         """Licence of the weights, as the bundle says.
 
@@ -51,18 +55,16 @@ def open_source(source: str, preset: str | None = None) -> ExportSource:
     """Load the model to export.
 
     Args:
-        source: Path of a checkpoint, or name or path of a bundle.
+        source: Path of a checkpoint or of a folder that transformers saved, or name or path of a bundle.
         preset: Shape of a checkpoint that does not carry its own.
 
     Raises:
         InputError: The checkpoint cannot be used, or the preset is unknown.
         BundleError: No such bundle, or it has no checkpoint.
     """
-    if preset is not None and preset not in PRESETS:
-        raise InputError(f"preset '{preset}': unknown, expected one of {', '.join(PRESETS)}. Fix: choose one of these")
+    config = find_preset(preset) if preset is not None else None
     path = Path(source)
-    config = PRESETS[preset] if preset else None
-    if path.suffix in CHECKPOINT_SUFFIXES:
+    if is_checkpoint(path):
         model = load_checkpoint(path, config)
         return ExportSource(model, _preset_of(model))
     bundle = Bundle.open(source)

@@ -19,6 +19,8 @@ from pixio_edge.tensor import TensorSpec
 
 SCHEMA_VERSION: Literal[1] = 1
 
+COST_SIDE = 256
+
 Precision = Literal["fp32", "fp16", "bf16", "int8"]
 DepthKind = Literal["relative_inverse", "metric"]
 
@@ -47,7 +49,7 @@ class ModelEntry(Record):
         preset: Name in `models.presets`.
         family: "pixio-dpt" for our students.
         parameters: Number of weights.
-        gflop: Cost of one forward pass at 256x256 in 1e9 floating point operations, a multiply-add counting as two.
+        gflop: Cost of one forward pass at `cost_size` in 1e9 floating point operations, a multiply-add counting as two.
         created: ISO 8601 UTC time of the export.
         tool: Name and version of what wrote the bundle.
         commit: Commit of the training code, with "-dirty" if it had changes; None if unknown.
@@ -223,6 +225,12 @@ class Manifest(BundleHeader):
     def to_json(self) -> str:
         """Serialise with sorted keys and a final line feed, so that equal manifests are equal bytes."""
         return json.dumps(self.model_dump(mode="json"), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def cost_size(multiple_of: int) -> tuple[int, int]:
+    """Size at which the cost of a model is stated: the largest square of whole patches within 256x256."""
+    side = COST_SIDE // multiple_of * multiple_of
+    return side, side
 
 
 def parse_manifest(text: str, source: str) -> Manifest:

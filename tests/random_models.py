@@ -10,8 +10,11 @@ from pixio_edge.models.depth_model import DepthConfig, DepthModel
 from pixio_edge.models.dpt import HeadConfig
 from pixio_edge.models.pixio import EncoderConfig
 from pixio_edge.models.stem import StemConfig
+from pixio_edge.models.teachers import depth_anything_head
+from pixio_edge.models.vit_blocks import LayerScale
 
-# One per branch of the models: stem or patches, stem taps or upsampled tokens, both sampling conventions.
+# One per branch of the models: stem or patches, stem taps or upsampled tokens, both sampling conventions, every readout
+# and output stage, relative and metric, LayerScale.
 CONFIGS = {
     "stem": DepthConfig(
         encoder=EncoderConfig(32, depth=3, num_heads=2, image_size=64, stem=StemConfig(channels=(8, 8, 16))),
@@ -20,6 +23,20 @@ CONFIGS = {
     "plain": DepthConfig(
         encoder=EncoderConfig(32, depth=4, num_heads=2, num_cls_tokens=3, image_size=64),
         head=HeadConfig((0, 1, 2, 3), (8, 8, 16, 16), (8, 8, 8, 8), (8, 4), align_corners=True),
+    ),
+    # The shape of Pixio with the head of its depth evaluation.
+    "pixio": DepthConfig(
+        encoder=EncoderConfig(32, depth=4, num_heads=2, image_size=64),
+        head=HeadConfig(
+            (0, 1, 2, 3), (8, 8, 16, 16), (8, 8, 8, 8), (8,), align_corners=True, output="pixio", max_depth=10.0
+        ),
+    ),
+    # That of Depth Anything V2, but for the patch size, so that it takes the same images.
+    "depth_anything": DepthConfig(
+        encoder=EncoderConfig(
+            32, depth=4, num_heads=2, num_cls_tokens=1, image_size=64, layer_scale=True, position_offset=0.1
+        ),
+        head=depth_anything_head((0, 1, 2, 3), (8, 8, 16, 16), 8),
     ),
 }
 SIZES = ((64, 64), (48, 80))
@@ -40,12 +57,16 @@ def randomise_(model: DepthModel, *, seed: int = 0) -> DepthModel:
             module.weight.copy_(torch.randn(module.weight.shape, generator=generator) * fan_in**-0.5)
         if isinstance(module, nn.LayerNorm | nn.BatchNorm2d):
             module.weight.copy_(0.5 + torch.rand(module.weight.shape, generator=generator))
+        if isinstance(module, LayerScale):
+            module.gamma.copy_(0.5 + torch.rand(module.gamma.shape, generator=generator))
         if isinstance(module, nn.BatchNorm2d):
             module.running_mean.copy_(torch.randn(module.running_mean.shape, generator=generator) * 0.3)
             module.running_var.copy_(0.5 + torch.rand(module.running_var.shape, generator=generator))
         bias = getattr(module, "bias", None)
         if bias is not None:
             bias.copy_(torch.randn(bias.shape, generator=generator) * 0.3)
+    if model.config.head.non_negative:
+        model.head.output_conv3.bias.fill_(5.0)  # depth that is cut off at 0 depends on nothing
     for embedding in (model.encoder.cls_token, model.encoder.pos_embed):
         embedding.copy_(torch.randn(embedding.shape, generator=generator))
     return model

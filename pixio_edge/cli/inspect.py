@@ -40,16 +40,19 @@ def print_bundle(bundle: Bundle) -> None:
 
 def print_contract(bundle: Bundle) -> None:
     """Print the facts that hold for all artifacts, one per line."""
+    from pixio_edge.manifest import cost_size
+
     manifest = bundle.manifest
     model, output, licence = manifest.model, manifest.output, manifest.licence
     low, high = ("unbounded" if bound is None else f"{bound:g}" for bound in output.range)
     commit = f", commit {model.commit}" if model.commit else ""
     use = "allowed" if licence.commercial else "NOT allowed"
     files = manifest.all_files().values()
+    height, width = cost_size(manifest.image.multiple_of)
     facts = {
         "bundle": f"{model.name} ({bundle.folder})",
         "model": f"{model.family}, preset {model.preset}",
-        "cost": f"{model.parameters / 1e6:.2f} M parameters, {model.gflop:.2f} GFLOP at 256x256",
+        "cost": f"{model.parameters / 1e6:.2f} M parameters, {model.gflop:.2f} GFLOP at {height}x{width}",
         "made": f"{model.created} by {model.tool}{commit}",
         "input": ", ".join(f"{name} {value}" for name, value in manifest.image.to_json().items()),
         "output": f"{output.name} {output.kind}, {output.direction}, unit {output.unit or 'none'}, {low} to {high}",

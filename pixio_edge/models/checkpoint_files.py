@@ -16,13 +16,10 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from pixio_edge.errors import InputError
+from pixio_edge.models.checkpoint_names import INDEX_NAME, INDEX_SUFFIX, WEIGHTS_NAME
 
 # Key of the model's shape in the metadata of a file, as JSON.
 CONFIG_KEY = "config"
-
-# What a file of transformers is called inside its folder; the second lists the files that hold the shards.
-WEIGHTS_NAME = "model.safetensors"
-INDEX_SUFFIX = ".safetensors.index.json"
 
 # Keys under which training code wraps a state dict.
 STATE_KEYS = ("model", "state_dict")
@@ -52,7 +49,7 @@ def read_checkpoint(path: Path) -> Content:
         InputError: The file is missing or damaged, or holds something else.
     """
     if path.is_dir():
-        index = path / f"model{INDEX_SUFFIX}"
+        index = path / INDEX_NAME
         path = index if index.is_file() else path / WEIGHTS_NAME
     if not path.is_file():
         raise InputError(f"checkpoint {path}: no such file. Fix: give the path of a .safetensors or .pt file")

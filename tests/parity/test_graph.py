@@ -36,6 +36,18 @@ EXPECTED = {
         "Gelu": 4,
         "Resize": 5,
     },
+    # Doubles its last fusion and has one output convolution less; sigmoid times the largest depth.
+    "pixio": {"Conv": 1 + 11 + 14 + 4 + 2, "MatMul": 4 * 6, "Gemm": 4, "Resize": 5, "Sigmoid": 1, "Mul": 1, "Relu": 15},
+    # No readout; LayerScale is gone; the last activation is a ReLU.
+    "depth_anything": {
+        "Conv": 1 + 11 + 14 + 4 + 3,
+        "MatMul": 4 * 6,
+        "Gemm": 0,
+        "Resize": 5,
+        "Mul": 0,
+        "Relu": 16,
+        "ReduceMean": 0,
+    },
 }
 GONE = ("ConvTranspose", "BatchNormalization", "Gather", "Shape", "Constant", "Attention", "Erf", "Expand", "Einsum")
 
@@ -101,7 +113,7 @@ def test_graph_has_the_expected_operators_and_no_leftovers(exported: tuple[str, 
         count = Counter(node.op_type for node in model.graph.node)
         assert {name: count[name] for name in EXPECTED[config]} == EXPECTED[config]
         assert not {name: count[name] for name in GONE if count[name]}
-        assert ("DepthToSpace" in count) == (config == "plain")
+        assert ("DepthToSpace" in count) == (config != "stem")
 
 
 def test_graphs_of_two_sizes_share_names_and_weights_when_exported(

@@ -188,7 +188,7 @@ def test_keys_that_are_neither_encoder_nor_head_are_refused(tmp_path: Path, orig
     state = {f"encoder.{name}": value for name, value in original.state_dict().items()}
     torch.save(state | {"decoder.weight": torch.zeros(1)}, tmp_path / "more.pt")
 
-    with pytest.raises(InputError, match="1 unexpected decoder.weight"):
+    with pytest.raises(InputError, match=r"1 unexpected decoder\.weight"):
         load_encoder(tmp_path / "more.pt", SMALL)
 
 

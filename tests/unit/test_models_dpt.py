@@ -59,8 +59,9 @@ def test_levels_have_strides_4_8_16_and_32(name: str) -> None:
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_every_tapped_feature_matters_to_the_depth(name: str) -> None:
-    """Also the class tokens: their mean is read out into every patch."""
+    """Also the class tokens where they are read out, and not where they are ignored."""
     model, features = features_of(name, (64, 64))
+    is_read = model.config.head.readout == "mean"
     depth = model.head(features, (64, 64))
 
     def moved(**changes: tuple[Tensor, ...]) -> float:
@@ -71,7 +72,7 @@ def test_every_tapped_feature_matters_to_the_depth(name: str) -> None:
         for index in range(len(taps)):
             # Not by a constant: the residual units may be blind to it.
             pushed = tuple(tap * 1.5 if at == index else tap for at, tap in enumerate(taps))
-            assert moved(**{part: pushed}) > 1e-4, (part, index)
+            assert (moved(**{part: pushed}) > 1e-4) is (part != "cls_tokens" or is_read), (part, index)
 
 
 def test_readout_is_the_mean_of_the_class_tokens() -> None:
@@ -87,6 +88,21 @@ def test_readout_is_the_mean_of_the_class_tokens() -> None:
 def test_head_is_refused_when_the_encoder_has_no_stem_for_it() -> None:
     with pytest.raises(SpecError, match="use_stem without a stem"):
         DPTHead(CONFIGS["stem"].head, embed_dim=32)
+
+
+def test_head_is_refused_when_its_output_channels_do_not_fit_the_output_stage() -> None:
+    config = replace(CONFIGS["pixio"].head, output_channels=(8, 4))
+
+    with pytest.raises(SpecError, match="got 2 output channels, expected 1 for output 'pixio'"):
+        DPTHead(config, embed_dim=32)
+
+
+def test_metric_depth_is_a_sigmoid_of_the_largest_depth_and_relative_depth_is_cut_off_at_zero() -> None:
+    for name, bias, expected in (("pixio", 50.0, 10.0), ("pixio", -50.0, 0.0), ("depth_anything", -50.0, 0.0)):
+        model, features = features_of(name, (64, 64))
+        torch.nn.init.zeros_(model.head.output_conv3.weight)
+        torch.nn.init.constant_(model.head.output_conv3.bias, bias)
+        torch.testing.assert_close(model.head(features, (64, 64)), torch.full((2, 64, 64), expected))
 
 
 @pytest.mark.parametrize(("name", "channels", "expected"), [("stem", (8, 16), 2), ("plain", None, 4)])

@@ -37,6 +37,7 @@ BLOCK_KEYS = (
 )
 ORIGINAL_KEYS = ("cls_token", "pos_embed", "patch_embed.proj.weight", "patch_embed.proj.bias")
 
+
 @pytest.fixture(scope="module")
 def encoder() -> PixioEncoder:
     torch.set_num_threads(1)
