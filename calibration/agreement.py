@@ -4,10 +4,9 @@ Relative inverse depth has no unit, so the difference of two outputs says nothin
 into depth the way an evaluation does it, with the float output in the place of the ground truth:
 
 1. The float output r becomes inverse depth `q = 1/R + (1 - 1/R) (r - lo) / (hi - lo)` with lo, hi its 1st and 99th
-   percentile, clamped to at least 1/R: a scene whose far end is R = `FAR_TO_NEAR` times as far away as its near end.
-   The reference depth is 1/q.
-2. The candidate c is aligned to it by least squares in inverse depth (`metrics.align_inverse`) and clamped to 1/R, as
-   the evaluation protocol aligns a prediction to ground truth.
+   percentile: a scene whose far end is R = `FAR_TO_NEAR` times as far away as its near end.
+2. The candidate is aligned to q by least squares (scale and shift), as the evaluation protocol aligns a prediction to
+   ground truth. Both are clamped to at least 1/R, and their inverses are the depths.
 3. AbsRel and delta1 compare the two depths. Edges compare the logarithmic steps between neighbouring pixels.
 
 Metric outputs are depth already and are compared as they are.
@@ -22,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pixio_edge.errors import InputError
-from pixio_edge.metrics import align_inverse, depth_from_inverse, depth_metrics
+from pixio_edge.metrics import CONSTANT_RTOL, depth_metrics
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -128,9 +127,19 @@ def _depths(reference: Vector, candidate: Vector, kind: DepthKind) -> tuple[Vect
             "Fix: calibrate a trained model, on images with content"
         )
     floor = 1.0 / FAR_TO_NEAR
-    truth = 1.0 / np.maximum(floor + (1.0 - floor) * (reference - low) / (high - low), floor)
-    scale, shift = align_inverse(candidate, truth)
-    return truth, depth_from_inverse(candidate, scale, shift, FAR_TO_NEAR)
+    inverse = floor + (1.0 - floor) * (reference - low) / (high - low)
+    aligned = _align(candidate, inverse)
+    return 1.0 / np.maximum(inverse, floor), 1.0 / np.maximum(aligned, floor)
+
+
+def _align(candidate: Vector, inverse: Vector) -> Vector:
+    """Least squares before the clamp, so that equal outputs agree exactly; a constant becomes the mean."""
+    deviation = candidate - candidate.mean()
+    variance = float(np.mean(deviation * deviation))
+    if math.sqrt(variance) <= CONSTANT_RTOL * float(np.abs(candidate).max()):
+        return np.full_like(inverse, inverse.mean())
+    scale = float(np.mean(deviation * (inverse - inverse.mean()))) / variance
+    return np.asarray(scale * deviation + inverse.mean(), np.float64)
 
 
 def _edges(wanted: Vector, got: Vector) -> tuple[float, float]:

@@ -51,11 +51,21 @@ class Recipe:
         target: What it is for.
         keep_float: Layers that stay float.
         facts: What was measured, with the path of the table; `keep_float` and flavour are filled in.
+        suffix: Added to the names, to tell several recipes for one target apart.
     """
 
     target: Target
     keep_float: tuple[str, ...] = ()
     facts: QuantizationEntry | None = None
+    suffix: str = ""
+
+    def graph_name(self, size: Size) -> str:
+        """File of the graph of a size."""
+        return f"graph_int8_{self.target.flavour}{self.suffix}_{size_label(size)}.onnx"
+
+    def artifact_name(self, size: Size) -> str:
+        """Such as "onnx-int8-openvino-256x256"."""
+        return f"onnx-int8-{self.target.flavour}{self.suffix}-{size_label(size)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,20 +161,16 @@ def _graphs(
 ) -> Iterator[tuple[Path, onnx.ModelProto]]:
     for size in sizes:
         for recipe in recipes:
-            yield folder / _graph_name(recipe.target, size), source.emit(size, recipe.target, recipe.keep_float)
-
-
-def _graph_name(target: Target, size: Size) -> str:
-    return f"graph_int8_{target.flavour}_{size_label(size)}.onnx"
+            yield folder / recipe.graph_name(size), source.emit(size, recipe.target, recipe.keep_float)
 
 
 def _describe(writer: BundleWriter, base: ArtifactEntry, recipe: Recipe) -> ArtifactEntry:
     target = recipe.target
-    graph = writer.describe(_graph_name(target, base.size), "graph")
+    graph = writer.describe(recipe.graph_name(base.size), "graph")
     facts = recipe.facts or QuantizationEntry(flavour=target.flavour)
     return base.model_copy(
         update={
-            "name": target.artifact_name(size_label(base.size)),
+            "name": recipe.artifact_name(base.size),
             "precision": "int8",
             "path": graph.path,
             "sha256": graph.sha256,

@@ -15,6 +15,7 @@ from pixio_edge.bundle_writer import write_bundle
 from pixio_edge.calibration.accuracy import AccuracyGate
 from pixio_edge.calibration.artifact import Recipe, write_int8
 from pixio_edge.calibration.emit import expected_int8
+from pixio_edge.calibration.pareto import save_pareto, trace_pareto
 from pixio_edge.calibration.request import TargetReport
 from pixio_edge.calibration.search import LayerSensitivity, SearchStep, rank_layers, return_layers
 from pixio_edge.calibration.speed import against_speed, sizes_to_time, time_pair
@@ -88,7 +89,9 @@ class LayerSearch:
         return TrialImages(self._source.ladder[self._size], feeds, self._manifest.output.kind, threads)
 
     def rank(self, images: TrialImages) -> None:
-        """Fill `ranking`."""
+        """Fill `ranking`, once."""
+        if self.ranking:
+            return
         label = f"sensitivity {self._target.runtime}"
         report = lambda done, total, _: self._progress(label, done, total)  # noqa: E731
         self.ranking = rank_layers(self.emit, self.layers, images, progress=report)
@@ -99,7 +102,7 @@ class LayerSearch:
         Returns:
             The layers to try next, or all layers when there is nothing left to try.
         """
-        if not self.ranking:
+        if not self.steps:
             images = self.open_images()
             self.rank(images)
             label = f"search {self._target.runtime}"
@@ -144,6 +147,7 @@ class Judge:
         self._set = calibration_set
         self._request = request
         self._progress = progress
+        self._searches: dict[str, LayerSearch] = {}
         datasets = [] if request.labelled is None else open_datasets(request.labelled)
         self._gate = AccuracyGate(bundle, held_back, datasets, request.budget, request.speed.threads)
 
@@ -154,14 +158,7 @@ class Judge:
             CheckFailedError: A graph has no finite depth, or could not be timed.
             RuntimeUnavailableError: The runtime refuses a graph.
         """
-        search = LayerSearch(
-            self._source,
-            target,
-            calibration_set=self._set,
-            bundle=self._bundle,
-            request=self._request,
-            progress=self._progress,
-        )
+        search = self._search(target)
         keep: tuple[str, ...] = ()
         while True:
             with self._trial(target, keep) as (trial, artifacts):
@@ -175,6 +172,42 @@ class Judge:
             if len(keep) >= len(search.layers):
                 reason = f"outside the budget however many layers stay float; with none: {accuracy.reason}"
                 return _report(target, keep, accuracy, search, reason=reason)
+
+    def report(self, target: Target, folder: Path) -> tuple[Path, ...]:
+        """Trace and draw latency against accuracy, whatever the budget; needs a runtime here.
+
+        Returns:
+            The files written.
+
+        Raises:
+            CheckFailedError: A candidate could not be timed.
+            OutputError: The folder cannot be written.
+        """
+        search = self._search(target)
+        images = search.open_images()
+        search.rank(images)
+        pareto = trace_pareto(
+            self._bundle,
+            self._source,
+            target,
+            search.ranking,
+            images=images,
+            speed=self._request.speed,
+            progress=self._progress,
+        )
+        return save_pareto(pareto, self._request.budget, folder)
+
+    def _search(self, target: Target) -> LayerSearch:
+        if target.flavour not in self._searches:
+            self._searches[target.flavour] = LayerSearch(
+                self._source,
+                target,
+                calibration_set=self._set,
+                bundle=self._bundle,
+                request=self._request,
+                progress=self._progress,
+            )
+        return self._searches[target.flavour]
 
     @contextmanager
     def _trial(self, target: Target, keep: tuple[str, ...]) -> Iterator[tuple[Bundle, tuple[ArtifactEntry, ...]]]:

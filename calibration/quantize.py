@@ -12,11 +12,15 @@ from typing import TYPE_CHECKING
 from pixio_edge.bundle_writer import BundleWriter, write_bundle
 from pixio_edge.calibration.artifact import Int8Source, Recipe, write_int8
 from pixio_edge.calibration.calibrate import Progress, calibrate
+from pixio_edge.calibration.collect import collect
+from pixio_edge.calibration.graph import QuantGraph
 from pixio_edge.calibration.judge import Judge
 from pixio_edge.calibration.ladder import FloatLadder
+from pixio_edge.calibration.plots import plot_outliers
+from pixio_edge.calibration.report import outlier_report
 from pixio_edge.calibration.request import QuantizeReport, QuantizeRequest, TargetReport
 from pixio_edge.calibration.targets import Target, find_targets
-from pixio_edge.files import write_text_atomic
+from pixio_edge.files import create_folder, write_text_atomic
 from pixio_edge.host import probe_host
 from pixio_edge.quantization import QuantizationEntry
 
@@ -90,6 +94,7 @@ def quantize(
         budget=request.budget.points,
         provenance=run.calibration.table.provenance,
         seconds=run.seconds,
+        files=tuple(run.files),
     )
 
 
@@ -107,6 +112,7 @@ class _Run:
         self._set, self._held_back = calibration_set.split(held)
         self.calibration: Calibration
         self.seconds: dict[str, float] = {}
+        self.files: list[Path] = []
 
     def replaced(self, targets: Sequence[Target]) -> set[str]:
         """Names of artifacts that will be written anew."""
@@ -127,6 +133,8 @@ class _Run:
                 request=self._request,
                 progress=self._progress,
             )
+        if self._request.report is not None:
+            self._report(self._request.report, judge, targets)
         reports = []
         for target in targets:
             with self._stage(target.runtime):
@@ -146,6 +154,22 @@ class _Run:
                 for target, report in zip(targets, reports, strict=True)
             ]
             return write_int8(writer, self._source(), recipes, threads=self._request.speed.threads)
+
+    def _report(self, folder: Path, judge: Judge, targets: Sequence[Target]) -> None:
+        """Outliers of the float graph, and latency against accuracy for every runtime that is here."""
+        create_folder(folder)
+        with self._stage("report"):
+            config, spec = self._request.config, self._bundle.manifest.image
+            self._progress("outliers", 0, 1)
+            statistics = collect(self._ladder, self._set, config, image_spec=spec)
+            outliers = outlier_report(statistics, QuantGraph(next(iter(self._ladder.values()))))
+            write_text_atomic(folder / "outliers.json", outliers.to_json())
+            write_text_atomic(folder / "outliers.md", outliers.to_markdown())
+            self.files += [folder / "outliers.json", folder / "outliers.md"]
+            self.files += plot_outliers(outliers, statistics, folder)
+            for target in targets:
+                if target.runs_here:
+                    self.files += judge.report(target, folder)
 
     def _source(self) -> Int8Source:
         return Int8Source(self._ladder, self.calibration.table, self.calibration.rounded)

@@ -40,10 +40,6 @@ class Target:
     isa: tuple[str, ...]
     runs_here: bool
 
-    def artifact_name(self, label: str) -> str:
-        """Name of the artifact for a size, such as "onnx-int8-openvino-256x256"."""
-        return f"onnx-int8-{self.flavour}-{label}"
-
 
 def find_targets(runtimes: Sequence[str], host: Host) -> tuple[Target, ...]:
     """The targets of a request, each once.
