@@ -1,4 +1,23 @@
-"""What a calibration is asked for."""
+"""What a calibration is asked for.
+
+Ranges of activations are by mean squared error unless asked otherwise, because it was the best on nano. Depth of INT8
+against fp32 in dB (signal to noise around the mean of the depth, mean over 51 photos that were not calibrated on, no
+smoothing, weights rounded to nearest, 128 photos to calibrate on; symmetric int8 in flavour `openvino`, uint8
+convolutions and dynamic products in `ort-x86`):
+
+| method | openvino | worst photo | ort-x86 | worst photo |
+|---|---:|---:|---:|---:|
+| minmax | 30.0 | 18.5 | 32.3 | 20.6 |
+| moving_average | 31.2 | 19.6 | 32.2 | 17.0 |
+| percentile 99.9 | 26.3 | 9.9 | 28.4 | 8.6 |
+| percentile 99.99 | 32.9 | 21.4 | 34.8 | 22.2 |
+| percentile 99.999 | 32.1 | 18.4 | 34.5 | 24.6 |
+| entropy | 31.6 | 18.1 | 34.3 | 20.2 |
+| mse | 33.6 | 21.2 | 34.7 | 24.4 |
+
+All of the gain is in the maps: with `mse` for them and `minmax` for tokens it is 33.5, the other way round 30.0. With
+32 photos to calibrate on the order is the same: minmax 30.7, percentile 99.99 33.0, mse 33.1.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +57,7 @@ class CalibrationConfig:
 
     images: int = 128
     seed: int = 0
-    activation_method: ActivationMethod = "minmax"
+    activation_method: ActivationMethod = "mse"
     percentile: float = 99.99
     weight_method: WeightMethod = "minmax"
     smoothing: bool | float | Literal["search"] = SEARCH

@@ -27,7 +27,8 @@ class Histogram:
 
     When a larger value arrives, w is doubled until it fits and neighbouring bins are joined. As the edges of wide bins
     are edges of narrow ones, the counts are those of one histogram over all values, whatever the order and however the
-    values were split (tested).
+    values were split (tested); but negative values so close to zero that they vanish in units of w, below 1e-45 of it,
+    count as positive.
 
     Attributes:
         counts: int64 (2 * HALF_BINS,); the first half is negative.

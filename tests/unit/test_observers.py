@@ -25,7 +25,8 @@ from pixio_edge.errors import InputError
 # The histogram takes values as spread evenly in their bins, of which a range has at least 1,024. Measured 0.4 % at most
 # between its squared error and that over the values themselves, for limits down to a sixteenth of the largest value.
 ERROR_TOLERANCE = 0.02
-FLOATS = st.floats(-1e6, 1e6, width=32)
+# Without subnormal numbers, which vanish in units of a wide bin.
+FLOATS = st.floats(-1e6, 1e6, width=32, allow_subnormal=False)
 
 
 def normal(size: int, *, seed: int = 0, scale: float = 1.0) -> np.ndarray:
