@@ -14,7 +14,7 @@ from onnx import TensorProto
 
 from pixio_edge.calibration.openvino_rewrites import image_in_place_, planar_depth_resize_
 from pixio_edge.calibration.ort_attention import Attention, find_attentions
-from pixio_edge.calibration.ort_patterns import only_producer, static_shape
+from pixio_edge.calibration.ort_patterns import only_producer, only_reader, static_shape
 from pixio_edge.calibration.qdq_nodes import QdqNodes
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def write_(emission: Emission, flavour: Flavour) -> None:
     if flavour == "openvino":
         for attention in find_attentions(emission.graph, emission.layers).values():
             writer.write_attention_(attention)
-    writer.write_sums_(add_pairs=flavour == "tensorrt")
+    writer.write_sums_(whole=flavour == "openvino")
     writer.finish_()
 
 
@@ -97,37 +97,37 @@ class _QdqWriter:
             for node in readers:
                 _replace_input(node, part, output)
 
-    def write_sums_(self, *, add_pairs: bool) -> None:
-        """Let sums with a convolution's result read the other summand in its quantised form.
-
-        Engines add it inside the kernel of the convolution then.
+    def write_sums_(self, *, whole: bool) -> None:
+        """Quantise summands of a convolution's result, so that the kernel of the convolution adds them.
 
         Args:
-            add_pairs: Also quantise summands that no layer reads; else only those are taken that are quantised anyway.
+            whole: Where the sum is read by INT8 layers alone, quantise the convolution's result too: OpenVINO's kernel
+                needs it, and then gives bytes. Else only the other summand, as TensorRT wants it.
         """
         convolutions = {layer.output for layer in self._emission.layers if layer.kind == "conv"}
         for node in self._graph.model.graph.node:
-            if node.op_type != "Add":
+            if node.op_type != "Add" or (whole and not self._is_read_as_bytes(node)):
                 continue
             for ours, other in (tuple(node.input), tuple(reversed(node.input))):
-                if (
-                    ours in convolutions
-                    and len(self._graph.consumers[ours]) == 1
-                    and self._fits(other, node, add_pairs)
-                ):
-                    _replace_input(node, other, self._nodes.pair(other))
+                if ours in convolutions and len(self._graph.consumers[ours]) == 1 and self._can_pair(other, node):
+                    for summand in (ours, other) if whole else (other,):
+                        _replace_input(node, summand, self._nodes.pair(summand))
                     break
 
     def finish_(self) -> None:
         """Put all nodes in place."""
         self._nodes.finish_()
 
-    def _fits(self, summand: str, add: onnx.NodeProto, add_pairs: bool) -> bool:
-        if self._nodes.is_quantized(summand):
-            return True
-        known = summand in self._emission.table.activations
-        same = static_shape(self._graph, summand) == static_shape(self._graph, add.output[0])
-        return add_pairs and known and same
+    def _can_pair(self, summand: str, add: onnx.NodeProto) -> bool:
+        known = self._nodes.is_quantized(summand) or summand in self._emission.table.activations
+        return known and static_shape(self._graph, summand) == static_shape(self._graph, add.output[0])
+
+    def _is_read_as_bytes(self, add: onnx.NodeProto) -> bool:
+        """Whether a sum, or what Relu makes of it, is only read in its quantised form."""
+        relu = only_reader(self._graph, add.output[0], "Relu")
+        tensor = (relu or add).output[0]
+        readers = [node for node in self._graph.consumers.get(tensor, []) if tensor in node.input]
+        return self._nodes.is_quantized(tensor) and not readers
 
     def _first_mover(self, layer: Layer) -> onnx.NodeProto | None:
         """The first of the nodes that bring the result of attention, a product of two activations, to a layer."""
