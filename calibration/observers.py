@@ -199,7 +199,7 @@ class Entropy(_HistogramObserver):
 
     def _limit(self) -> float:
         counts = self.histogram.magnitudes().astype(np.float64)
-        used = int(np.ceil(self.histogram.amax / self.histogram.width))
+        used = int(self.histogram.amax / self.histogram.width) + 1
         sizes = [*range(ENTROPY_LEVELS, used, ENTROPY_STRIDE), used]
         divergences = [_divergence(counts, size) for size in sizes]
         return float(sizes[int(np.argmin(divergences))] * self.histogram.width)
@@ -235,6 +235,8 @@ def activation_range(
 def _divergence(counts: NDArray[np.float64], size: int) -> float:
     """Kullback-Leibler divergence of the first `size` bins from their merger to 128 levels."""
     inside = counts[:size]
+    if not inside.any():  # all values clipped to one would keep their distribution perfectly
+        return np.inf
     reference = inside.copy()
     reference[-1] += counts[size:].sum()
     starts = np.arange(ENTROPY_LEVELS) * size // ENTROPY_LEVELS
