@@ -162,8 +162,9 @@ def _round_layer(graph: QuantGraph, layer: Layer, moments: Moments, limits: Sequ
 
 def _columns(graph: QuantGraph, layer: Layer) -> int:
     """Input elements of one row: K."""
-    dims = graph.constants[layer.weight].dims
-    return math.prod(dims) // dims[layer.channel_axis]
+    dims = list(graph.constants[layer.weight].dims)
+    del dims[layer.channel_axis]
+    return int(math.prod(dims))
 
 
 def _passes(graph: QuantGraph, layers: Mapping[RowSource, Sequence[Layer]]) -> Iterator[tuple[RowSource, ...]]:
