@@ -100,17 +100,18 @@ def weight_scales(
         Shape (channels,); 1 for channels of zeros only.
 
     Raises:
-        ValueError: Weights are not finite, or there are not as many limits as channels.
+        ValueError: Weights or limits are not finite, limits not positive, or not as many as channels.
     """
     largest = np.abs(np.moveaxis(weight, axis, 0).reshape(weight.shape[axis], -1)).max(axis=1).astype(np.float64)
+    occurs = largest != 0
     if limits is not None:
         if len(limits) != len(largest):
             raise ValueError(f"{len(limits)} limits for {len(largest)} channels")
-        largest = np.where(largest > 0, np.asarray(limits, np.float64), 0.0)
-    if not np.isfinite(largest).all() or (largest < 0).any():
-        raise ValueError("weights and their limits must be finite, and limits not negative")
+        largest = np.where(occurs, np.asarray(limits, np.float64), 0.0)
+    if not np.isfinite(largest).all() or (largest[occurs] <= 0).any():
+        raise ValueError("weights and their limits must be finite, and limits positive")
     scales = np.maximum(largest / (2 ** (bits - 1) - 1), SMALLEST_SCALE)
-    return np.where(largest > 0, scales, 1.0).astype(np.float32)
+    return np.where(occurs, scales, 1.0).astype(np.float32)
 
 
 def quantize_weight(
@@ -128,7 +129,7 @@ def quantize_weight(
         Integers in the weight's shape within +-(2^(bits - 1) - 1), and the scales, shape (channels,).
 
     Raises:
-        ValueError: Weights are not finite, or there are not as many limits as channels.
+        ValueError: Weights or limits are not finite, limits not positive, or not as many as channels.
     """
     scales = weight_scales(weight, axis, limits, bits)
     limit = 2 ** (bits - 1) - 1

@@ -12,16 +12,19 @@ from pixio_edge.calibration.table import ActivationRange, CalibrationTable, Prov
 IMAGES = 3
 
 
-def table_of(graph: onnx.ModelProto, images: list[np.ndarray] | None = None) -> CalibrationTable:
+def table_of(
+    graph: onnx.ModelProto, images: list[np.ndarray] | None = None, tensors: tuple[str, ...] | None = None
+) -> CalibrationTable:
     """Table of the tensors that calibration measures by default.
 
     Args:
         graph: Float graph with a uint8 `image` input.
         images: uint8 (H, W, 3) each; random ones of the graph's size by default.
+        tensors: Names of the tensors; inputs and outputs of layers by default.
     """
     _, height, width, _ = (dim.dim_value for dim in graph.graph.input[0].type.tensor_type.shape.dim)
     given = images or [random_image((height, width), seed=seed)[0] for seed in range(IMAGES)]
-    names = layer_tensors(graph)
+    names = tensors or layer_tensors(graph)
     bounds: dict[str, tuple[float, float]] = {}
     for values in stream_tensors({(height, width): graph}, given, names, threads=1):
         for name, value in values.items():
