@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from pixio_edge.calibration.ort_attention import find_attentions, write_attention
 from pixio_edge.calibration.ort_depth_conv import is_depth_conv, write_depth_conv
 from pixio_edge.calibration.ort_image import find_image_conv, write_image_conv
+from pixio_edge.calibration.ort_patterns import only_reader
 from pixio_edge.calibration.ort_products import DynamicProducts
 from pixio_edge.calibration.ort_writer import OrtWriter, select_layers
 from pixio_edge.calibration.qparams import asymmetric
@@ -67,5 +68,10 @@ class _X86Writer(OrtWriter):
     def write_other(self, node: onnx.NodeProto) -> None:
         if node.op_type == "Conv" and self.nodes.is_held(node.input[0]) and is_depth_conv(self.graph, node):
             write_depth_conv(self.nodes, self.graph, node)
+        elif node.op_type == "Add" and only_reader(self.graph, node.output[0], "LayerNormalization") is not None:
+            # ONNX Runtime would fuse the two to SkipLayerNormalization, which takes 0.26 ms where Add and
+            # LayerNormalization take 0.05 (nano at 256x256, one thread). It does not look for Sum.
+            node.op_type = "Sum"
+            super().write_other(node)
         else:
             super().write_other(node)

@@ -160,6 +160,17 @@ def test_int8_runs_in_the_fused_kernels_alone(
     assert {key for key in found if is_heavy(key)} == operators
 
 
+def test_the_last_sum_of_tokens_is_not_fused_into_the_slow_kernel(
+    results: Callable[[str, Flavour | None], Result],
+) -> None:
+    def counts(flavour: Flavour | None, operator: str) -> int:
+        kernels = results("nano", flavour).info.kernels or {}
+        return sum(count for key, count in kernels.items() if key.partition("/")[0] == operator)
+
+    assert (counts("ort-x86", "SkipLayerNormalization"), counts("ort-x86", "Sum")) == (0, 1)
+    assert counts(None, "SkipLayerNormalization") == 1
+
+
 @both_models
 @all_flavours
 def test_depth_stays_close_to_float(
