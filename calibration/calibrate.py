@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING
 import onnx
 
 from pixio_edge._version import __version__
+from pixio_edge.calibration.bias_correction import bias_corrections
 from pixio_edge.calibration.collect import collect, layer_tensors
 from pixio_edge.calibration.graph import QuantGraph
+from pixio_edge.calibration.rounding import round_weights
 from pixio_edge.calibration.smooth import apply_smoothing_
 from pixio_edge.calibration.smooth_search import choose_smoothing
-from pixio_edge.calibration.table import CalibrationTable, Provenance, SmoothingEntry
+from pixio_edge.calibration.table import ActivationRange, CalibrationTable, Provenance, SmoothingEntry
+from pixio_edge.calibration.weight_limits import choose_weight_limits
 from pixio_edge.export.base import Size
 
 if TYPE_CHECKING:
@@ -26,6 +29,9 @@ if TYPE_CHECKING:
     from pixio_edge.calibration.ladder import FloatLadder
     from pixio_edge.calibration.tensor_statistics import Statistics
     from pixio_edge.image import ImageSpec
+
+    Ranges = dict[str, ActivationRange]
+    Limits = dict[str, tuple[float, ...]]
 
 Progress = Callable[[str, int, int], None]
 """Told the stage, and how many of how many parts of it are done."""
@@ -74,30 +80,74 @@ def calibrate(
     smoothing = choose_smoothing(
         ladder, calibration_set, config, image_spec=image_spec, progress=_stage(progress, "smoothing")
     )
-    smoothed = SmoothedLadder(ladder, smoothing)
-    tensors = range_tensors(smoothed[first])
-    statistics = collect(
-        smoothed,
-        calibration_set,
-        config,
-        tensors=tensors,
-        image_spec=image_spec,
-        progress=_stage(progress, "ranges"),
-    )
+    passes = _Passes(SmoothedLadder(ladder, smoothing), calibration_set, config, image_spec, progress)
+    tensors = range_tensors(passes.graphs[first])
+    statistics = passes.collect(tensors)
+    activations = {name: statistics.range(name) for name in tensors}
+    limits = choose_weight_limits(passes.graphs[first], config)
+    rounded = passes.round(activations, limits) if config.rounding == "gptq" else {}
     table = CalibrationTable(
-        provenance=Provenance(
-            tool=f"pixio-edge {__version__}",
-            created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-            graph_sha256=ladder.artifacts[first].sha256,
-            images=calibration_set.count,
-            images_sha256=calibration_set.sha256,
-            source=calibration_set.source,
-            config=config.to_json(),
-        ),
-        activations={name: statistics.range(name) for name in tensors},
+        provenance=_provenance(ladder, calibration_set, config),
+        activations=activations,
+        weight_limits=limits,
         smoothing=smoothing,
+        bias_corrections=passes.correct(activations, limits, rounded) if config.bias_correction else {},
     )
-    return Calibration(table, {}, statistics)
+    return Calibration(table, rounded, statistics)
+
+
+@dataclass(frozen=True, slots=True)
+class _Passes:
+    """The passes over the images that use the smoothed graphs."""
+
+    graphs: SmoothedLadder
+    images: CalibrationSet
+    config: CalibrationConfig
+    image_spec: ImageSpec
+    progress: Progress | None
+
+    def collect(self, tensors: tuple[str, ...]) -> Statistics:
+        report = _stage(self.progress, "ranges")
+        return collect(
+            self.graphs, self.images, self.config, tensors=tensors, image_spec=self.image_spec, progress=report
+        )
+
+    def round(self, activations: Ranges, limits: Limits) -> dict[str, NDArray[np.int8]]:
+        return round_weights(
+            self.graphs,
+            self.images,
+            activations,
+            self.config,
+            weight_limits=limits,
+            image_spec=self.image_spec,
+            progress=_stage(self.progress, "rounding"),
+        )
+
+    def correct(
+        self, activations: Ranges, limits: Limits, rounded: dict[str, NDArray[np.int8]]
+    ) -> dict[str, tuple[float, ...]]:
+        return bias_corrections(
+            self.graphs,
+            self.images,
+            activations,
+            self.config,
+            weight_limits=limits,
+            rounded=rounded,
+            image_spec=self.image_spec,
+            progress=_stage(self.progress, "bias correction"),
+        )
+
+
+def _provenance(ladder: FloatLadder, calibration_set: CalibrationSet, config: CalibrationConfig) -> Provenance:
+    return Provenance(
+        tool=f"pixio-edge {__version__}",
+        created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        graph_sha256=ladder.artifacts[next(iter(ladder))].sha256,
+        images=calibration_set.count,
+        images_sha256=calibration_set.sha256,
+        source=calibration_set.source,
+        config=config.to_json(),
+    )
 
 
 class SmoothedLadder(Mapping[Size, onnx.ModelProto]):

@@ -20,6 +20,7 @@ from pixio_edge.calibration.plots import plot_outliers
 from pixio_edge.calibration.report import outlier_report
 from pixio_edge.calibration.request import QuantizeReport, QuantizeRequest, TargetReport
 from pixio_edge.calibration.targets import Target, find_targets
+from pixio_edge.errors import OutputError
 from pixio_edge.files import create_folder, write_text_atomic
 from pixio_edge.host import probe_host
 from pixio_edge.quantization import QuantizationEntry
@@ -87,6 +88,11 @@ def quantize(
             written = run.write(writer, targets, reports)
     except _NotWrittenError:
         pass
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OutputError(
+            f"{folder}: cannot be written ({reason}). Fix: free some space or choose another folder"
+        ) from error
     return QuantizeReport(
         folder=folder if written else None,
         artifacts=tuple(artifact.name for artifact in written),
