@@ -164,6 +164,10 @@ def test_spread_order_takes_the_typical_first_then_the_farthest() -> None:
     assert sorted(spread_order(points, 100)) == list(range(6))
 
 
+def test_spread_order_takes_each_image_once_when_all_look_the_same() -> None:
+    assert spread_order(np.ones((4, 2), np.float32), 4) == [0, 1, 2, 3]
+
+
 def test_description_tells_colour_edges_and_shape_apart() -> None:
     flat = np.full((64, 64, 3), 128, np.uint8)
     red, wide = flat.copy(), np.full((64, 128, 3), 128, np.uint8)
@@ -233,6 +237,8 @@ def test_candidate_frames_have_an_even_distance_and_are_bounded(tmp_path: Path) 
     path = write_video(tmp_path / "clip.mp4", [picture(0)] * 50)
 
     assert dataset._look_at_frames(path, 8)[0] == list(range(0, 50, 8))
+    assert dataset._look_at_frames(path, 7)[0] == list(range(0, 50, 8))
+    assert dataset._look_at_frames(path, 5)[0] == list(range(0, 50, 16))
     assert dataset._look_at_frames(path, 50)[0] == list(range(50))
 
 
