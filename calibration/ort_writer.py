@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from pixio_edge.calibration.onnx_int8_nodes import Held
     from pixio_edge.calibration.qparams import QuantParams
 
-# The result of a QLinearConv has 256 values. In a depth map they would be seen as steps, and a convolution to fewer
-# channels than one vector register holds gains nothing.
+# The result of a QLinearConv has 256 values, which would be seen as steps in a depth map; and a convolution to so few
+# channels has next to nothing to gain (the last of nano: 0.1 of 17 ms, as a product in float).
 FEWEST_CHANNELS = 8
 
 
 def select_layers(graph: QuantGraph) -> frozenset[str]:
-    """Layers that ONNX Runtime runs in INT8 with a gain: all but convolutions to a few channels."""
+    """Layers that ONNX Runtime runs in INT8: all but convolutions to a few channels."""
     return frozenset(
         layer.name
         for layer in graph.layers()

@@ -199,6 +199,18 @@ def test_a_layer_kept_in_float_is_one_kernel_less_in_int8(
     assert (full.int8_ops, full.float_ops) == (kept.int8_ops + 1, kept.float_ops - 1)
 
 
+@all_flavours
+@pytest.mark.parametrize("level", [0, 255])
+def test_depth_of_a_uniform_image_is_finite(flavour: Flavour, level: int) -> None:
+    """Ranges found when the graph runs may be empty; ranges of the table are left on one side."""
+    model = emit(float_graph("tiny"), table("tiny"), flavour)
+    image = np.full((*SIZES[0], 3), level, np.uint8)
+
+    (found,) = stream_tensors({SIZES[0]: model}, [image], ["depth"], threads=1)
+
+    assert np.isfinite(found["depth"]).all()
+
+
 def test_bytes_of_the_image_are_padded_with_the_mean() -> None:
     """With weights that INT8 holds exactly, all that is left is rounding: of the result, the bias and the mean."""
     graph = QuantGraph(float_graph("tiny"))
