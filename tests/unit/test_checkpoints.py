@@ -8,6 +8,7 @@ import torch
 from random_models import CONFIGS, random_model
 from safetensors.torch import save_file
 
+import pixio_edge
 from pixio_edge.errors import CheckFailedError, InputError, OutputError
 from pixio_edge.models.checkpoints import config_from_json, config_to_json, load_checkpoint, save_checkpoint
 from pixio_edge.models.depth_model import DepthModel
@@ -72,6 +73,24 @@ def test_torch_file_is_loaded_without_a_shape_when_it_carries_one(tmp_path: Path
     torch.save({"model": model.state_dict(), "config": config_to_json(model.config)}, tmp_path / "model.pt")
 
     assert equal(load_checkpoint(tmp_path / "model.pt"), model)
+
+
+def test_shape_from_before_a_field_existed_is_read_with_the_default_of_that_field() -> None:
+    record = json.loads(config_to_json(PRESETS["nano"]))
+    for part, younger in (
+        ("encoder", ("layer_scale", "position_offset")),
+        ("head", ("readout", "output", "max_depth")),
+    ):
+        for name in younger:
+            del record[part][name]
+
+    assert config_from_json(json.dumps(record), source="test") == PRESETS["nano"]
+
+
+def test_embedded_weights_are_of_the_preset_nano() -> None:
+    path = Path(pixio_edge.__file__).parent / "assets" / "nano" / "weights.safetensors"
+
+    assert load_checkpoint(path).config == PRESETS["nano"]
 
 
 def test_keys_are_named_when_a_checkpoint_does_not_fit(tmp_path: Path) -> None:
