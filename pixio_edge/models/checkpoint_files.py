@@ -1,4 +1,4 @@
-"""Reads the tensors of a checkpoint file, whatever its container: safetensors, its shards, or torch's own.
+"""Reads the tensors of a checkpoint, whatever its container (safetensors, shards, torch's own); writes safetensors.
 
 No container may run code: files of torch (`.pt`, `.pth`, `.bin`) are read with `weights_only=True`.
 """
@@ -13,9 +13,11 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
 from torch import Tensor
 
 from pixio_edge.errors import InputError
+from pixio_edge.files import write_bytes_atomic
 from pixio_edge.models.checkpoint_names import INDEX_NAME, INDEX_SUFFIX, WEIGHTS_NAME
 
 # Key of the model's shape in the metadata of a file, as JSON.
@@ -56,6 +58,16 @@ def read_checkpoint(path: Path) -> Content:
     if path.name.endswith(INDEX_SUFFIX):
         return _read_shards(path)
     return _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
+
+
+def write_safetensors(path: Path, tensors: dict[str, Tensor], config_json: str) -> None:
+    """Write tensors and the shape of their model, whole or not at all.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
+    # Not save_file: it makes files that only their owner may read, also inside an installed package.
+    write_bytes_atomic(path, save(tensors, metadata={CONFIG_KEY: config_json}))
 
 
 def _read_safetensors(path: Path, names: Iterable[str] | None = None) -> Content:

@@ -12,12 +12,10 @@ from pathlib import Path
 
 import torch
 from pydantic import JsonValue, TypeAdapter, ValidationError
-from safetensors.torch import save
 from torch import Tensor
 
 from pixio_edge.errors import CheckFailedError, InputError
-from pixio_edge.files import write_bytes_atomic
-from pixio_edge.models.checkpoint_files import CONFIG_KEY, read_checkpoint
+from pixio_edge.models.checkpoint_files import read_checkpoint, write_safetensors
 from pixio_edge.models.depth_model import DepthConfig, DepthModel
 from pixio_edge.models.encoder_spellings import split_encoder
 from pixio_edge.models.head_spellings import HEAD_PREFIXES, rename_head
@@ -51,8 +49,7 @@ def save_checkpoint(path: Path, model: DepthModel, *, half: bool = False) -> Non
                 f"weight '{name}': has values that are not finite{' in fp16' if half else ''}, expected finite ones. "
                 "Fix: train again with a lower learning rate, or save in fp32"
             )
-    # Not save_file: it makes files that only their owner may read, also inside an installed package.
-    write_bytes_atomic(path, save(tensors, metadata={CONFIG_KEY: config_to_json(model.config)}))
+    write_safetensors(path, tensors, config_to_json(model.config))
 
 
 def load_checkpoint(path: Path, config: DepthConfig | None = None) -> DepthModel:
