@@ -43,7 +43,7 @@ class Emission:
         Raises:
             InputError: `rounded` has another shape for this layer.
         """
-        weight = self.graph.constant(layer.weight)
+        weight = self.graph.constant(layer.weight).astype(np.float32)
         limits = self.table.weight_limits.get(layer.name)
         given = self.rounded.get(layer.name) if bits == 8 else None
         if given is None:

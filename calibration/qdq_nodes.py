@@ -60,10 +60,11 @@ class QdqNodes:
     def quantize(self, tensor: str, scale: np.float32 | NDArray[np.float32]) -> str:
         """Add QuantizeLinear alone, with one scale or one for each index of the last axis; gives its output's name."""
         shape = static_shape(self._graph, tensor)
-        axis = {} if scale.ndim == 0 else {"axis": len(shape or ()) - 1}
         output = f"{tensor}/quantized"
         inputs = [tensor, *self._scale_constants(f"{tensor}/quantize", scale)]
-        node = helper.make_node("QuantizeLinear", inputs, [output], name=f"{tensor}/QuantizeLinear", **axis)
+        node = helper.make_node("QuantizeLinear", inputs, [output], name=f"{tensor}/QuantizeLinear")
+        if scale.ndim:
+            node.attribute.append(helper.make_attribute("axis", -1))
         self._after_tensor[tensor] = [node]
         self._declare(output, TensorProto.INT8, shape)
         return output

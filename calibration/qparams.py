@@ -44,7 +44,8 @@ class QuantParams:
     def quantize(self, values: NDArray[np.floating]) -> NDArray[np.integer]:
         """Integers of real values, of any shape; values outside the range take its nearest end."""
         steps = np.rint(np.asarray(values, np.float64) / self.scale) + self.zero_point
-        return np.clip(steps, self.low, self.high).astype(self.dtype)
+        integers: NDArray[np.integer] = np.clip(steps, self.low, self.high).astype(self.dtype)
+        return integers
 
     def dequantize(self, integers: NDArray[np.integer]) -> NDArray[np.float32]:
         """Real values of integers, of any shape."""
