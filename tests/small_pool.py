@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 SIZE = (48, 64)
@@ -28,3 +30,19 @@ def write_small_pool(folder: Path, *, images: int = 24, seed: int = 0) -> None:
     np.save(folder / "rgb-00000.npy", rgb)
     np.save(folder / "inverse-00000.npy", inverse)
     (folder / "pool.json").write_text(json.dumps({"size": SIZE, "seed": seed, "textures": "noise"}))
+
+
+def write_index_folder(folder: Path, *, images: int = 1, **cells: str) -> Path:
+    """A folder with `index.csv`: images of 20 x 30 pixels at 2 m, a column without depth and one at 20 m."""
+    folder.mkdir(parents=True)
+    stored = np.full((20, 30), 2000, dtype=np.uint16)
+    stored[:, 0], stored[:, 1] = 0, 20_000
+    lines = [{"rgb": f"{i}.png", "depth": f"{i}.depth.png", "scale": "1000", **cells} for i in range(images)]
+    for line in lines:
+        assert cv2.imwrite(str(folder / line["rgb"]), np.full((20, 30, 3), 7, dtype=np.uint8))
+        assert cv2.imwrite(str(folder / line["depth"]), stored)
+    with (folder / "index.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(lines[0]))
+        writer.writeheader()
+        writer.writerows(lines)
+    return folder

@@ -46,13 +46,13 @@ class _Sum(Function):
     """Sum over processes, with a gradient: the loss of each depends on the pixels of all."""
 
     @staticmethod
-    def forward(ctx: Any, values: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(ctx: Any, values: Tensor) -> Tensor:
         total = values.clone()
         distributed.all_reduce(total)
         return total
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
         total = gradient.contiguous().clone()
         distributed.all_reduce(total)
         return total
@@ -77,7 +77,7 @@ def synchronise_batch_norm(module: nn.Module, device: torch.device) -> None:
         if device.type == "cpu":
             setattr(module, name, _exchange(child))
         else:
-            setattr(module, name, nn.SyncBatchNorm.convert_sync_batchnorm(child))
+            setattr(module, name, nn.SyncBatchNorm.convert_sync_batchnorm(child))  # type: ignore[no-untyped-call]
 
 
 def _exchange(norm: nn.BatchNorm2d) -> ProcessGroupBatchNorm2d:

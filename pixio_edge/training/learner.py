@@ -57,7 +57,7 @@ class Learner(Generic[Batch]):
 
     def join(self) -> None:
         """Exchange gradients with the other processes from now on; all of them have to call this."""
-        self._wrapped = self.processes.wrap(self.objective)
+        self._wrapped = self.processes.wrap(self.objective, has_unused=self.objective.has_unused)
 
     def train_step(self, parts: Sequence[Batch]) -> tuple[Tensor, dict[str, Tensor]]:
         """Move the weights by one batch.

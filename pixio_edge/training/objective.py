@@ -26,9 +26,10 @@ class Movable(Protocol):
 
 Item = TypeVar("Item")
 Batch = TypeVar("Batch", bound=Movable)
+Batch_co = TypeVar("Batch_co", bound=Movable, covariant=True)
 
 
-class Rows(Protocol[Item, Batch]):
+class Rows(Protocol[Item, Batch_co]):
     """Where the images of batches come from.
 
     Image `row` of step `step` must depend on the two (and a seed) alone. Then a run that goes on sees what an unbroken
@@ -43,7 +44,7 @@ class Rows(Protocol[Item, Batch]):
         """
         ...
 
-    def collate(self, items: list[Item]) -> Batch:
+    def collate(self, items: list[Item]) -> Batch_co:
         """Items of one step as a batch on the CPU."""
         ...
 
@@ -60,9 +61,11 @@ class Objective(nn.Module, ABC, Generic[Batch]):
 
     Attributes:
         model: What is averaged, measured and saved.
+        has_unused: Whether some parameters take no part in the loss, such as blocks after the last that is read.
     """
 
     model: nn.Module
+    has_unused: bool = False
 
     @abstractmethod
     def forward(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:

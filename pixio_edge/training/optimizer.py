@@ -40,7 +40,7 @@ def build_optimizers(
         One or two optimisers; groups carry `RATE_SHARE`.
     """
     shares = rate_shares(encoder, layer_decay) if encoder is not None else {}
-    blocks = encoder.blocks.parameters() if encoder is not None and muon else ()  # type: ignore[operator, union-attr]
+    blocks = encoder.blocks.parameters() if encoder is not None and muon else ()  # type: ignore[union-attr]
     chosen = {id(p) for p in blocks if p.ndim == 2}
     trained = [p for p in module.parameters() if p.requires_grad]
     orthogonal: dict[float, list[nn.Parameter]] = {}

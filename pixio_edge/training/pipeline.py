@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from pixio_edge.training.objective import Batch, Item, Rows
@@ -14,7 +14,7 @@ PREFETCH = 3
 
 def stream(
     rows: Rows[Item, Batch], *, steps: range, parts: Sequence[range], workers: int = 1
-) -> Iterator[tuple[Batch, ...]]:
+) -> Generator[tuple[Batch, ...], None, None]:
     """Batches of a range of steps in order.
 
     Args:

@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import TypeVar
 
 import torch
-from accelerate import Accelerator, DistributedDataParallelKwargs
+from accelerate import Accelerator, DistributedDataParallelKwargs  # type: ignore[import-untyped]
 from torch import Tensor, distributed, nn
 
 from pixio_edge.errors import InputError, PixioEdgeError
@@ -41,12 +41,9 @@ class Processes:
     """
 
     def __init__(self, device: str) -> None:
-        # Parameters without gradient in a step are fine (heads that are cut off, taps before the last block). Buffers
-        # are the same everywhere anyway: the statistics of BatchNorm are those of the whole batch.
-        kwargs = DistributedDataParallelKwargs(find_unused_parameters=True, broadcast_buffers=False)
         try:
             # Precision is the objectives' business: losses stay in float32.
-            self._accelerator = Accelerator(cpu=device == "cpu", mixed_precision="no", kwargs_handlers=[kwargs])
+            self._accelerator = Accelerator(cpu=device == "cpu", mixed_precision="no")
         except ValueError as error:
             raise InputError(
                 f"device: got '{device}', expected the one that this process has begun with "
@@ -77,15 +74,17 @@ class Processes:
         # accelerate numbers processors too, and torch.load knows none of these numbers.
         return torch.device("cpu") if device.type == "cpu" else device
 
-    def wrap(self, module: nn.Module) -> nn.Module:
+    def wrap(self, module: nn.Module, *, has_unused: bool = False) -> nn.Module:
         """The module, such that gradients after `backward` are those of the whole batch; its parameters stay the same.
 
         Args:
             module: On `device`; with several processes its BatchNorms are exchanged for synchronised ones in place.
+            has_unused: Whether some of its parameters take no part in the loss; to look for them costs time.
         """
         if self.count == 1:
             return module
         synchronise_batch_norm(module, self.device)
+        self._accelerator.ddp_handler = DistributedDataParallelKwargs(find_unused_parameters=has_unused)
         wrapped: nn.Module = self._accelerator.prepare_model(module)
         return wrapped
 
@@ -97,7 +96,7 @@ class Processes:
     def mean(self, values: dict[str, Tensor]) -> dict[str, float]:
         """Means over all processes of some scalars; all of them have to ask, with the same names."""
         stacked = torch.stack([value.detach().float() for value in values.values()])
-        mean: Tensor = self._accelerator.reduce(stacked, reduction="mean") if self.count > 1 else stacked  # type: ignore[assignment]
+        mean: Tensor = self._accelerator.reduce(stacked, reduction="mean") if self.count > 1 else stacked
         return dict(zip(values, mean.tolist(), strict=True))
 
     def agree(self, word: int) -> int:

@@ -142,7 +142,8 @@ class SampleSource:
         """Read one image."""
         sample = self.samples.read(index)
         valid = sample.valid & (sample.depth_gt > 0) & np.isfinite(sample.depth_gt)
-        inverse = np.float32(1.0) / np.where(valid, sample.depth_gt, np.float32(1.0))
+        depth: NDArray[np.float32] = np.where(valid, sample.depth_gt, np.float32(1.0)).astype(np.float32, copy=False)
+        inverse: NDArray[np.float32] = np.reciprocal(depth)
         window = NYU_WINDOW if self._is_nyu and valid.shape == NYU_SIZE else (slice(None), slice(None))
         return LabelledImage(sample.rgb[window], inverse[window], valid[window])
 

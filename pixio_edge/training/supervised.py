@@ -43,6 +43,9 @@ class DepthObjective(Objective[DepthBatch]):
         super().__init__()
         self.config = config
         self.model: DepthModel = build_student(config)
+        shape = self.model.config
+        # Blocks after the last tap, and the unit of Pixio's coarsest fusion that has nothing to fuse.
+        self.has_unused = max(shape.head.indices) + 1 < shape.encoder.depth or shape.head.output != "edge"
         self._held_back = tuple(held_back)
 
     def forward(self, batch: DepthBatch) -> tuple[Tensor, dict[str, Tensor]]:

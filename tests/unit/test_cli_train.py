@@ -12,13 +12,14 @@ import torch
 import typer
 from small_pool import write_small_pool
 
-from pixio_edge.cli.train import parse_stages, train
+from pixio_edge.cli.train import parse_data, parse_optimizer, parse_stages, train
 from pixio_edge.cli.training_output import duration
 from pixio_edge.errors import InputError, PixioEdgeError
 from pixio_edge.training.device import open_device
 from pixio_edge.training.learner import Learner
 from pixio_edge.training.run_folder import RunFolder
 from pixio_edge.training.scene_plan import HELD_BACK, POOL
+from pixio_edge.training.train_config import DataPart
 
 
 def test_stages_are_shares_with_pixels_per_image() -> None:
@@ -34,6 +35,20 @@ def test_stages_are_left_to_the_default_when_none_is_given() -> None:
 def test_stages_are_refused_when_they_are_none(texts: list[str]) -> None:
     with pytest.raises(InputError, match="--stage"):
         parse_stages(texts)
+
+
+def test_data_have_weights_and_the_drive_of_a_path_is_none() -> None:
+    assert parse_data(None) is None
+    assert parse_data(["0.7:scenes", ".3:a/b", r"C:\data", "2:list.txt@root"]) == (
+        DataPart("scenes", 0.7),
+        DataPart("a/b", 0.3),
+        DataPart(r"C:\data"),
+        DataPart("list.txt@root", 2.0),
+    )
+
+
+def test_optimizer_is_known_by_its_name() -> None:
+    assert (parse_optimizer("Muon"), parse_optimizer("adamw")) == ("muon", "adamw")
 
 
 @pytest.mark.parametrize(("device", "has_cuda"), [("abacus", True), ("cuda", False), ("", False)])
@@ -65,6 +80,12 @@ def test_device_is_opened_with_its_threads_when_it_is_here() -> None:
         ({"device": "abacus"}, "abacus"),
         ({"encoder_from": Path("nowhere.safetensors")}, "nowhere.safetensors"),
         ({"scenes": 0}, "at least 1"),
+        ({"data": ["nowhere"]}, "nothing that is known"),
+        ({"data": ["0:scenes"]}, "got weight 0"),
+        ({"measure_on": ["nowhere"]}, "nothing that is known"),
+        ({"max_depth": 0.0}, "max_depth"),
+        ({"layer_decay": 1.5}, "layer_decay"),
+        ({"optimizer": "sgd"}, "--optimizer"),
     ],
 )
 def test_nothing_is_written_when_an_option_is_wrong(options: dict[str, Any], fragment: str, tmp_path: Path) -> None:
@@ -150,6 +171,10 @@ def test_dry_run_estimates_and_writes_nothing(tmp_path: Path, capsys: pytest.Cap
     assert [(stage["images"], stage["pixels"]) for stage in record["stages"]] == [(400, 3072), (400, 4096)]
     assert record["train_s"] == pytest.approx(sum(stage["seconds"] for stage in record["stages"]))
     assert record["total_s"] == pytest.approx(record["render_s"] + record["train_s"])
+    for stage in record["stages"]:
+        slower = min(stage["images_per_s"], stage["input_images_per_s"])
+        assert stage["seconds"] == pytest.approx(400 / slower)
+        assert stage["bound_by"] == ("training" if slower == stage["images_per_s"] else "input")
     assert [line.split("  ")[0] for line in table.splitlines()[1:]] == [
         *("render scenes", "train at 3072 pixels", "train at 4096 pixels", "in all")
     ]

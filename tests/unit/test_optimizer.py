@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from pixio_edge.models.presets import build_model
-from pixio_edge.training.optimizer import average_decay, build_optimizers, learning_rate, update_average
+from pixio_edge.training.optimizer import RATE_SHARE, average_decay, build_optimizers, learning_rate, update_average
 
 
 def test_every_parameter_has_one_optimizer_and_matrices_of_blocks_have_muon() -> None:
@@ -61,3 +61,50 @@ def test_average_moves_by_one_minus_the_decay_and_takes_counters_over() -> None:
             torch.testing.assert_close(value, before[name] + 0.25)
         else:
             assert torch.equal(value, before[name] + 1)
+
+
+def groups_of(optimizers: list[torch.optim.Optimizer], model: torch.nn.Module) -> dict[str, dict[str, float]]:
+    """Group of every parameter by its name."""
+    named = {id(parameter): name for name, parameter in model.named_parameters()}
+    groups = [group for optimizer in optimizers for group in optimizer.param_groups]
+    return {named[id(parameter)]: group for group in groups for parameter in group["params"]}
+
+
+def test_rates_fall_from_the_head_to_the_image_when_layers_decay() -> None:
+    model = build_model("tiny")
+
+    optimizers = build_optimizers(model, model.encoder, rate=1e-3, weight_decay=0.05, layer_decay=0.5)
+    groups = groups_of(optimizers, model)
+
+    assert sorted(groups) == sorted(name for name, _ in model.named_parameters())
+    for name, group in groups.items():
+        if name.startswith("encoder.blocks.1."):
+            share = 0.5
+        elif name.startswith("encoder.blocks.0."):
+            share = 0.25
+        else:
+            share = 1.0 if name.startswith(("head.", "encoder.norm.")) else 0.125
+        assert group[RATE_SHARE] == share, name
+        assert group["lr"] == pytest.approx(1e-3 * share), name
+
+
+def test_decay_of_weights_does_not_depend_on_the_layer() -> None:
+    model = build_model("tiny")
+
+    groups = groups_of(build_optimizers(model, model.encoder, rate=1e-3, weight_decay=0.05, layer_decay=0.5), model)
+
+    for name, parameter in model.named_parameters():
+        assert groups[name]["weight_decay"] == (0.05 if parameter.ndim >= 2 else 0.0), name
+
+
+def test_frozen_parameters_are_in_no_group_and_adamw_takes_all_when_asked() -> None:
+    model = build_model("tiny")
+    model.encoder.requires_grad_(False)
+
+    frozen = build_optimizers(model, model.encoder, rate=1e-3, weight_decay=0.05)
+    model.encoder.requires_grad_(True)
+    plain = build_optimizers(model, model.encoder, rate=1e-3, weight_decay=0.05, muon=False)
+
+    assert [type(optimizer) for optimizer in frozen] == [type(optimizer) for optimizer in plain] == [torch.optim.AdamW]
+    assert all(name.startswith("head.") for name in groups_of(frozen, model))
+    assert len(groups_of(plain, model)) == len(list(model.parameters()))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from small_pool import write_small_pool
+from small_pool import write_index_folder, write_small_pool
 
 from pixio_edge.errors import CheckFailedError, InputError
 from pixio_edge.models.checkpoints import load_checkpoint, save_checkpoint
@@ -18,7 +18,7 @@ from pixio_edge.training.loop import Progress
 from pixio_edge.training.processes import Processes
 from pixio_edge.training.run_folder import RunFolder
 from pixio_edge.training.supervised import DepthObjective, build_student, train
-from pixio_edge.training.train_config import TrainConfig
+from pixio_edge.training.train_config import DataPart, TrainConfig
 
 PIXELS = 48 * 64
 
@@ -111,7 +111,9 @@ def test_finished_run_is_left_alone_when_it_is_started_again(config: TrainConfig
     assert (tmp_path / "run" / "checkpoint.pt").stat().st_mtime_ns == kept
 
 
-@pytest.mark.parametrize("change", [{"rate": 2e-3}, {"seed": 5}, {"preset": "nano"}], ids=str)
+@pytest.mark.parametrize(
+    "change", [{"rate": 2e-3}, {"seed": 5}, {"preset": "nano"}, {"layer_decay": 0.5}, {"max_depth": 9.0}], ids=str
+)
 def test_run_is_refused_when_it_was_started_with_other_values(
     change: dict[str, object], config: TrainConfig, tmp_path: Path
 ) -> None:
@@ -124,7 +126,83 @@ def test_run_is_refused_when_it_was_started_with_other_values(
 def test_run_goes_on_when_only_its_intervals_differ(config: TrainConfig, tmp_path: Path) -> None:
     RunFolder(tmp_path / "run").claim(config.lasting_values())
 
-    RunFolder(tmp_path / "run").claim(replace(config, log_every=7, save_every=9).lasting_values())
+    RunFolder(tmp_path / "run").claim(replace(config, log_every=7, save_every=9, workers=3).lasting_values())
+
+
+def test_record_of_an_older_run_still_fits_while_newer_values_have_their_default(config: TrainConfig) -> None:
+    """Keys of the records before there were other data, other optimisers and several processes."""
+    older = {"preset", "pool", "held_back", "images", "batch", "stages", "rate", "warmup", "weight_decay", "average"}
+    older |= {"gradient_weight", "seed", "device", "bf16", "encoder_from"}
+
+    assert config.lasting_values().keys() == older
+    assert replace(config, freeze_encoder=True, accumulate=2).lasting_values().keys() == older | {
+        "freeze_encoder",
+        "accumulate",
+    }
+
+
+def test_run_is_refused_when_a_value_went_back_to_its_default(config: TrainConfig, tmp_path: Path) -> None:
+    RunFolder(tmp_path / "run").claim(replace(config, layer_decay=0.5).lasting_values())
+
+    with pytest.raises(InputError, match="other values for layer_decay"):
+        RunFolder(tmp_path / "run").claim(config.lasting_values())
+
+
+def test_encoder_stays_as_it_was_with_its_statistics_when_it_is_frozen(config: TrainConfig, tmp_path: Path) -> None:
+    frozen = replace(config, freeze_encoder=True, images=4)
+    start = build_student(frozen)
+    assert any(isinstance(module, torch.nn.BatchNorm2d) for module in start.encoder.modules())
+
+    ended = train(frozen, tmp_path / "run")
+
+    assert same_weights(ended.encoder, start.encoder)
+    assert not same_weights(ended.head, start.head)
+
+
+def test_parts_of_a_batch_add_up_to_the_whole(config: TrainConfig, tmp_path: Path) -> None:
+    """Without Muon, and with the encoder and so every BatchNorm frozen: their statistics are those of a part."""
+    whole = replace(config, freeze_encoder=True, batch=4, bf16=False, images=8, average=0.0)
+
+    once = train(whole, tmp_path / "whole").state_dict()
+    parts = train(replace(whole, accumulate=2), tmp_path / "parts").state_dict()
+
+    logs = [
+        [line["loss"] for line in RunFolder(tmp_path / name).read_log() if "loss" in line]
+        for name in ("whole", "parts")
+    ]
+    # Other orders of the same sums, and a second step that AdamW starts from them; measured 3e-7.
+    assert logs[1] == pytest.approx(logs[0], abs=1e-5)
+    start = build_student(whole).state_dict()
+    moved = torch.cat([(once[name] - start[name]).flatten() for name in once if name.startswith("head.")])
+    apart = torch.cat([(once[name] - parts[name]).flatten() for name in once if name.startswith("head.")])
+    # AdamW moves weights whose gradient is nearly 0 by the sign of rounding; measured 0.004.
+    assert apart.norm() < 0.03 * moved.norm()
+
+
+def test_metric_run_learns_metres_and_keeps_their_range_in_the_weights(config: TrainConfig, tmp_path: Path) -> None:
+    metric = replace(config, max_depth=20.0, images=4)
+
+    train(metric, tmp_path / "run")
+
+    model = load_checkpoint(tmp_path / "run" / "model.safetensors")
+    log = RunFolder(tmp_path / "run").read_log()
+    assert model.config.head.max_depth == 20.0
+    with torch.inference_mode():
+        depth = model(torch.randn(1, 3, 48, 64))
+    assert 0 < float(depth.min()) <= float(depth.max()) < 20
+    assert log[0].keys() == {"step", "images", "loss", "silog", "images_per_s", "pool"}
+    assert log[-1].keys() == {"step", "images", "held_back", "constant_prior"}
+
+
+def test_run_learns_from_scenes_and_a_folder_of_photos_together(config: TrainConfig, tmp_path: Path) -> None:
+    write_index_folder(tmp_path / "room", images=3)
+    data = (DataPart("scenes"), DataPart(str(tmp_path / "room"), 2.0))
+
+    train(replace(config, data=data), tmp_path / "run")
+
+    log = RunFolder(tmp_path / "run").read_log()
+    assert log[0]["pool"] == 24 + 3
+    assert all(torch.isfinite(torch.tensor(line["loss"])) for line in log if "loss" in line)
 
 
 def test_nothing_is_made_when_a_pool_is_missing(config: TrainConfig, tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import csv
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import h5py  # type: ignore[import-untyped]
 import numpy as np
 import pytest
 import scipy.io  # type: ignore[import-untyped]
-from small_pool import write_small_pool
+from small_pool import write_index_folder, write_small_pool
 
 from pixio_edge.errors import InputError
 from pixio_edge.training.sources import SampleSource, SceneSource, hold_back, open_source
@@ -25,23 +24,8 @@ def write_png(path: Path, array: np.ndarray) -> None:
     assert cv2.imwrite(str(path), array)
 
 
-def write_index(folder: Path, *, rows: int = 1, **cells: str) -> Path:
-    """Images of 20 x 30 pixels at 2 m, with a column without depth and one at 20 m."""
-    stored = np.full((20, 30), 2000, dtype=np.uint16)
-    stored[:, 0], stored[:, 1] = 0, 20_000
-    for index in range(rows):
-        write_png(folder / f"{index}.png", np.full((20, 30, 3), 7, dtype=np.uint8))
-        write_png(folder / f"{index}.depth.png", stored)
-    lines = [{"rgb": f"{i}.png", "depth": f"{i}.depth.png", "scale": "1000", **cells} for i in range(rows)]
-    with (folder / "index.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(lines[0]))
-        writer.writeheader()
-        writer.writerows(lines)
-    return folder
-
-
 def test_index_folder_gives_inverse_depth_and_where_it_is_known(tmp_path: Path) -> None:
-    source = open_source(str(write_index(tmp_path / "room", max="10")))
+    source = open_source(str(write_index_folder(tmp_path / "room", max="10")))
 
     image = source.read(0)
 
@@ -59,7 +43,7 @@ def test_index_folder_gives_inverse_depth_and_where_it_is_known(tmp_path: Path) 
     [({"kind": "disparity"}, False), ({"kind": "disparity", "fx": "9", "baseline_m": "1", "doffs_px": "0"}, True)],
 )
 def test_disparity_is_metric_when_its_camera_is_known(cells: dict[str, str], metric: bool, tmp_path: Path) -> None:
-    source = open_source(str(write_index(tmp_path / "stereo", **cells)))
+    source = open_source(str(write_index_folder(tmp_path / "stereo", **cells)))
 
     assert source.is_metric() is metric
     assert (source.read(0).valid is None) is False
@@ -163,7 +147,7 @@ def test_last_tenth_is_held_back_and_not_trained_on(tmp_path: Path) -> None:
 def config(tmp_path: Path) -> TrainConfig:
     write_small_pool(tmp_path / "pool")
     write_small_pool(tmp_path / "held_back", seed=1)
-    write_index(tmp_path / "room", rows=4)
+    write_index_folder(tmp_path / "room", images=4)
     return TrainConfig("tiny", tmp_path / "pool", tmp_path / "held_back", images=8)
 
 
@@ -190,7 +174,7 @@ def test_a_part_of_the_data_is_measured_on_when_no_scenes_are(config: TrainConfi
 
 
 def test_metric_depth_is_refused_when_labels_have_no_scale(config: TrainConfig, tmp_path: Path) -> None:
-    write_index(tmp_path / "stereo", kind="disparity")
+    write_index_folder(tmp_path / "stereo", kind="disparity")
     data = (DataPart("scenes"), DataPart(str(tmp_path / "stereo")))
 
     with pytest.raises(InputError, match="unknown scale"):
