@@ -161,7 +161,8 @@ class BakedEncoder(nn.Module):
     """An encoder for one image size, whose position embedding is a constant.
 
     Resampling the embedding in the graph would need a bicubic Resize, which engines implement differently or not at
-    all, to compute the same constant for every frame. Can be deleted when encoders have no learned position embedding.
+    all, to compute the same constant for every frame (transformers traces one even where nothing changes). Can be
+    deleted when encoders have no learned position embedding.
 
     Args:
         encoder: The encoder to take over; its modules are shared, not copied.

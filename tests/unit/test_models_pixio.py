@@ -174,6 +174,7 @@ def test_image_is_refused_when_a_side_is_no_multiple_of_the_patch(
 ) -> None:
     encoder = PixioEncoder(EncoderConfig(embed_dim=16, depth=1, num_heads=2, stem=stem))
 
+    # transformers cuts such images to whole patches without a word; the original refuses them too.
     for call in (encoder, lambda image: encoder.forward_intermediates(image, (0,))):
         with pytest.raises(SpecError, match=rf"got {size[0]}x{size[1]}, expected both sides to be multiples of 16"):
             call(torch.zeros(1, 3, *size))
