@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -84,7 +85,8 @@ def collect_moments(
         progress: Called after each image.
     """
     moments: dict[RowSource, Moments] = {}
-    generator = np.random.default_rng(config.seed)
+    # One for each source, so that its rows do not depend on what else is collected.
+    generators = {source: np.random.default_rng([config.seed, zlib.crc32(repr(source).encode())]) for source in sources}
     streamed = stream_tensors(
         graphs,
         calibration_set.images(),
@@ -96,7 +98,7 @@ def collect_moments(
     )
     for values in streamed:
         for source in sources:
-            rows = source.sample(values[source.tensor], ROWS_PER_IMAGE, generator)
+            rows = source.sample(values[source.tensor], ROWS_PER_IMAGE, generators[source])
             found = activations[source.tensor]
             if source not in moments:
                 moments[source] = Moments.empty(rows.shape[1], with_gram=with_gram)
