@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import torch
 from int8_rows import Feed, Row, Subject, limit_rate, list_rows, prepared
+from int8_table import int8_rows
 from recording import append_records
 
 import pixio_edge
@@ -67,6 +68,8 @@ def main() -> None:
             for size in sizes:
                 print(f"{name} {size_label(size)}", flush=True)
                 records += measure(subject, size, gflop[size], arguments)
+    header, lines = int8_rows(records)
+    print("\n".join(" | ".join(line) for line in (header, *lines)))
     if not arguments.no_record:
         append_records("int8", records)
 
