@@ -170,13 +170,13 @@ def test_parts_of_a_batch_add_up_to_the_whole(config: TrainConfig, tmp_path: Pat
         [line["loss"] for line in RunFolder(tmp_path / name).read_log() if "loss" in line]
         for name in ("whole", "parts")
     ]
-    # Other orders of the same sums, and a second step that AdamW starts from them; measured 3e-7.
+    # Other orders of the same sums; measured 0, on another host the last bits may differ.
     assert logs[1] == pytest.approx(logs[0], abs=1e-5)
     start = build_student(whole).state_dict()
     moved = torch.cat([(once[name] - start[name]).flatten() for name in once if name.startswith("head.")])
     apart = torch.cat([(once[name] - parts[name]).flatten() for name in once if name.startswith("head.")])
-    # AdamW moves weights whose gradient is nearly 0 by the sign of rounding; measured 0.004.
-    assert apart.norm() < 0.03 * moved.norm()
+    # AdamW moves weights whose gradient is nearly 0 by the sign of rounding; measured 3e-5.
+    assert apart.norm() < 2e-3 * moved.norm()
 
 
 def test_metric_run_learns_metres_and_keeps_their_range_in_the_weights(config: TrainConfig, tmp_path: Path) -> None:
