@@ -1,4 +1,4 @@
-"""The flavour `tensorrt` under TensorRT's own rules: TensorRT for RTX parses and builds it ahead of time, without a GPU.
+"""The flavour `tensorrt` under the rules of TensorRT: TensorRT for RTX builds it ahead of time, without a GPU.
 
 Its parser refuses what TensorRT refuses: zero points that are not zero, integer biases, operators it does not have.
 """
