@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from pixio_edge.errors import InputError
-from pixio_edge.export.base import DEFAULT_SIZES, ExportRequest
+from pixio_edge.export.base import ExportRequest, default_sizes
 from pixio_edge.export.golden_image import make_golden_image
+from pixio_edge.manifest import cost_size
 
 
 @pytest.mark.parametrize(
@@ -24,10 +25,18 @@ def test_request_is_refused_when_a_size_cannot_be_exported(sizes: tuple[tuple[in
         ExportRequest(sizes)
 
 
-def test_default_ladder_is_accepted_and_has_each_shape_upright_too() -> None:
-    ExportRequest(DEFAULT_SIZES)
+@pytest.mark.parametrize("patch", [14, 16])
+def test_default_ladder_is_accepted_and_has_each_shape_upright_too(patch: int) -> None:
+    sizes = default_sizes(patch)
 
-    assert {(width, height) for height, width in DEFAULT_SIZES} == set(DEFAULT_SIZES)
+    ExportRequest(sizes, multiple_of=patch)
+    assert {(width, height) for height, width in sizes} == set(sizes)
+    patches = [height * width // patch**2 for height, width in sizes]
+    assert max(patches) < 1.06 * min(patches)  # 266 against 252 in the ladder of patch 16
+
+
+def test_cost_is_stated_for_whole_patches() -> None:
+    assert [cost_size(patch) for patch in (14, 16)] == [(252, 252), (256, 256)]
 
 
 def test_golden_image_is_the_same_and_uses_the_whole_range_when_made_twice() -> None:
