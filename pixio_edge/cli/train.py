@@ -27,7 +27,7 @@ EXAMPLES = examples(
     "pixio-edge train runs/quick --preset tiny --scenes 512 --images 4096 --stage 1:96x128",
     "pixio-edge train runs/mixed --data 0.7:scenes --data 0.3:path/to/index_folder",
     "pixio-edge train runs/nyu --data nyu_train.txt@path/to/nyu --max-depth 10 --encoder-from nano.safetensors",
-    "accelerate launch --num_processes 4 -m pixio_edge.cli.main train runs/small --preset small --device cuda",
+    "accelerate launch --multi_gpu --num_processes 4 -m pixio_edge.cli.main train runs/nano --device cuda",
 )
 
 INTERRUPTED = 130
