@@ -98,6 +98,8 @@ def write_int8(
 ) -> tuple[ArtifactEntry, ...]:
     """Write, check and list the INT8 graphs of all recipes and sizes; equal weights are stored once.
 
+    They do not refer to the weights of the float graphs, so that they can be shipped without them.
+
     Args:
         writer: Of a bundle that has the float artifacts already.
         source: What they are made from.
@@ -111,8 +113,7 @@ def write_int8(
     """
     wanted = tuple(source.ladder if sizes is None else sizes)
     weights = writer.free_name(WEIGHTS_STEM, ".bin")
-    floats = [writer.folder / source.ladder.artifacts[size].path for size in source.ladder]
-    write_graphs(_graphs(writer.folder, source, recipes, wanted), writer.folder / weights, reuse=floats)
+    write_graphs(_graphs(writer.folder, source, recipes, wanted), writer.folder / weights)
     entries = []
     for recipe in recipes:
         for size in wanted:
@@ -175,16 +176,15 @@ def _describe(writer: BundleWriter, base: ArtifactEntry, recipe: Recipe) -> Arti
             "path": graph.path,
             "sha256": graph.sha256,
             "bytes": graph.bytes,
-            "data": tuple(_data(writer, writer.folder / graph.path)),
+            "data": graph_data(writer, writer.folder / graph.path),
             "requires": Requirements(runtimes=(target.runtime,), isa=target.isa),
             "quantization": facts.model_copy(update={"flavour": target.flavour, "keep_float": recipe.keep_float}),
         }
     )
 
 
-def _data(writer: BundleWriter, graph: Path) -> Iterator[FileEntry]:
-    """The files that a graph refers to."""
+def graph_data(writer: BundleWriter, graph: Path) -> tuple[FileEntry, ...]:
+    """The weight files that a graph in the folder of a writer refers to, by name."""
     constants = onnx.load(graph, load_external_data=False).graph.initializer
     locations = {item.value for tensor in constants for item in tensor.external_data if item.key == "location"}
-    for location in sorted(locations):
-        yield writer.describe(location, "weights")
+    return tuple(writer.describe(location, "weights") for location in sorted(locations))

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import onnxruntime as ort
+import onnxruntime as ort  # type: ignore[import-untyped]
 
 from pixio_edge.calibration.agreement import Agreement, compare_depth, mean_agreement
 from pixio_edge.errors import InputError

@@ -59,4 +59,4 @@ def least_error_limits(weight: NDArray[np.generic], axis: int) -> NDArray[np.flo
         error = np.square(np.clip(np.rint(rows / scale), -STEPS, STEPS) * scale - rows).sum(axis=1)
         is_better = error < least
         best[is_better], least[is_better] = share * largest[is_better], error[is_better]
-    return best.astype(np.float32)
+    return np.asarray(best, np.float32)

@@ -31,25 +31,8 @@ class WeightFile:
     def __init__(self, file: BinaryIO, name: str) -> None:
         self._file = file
         self._name = name
-        # By digest of the content: the file that has it, and where.
-        self._places: dict[bytes, tuple[str, int]] = {}
+        self._offsets: dict[bytes, int] = {}
         self._end = 0
-
-    def reuse(self, graph: onnx.GraphProto, folder: Path) -> None:
-        """Refer to the constants that another graph keeps in files, instead of storing the same content again.
-
-        Args:
-            graph: Its constants are not loaded: they refer to files.
-            folder: Where these files lie, and the graphs of this file too.
-        """
-        for tensor in graph.initializer:
-            if tensor.data_location == onnx.TensorProto.EXTERNAL:
-                facts = {item.key: item.value for item in tensor.external_data}
-                offset = int(facts.get("offset", 0))
-                with (folder / facts["location"]).open("rb") as file:
-                    file.seek(offset)
-                    content = file.read(int(facts["length"])) if "length" in facts else file.read()
-                self._places.setdefault(hashlib.sha256(content).digest(), (facts["location"], offset))
 
     def move_(self, graph: onnx.GraphProto) -> int:
         """Move the large constants of a graph into the file and refer to them.
@@ -61,39 +44,36 @@ class WeightFile:
         for tensor in graph.initializer:
             content = numpy_helper.to_array(tensor).tobytes()
             if len(content) >= INLINE_BYTES:
-                self._refer_(tensor, *self._store(content), len(content))
+                self._refer_(tensor, self._store(content), len(content))
         return self._end - start
 
-    def _store(self, content: bytes) -> tuple[str, int]:
+    def _store(self, content: bytes) -> int:
         digest = hashlib.sha256(content).digest()
-        if digest not in self._places:
+        if digest not in self._offsets:
             padding = -self._end % ALIGNMENT
             self._file.write(bytes(padding) + content)
-            self._places[digest] = self._name, self._end + padding
+            self._offsets[digest] = self._end + padding
             self._end += padding + len(content)
-        return self._places[digest]
+        return self._offsets[digest]
 
-    def _refer_(self, tensor: onnx.TensorProto, location: str, offset: int, length: int) -> None:
+    def _refer_(self, tensor: onnx.TensorProto, offset: int, length: int) -> None:
         for field in ("raw_data", "float_data", "int64_data"):
             tensor.ClearField(field)
         tensor.data_location = onnx.TensorProto.EXTERNAL
         del tensor.external_data[:]
-        for key, value in (("location", location), ("offset", str(offset)), ("length", str(length))):
+        for key, value in (("location", self._name), ("offset", str(offset)), ("length", str(length))):
             tensor.external_data.add(key=key, value=value)
 
 
-def write_graphs(graphs: Iterable[tuple[Path, onnx.ModelProto]], weights: Path, *, reuse: Iterable[Path] = ()) -> None:
+def write_graphs(graphs: Iterable[tuple[Path, onnx.ModelProto]], weights: Path) -> None:
     """Write graphs that share one weight file, one after the other, so that only one is in memory.
 
     Args:
         graphs: Each with its path; all lie in the folder of `weights`. They are changed to refer to it.
         weights: The shared file.
-        reuse: Graphs in that folder; what their own files hold is referred to there.
     """
     with weights.open("wb") as file:
         store = WeightFile(file, weights.name)
-        for path in reuse:
-            store.reuse(onnx.load(path, load_external_data=False).graph, path.parent)
         for path, model in graphs:
             store.move_(model.graph)
             path.write_bytes(model.SerializeToString(deterministic=True))

@@ -9,8 +9,10 @@ import typer
 
 from pixio_edge.cli.console import Meter, print_json, print_table
 from pixio_edge.cli.extras import needs_extra
+from pixio_edge.cli.inspect import print_bundle
 from pixio_edge.cli.options import JsonOption, ThreadsOption, examples
 from pixio_edge.cli.quantize_source import opened_model
+from pixio_edge.errors import InputError
 
 if TYPE_CHECKING:
     from pixio_edge.calibration.request import QuantizeReport, TargetReport
@@ -19,14 +21,16 @@ EXAMPLES = examples(
     "pixio-edge quantize nano --data photos/ --runtime openvino --runtime ort -o nano-int8",
     "pixio-edge quantize my-bundle --data clip.mp4 --budget 1 --labelled path/to/sets --report report/",
     "pixio-edge quantize my-bundle --data photos/ --runtime tensorrt --dry-run --json",
+    "pixio-edge quantize nano --weights-only int8 -o nano-small",
 )
 
 
 def quantize(
     model: Annotated[str, typer.Argument(help="Bundle folder; embedded bundle or checkpoint with --output.")],
     data: Annotated[
-        str, typer.Option("--data", "-d", help="Images to calibrate on: folder, glob, video, folder with index.csv.")
-    ],
+        str | None,
+        typer.Option("--data", "-d", help="Images to calibrate on: folder, glob, video, folder with index.csv."),
+    ] = None,
     runtimes: Annotated[
         list[str] | None,
         typer.Option("--runtime", "-r", help="openvino, ort, tensorrt; may be repeated. Default: the best one here."),
@@ -54,6 +58,10 @@ def quantize(
     report: Annotated[
         Path | None, typer.Option("--report", help="Folder for outliers, sensitivities and Pareto with plots.")
     ] = None,
+    weights_only: Annotated[
+        str | None,
+        typer.Option("--weights-only", help="int8 or fp16: only store weights so, which is smaller and not faster."),
+    ] = None,
     licence: Annotated[str | None, typer.Option("--licence", help="Of the weights, for a checkpoint.")] = None,
     commercial: Annotated[
         bool | None, typer.Option("--commercial/--noncommercial", help="Whether it allows commercial use.")
@@ -68,6 +76,11 @@ def quantize(
     Accuracy is measured on images that were not calibrated on, against the float depth. Layers that cost too much go
     back to float, worst first. Exit status 1 when INT8 is refused: the reason is said and the bundle stays as it is.
     """
+    if weights_only is not None:
+        shrink(model, weights_only, output, replace=replace, licence=licence, commercial=commercial)
+        return
+    if data is None:
+        raise InputError("--data: got nothing, expected images to calibrate on. Fix: --data path/to/photos")
     with needs_extra("quantize", "pixio-edge quantize"):
         from pixio_edge.calibration.dataset import CalibrationSet
         from pixio_edge.calibration.quantize import quantize as run
@@ -100,6 +113,34 @@ def quantize(
     else:
         print_report(result)
     result.require()
+
+
+def shrink(
+    model: str,
+    storage: str,
+    output: Path | None,
+    *,
+    replace: bool,
+    licence: str | None,
+    commercial: bool | None,
+) -> None:
+    """Add artifacts with smaller weights and print the bundle.
+
+    Raises:
+        InputError: The storage is unknown.
+        CheckFailedError: They differ too much from the float artifacts.
+    """
+    with needs_extra("quantize", "pixio-edge quantize"):
+        from pixio_edge.calibration.float_artifacts import STORAGES, add_small_artifacts
+    from pixio_edge.bundle import Bundle
+
+    chosen = next((known for known in STORAGES if known == storage), None)
+    if chosen is None:
+        known = ", ".join(STORAGES)
+        raise InputError(f"--weights-only: got '{storage}', expected one of {known}. Fix: choose one of these")
+    with opened_model(model, output, licence=licence, commercial=commercial) as bundle:
+        add_small_artifacts(bundle, chosen, output=output, replace=replace)
+        print_bundle(Bundle.open(output or bundle.folder))
 
 
 def best_runtime() -> str:
