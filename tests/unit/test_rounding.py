@@ -17,8 +17,8 @@ from pixio_edge.calibration.graph import QuantGraph
 from pixio_edge.calibration.qparams import quantize_weight
 from pixio_edge.calibration.rounding import round_second_order, round_weights
 
-# Half of the squared error of nearest rounding is left at most: measured 0.13 to 0.21 over ten seeds.
-CORRELATED_GAIN = 0.5
+# Share of nearest rounding's squared error that is left: measured 0.011 to 0.020 over ten seeds.
+CORRELATED_GAIN = 0.1
 ROWS, COLUMNS, CHANNELS, FACTORS = 2000, 96, 12, 8
 
 
