@@ -33,10 +33,11 @@ BLOCKS = {"tiny": 2, "nano": 8}
 INT8_TYPES = ("i8", "u8")
 LAYER_KINDS = ("Convolution", "FullyConnected", "MatMul")
 
-# dB; 3 below what was measured with fp32 around INT8 and with bf16, whichever is less. See test_emit_qdq.py.
+# Signal to noise of the depth in dB, about 3 below what was measured, fp32 and bf16 around INT8: 34.0 and 32.9 (tiny,
+# openvino), 42.7 and 44.2 (tiny, tensorrt), 40.9 and 39.8 (nano, openvino), 42.0 and 42.0 (nano, tensorrt).
 SMALLEST_SQNR: dict[str, dict[Flavour, float]] = {
-    "tiny": {"openvino": 30.0, "tensorrt": 38.0},
-    "nano": {"openvino": 36.0, "tensorrt": 38.0},
+    "tiny": {"openvino": 30.0, "tensorrt": 39.0},
+    "nano": {"openvino": 37.0, "tensorrt": 39.0},
 }
 
 both_flavours = pytest.mark.parametrize("flavour", QDQ_FLAVOURS)
