@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from small_pool import write_small_pool
 
 WITHOUT_TORCH = """
 import sys
@@ -56,3 +58,24 @@ def test_help_works_when_torch_is_missing(verb: str, tmp_path: Path) -> None:
     assert result.returncode == 0, result.stderr
     assert "--textures" in result.stdout
     assert f"pixio-edge {verb}" in result.stdout
+
+
+@pytest.mark.slow
+def test_launched_processes_train_one_run_and_print_one_result(tmp_path: Path) -> None:
+    for part, seed in (("pool", 1), ("held_back", 2)):
+        write_small_pool(tmp_path / "run" / part, images=8, seed=seed)
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "pixio_edge.cli.main"]
+    scenes = ["--scenes", "8", "--held-back", "8", "--scene-size", "48x64", "--no-compile"]
+    length = ["--preset", "tiny", "--images", "16", "--batch", "4", "--stage", "1:48x64"]
+
+    result = subprocess.run(
+        [sys.executable, *launcher, "train", "run", *scenes, *length, "--threads", "1", "--json"],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+        cwd=tmp_path,
+    )
+
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout)["step"] == 4  # one document: the other process has printed nothing
