@@ -20,7 +20,6 @@ from pixio_edge.calibration.request import TargetReport
 from pixio_edge.calibration.search import LayerSensitivity, SearchStep, rank_layers, return_layers
 from pixio_edge.calibration.speed import against_speed, sizes_to_time, time_pair
 from pixio_edge.calibration.trial import TrialImages
-from pixio_edge.evaluation.datasets import open_datasets
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from pixio_edge.calibration.dataset import CalibrationSet
     from pixio_edge.calibration.request import QuantizeRequest
     from pixio_edge.calibration.targets import Target
+    from pixio_edge.evaluation.samples import DepthDataset
     from pixio_edge.manifest import ArtifactEntry
     from pixio_edge.quantization import SpeedEntry
 
@@ -125,11 +125,9 @@ class Judge:
         source: What INT8 graphs are made from.
         calibration_set: Images that were calibrated on.
         held_back: Images that were not.
+        datasets: Images with known depth; may be empty.
         request: Budget, data and how to time.
         progress: Told the stage and how far it is.
-
-    Raises:
-        InputError: The labelled data cannot be used.
     """
 
     def __init__(
@@ -139,6 +137,7 @@ class Judge:
         *,
         calibration_set: CalibrationSet,
         held_back: CalibrationSet,
+        datasets: Sequence[DepthDataset],
         request: QuantizeRequest,
         progress: Progress,
     ) -> None:
@@ -148,7 +147,6 @@ class Judge:
         self._request = request
         self._progress = progress
         self._searches: dict[str, LayerSearch] = {}
-        datasets = [] if request.labelled is None else open_datasets(request.labelled)
         self._gate = AccuracyGate(bundle, held_back, datasets, request.budget, request.speed.threads)
 
     def judge(self, target: Target) -> TargetReport:

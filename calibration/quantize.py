@@ -21,6 +21,7 @@ from pixio_edge.calibration.report import outlier_report
 from pixio_edge.calibration.request import QuantizeReport, QuantizeRequest, TargetReport
 from pixio_edge.calibration.targets import Target, find_targets
 from pixio_edge.errors import OutputError
+from pixio_edge.evaluation.datasets import open_datasets
 from pixio_edge.files import create_folder, write_text_atomic
 from pixio_edge.host import probe_host
 from pixio_edge.quantization import QuantizationEntry
@@ -116,6 +117,8 @@ class _Run:
         self._ladder = FloatLadder(bundle)
         held = min(request.held_back, max(1, calibration_set.count // HELD_BACK_SHARE))
         self._set, self._held_back = calibration_set.split(held)
+        # Opened first: a path that is wrong is found before any work.
+        self._datasets = [] if request.labelled is None else open_datasets(request.labelled)
         self.calibration: Calibration
         self.seconds: dict[str, float] = {}
         self.files: list[Path] = []
@@ -136,6 +139,7 @@ class _Run:
                 self._source(),
                 calibration_set=self._set,
                 held_back=self._held_back,
+                datasets=self._datasets,
                 request=self._request,
                 progress=self._progress,
             )
