@@ -83,6 +83,10 @@ def train(
         float | None,
         typer.Option("--max-depth", help="Predict metric depth up to this many metres. Default: relative depth."),
     ] = None,
+    degrade: Annotated[
+        bool,
+        typer.Option("--degrade/--no-degrade", help="Filter, blur, shade and roughen some of the images at random."),
+    ] = True,
     freeze_encoder: Annotated[
         bool, typer.Option("--freeze-encoder", help="Leave the encoder as it is, BatchNorm statistics included.")
     ] = False,
@@ -139,7 +143,7 @@ def train(
     config = replace(config, stages=parse_stages(stages) or config.stages, device=device, encoder_from=encoder_from)
     config = replace(config, data=parse_data(data) or config.data, measure_on=tuple(measure_on or ()))
     config = replace(config, max_depth=max_depth, freeze_encoder=freeze_encoder, layer_decay=layer_decay, bf16=bf16)
-    config = replace(config, accumulate=accumulate, compiled=compile_model, workers=workers)
+    config = replace(config, accumulate=accumulate, compiled=compile_model, workers=workers, degrade=degrade)
     config = replace(config, optimizer=parse_optimizer(optimizer))
     open_device(device, threads=threads)
     if compiled is None:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pixio_edge.models.depth_model import IMAGE_MEAN, IMAGE_STD
+from pixio_edge.training.degrade import degrade
 from pixio_edge.training.sources import DepthSource, LabelledImage
 
 # Height and width ratios of batches: the shapes of the exported ladder, landscape more often than portrait.
@@ -70,6 +71,7 @@ class DepthRows:
         pixels_of: About how many pixels an image of a step has.
         seed: Seed of everything that is drawn.
         multiple: Sides of images are multiples of it: the patch size of the model.
+        degraded: Degrade colours at random, see `degrade`.
     """
 
     def __init__(
@@ -79,11 +81,12 @@ class DepthRows:
         pixels_of: Callable[[int], int],
         seed: int,
         multiple: int = 16,
+        degraded: bool = False,
     ) -> None:
         self.sources = tuple(source for source, _ in sources)
         weights = np.array([weight for _, weight in sources])
         self._bounds = np.cumsum(weights / weights.sum())
-        self._pixels_of, self._seed, self._multiple = pixels_of, seed, multiple
+        self._pixels_of, self._seed, self._multiple, self._degraded = pixels_of, seed, multiple, degraded
 
     def size(self, step: int) -> tuple[int, int]:
         """Height and width of the images of a step."""
@@ -100,7 +103,9 @@ class DepthRows:
         if rng.random() < 0.5:
             rgb, inverse = rgb[:, ::-1], inverse[:, ::-1]
             valid = None if valid is None else valid[:, ::-1]
-        return DepthItem(_recolour(rgb, rng), inverse, valid)
+        colour = recolour(rgb, rng)
+        # Last, so that everything else of a row is the same with it and without.
+        return DepthItem(degrade(colour, rng) if self._degraded else colour, inverse, valid)
 
     def collate(self, items: list[DepthItem]) -> DepthBatch:
         """Items of one step as a batch; without mask where every pixel has a label."""
@@ -129,17 +134,34 @@ def normalise(colour: Tensor) -> Tensor:
     return ((colour - mean) / std).permute(0, 3, 1, 2)
 
 
+def window_of(
+    full: tuple[int, int], size: tuple[int, int], rng: np.random.Generator, min_area: float = MIN_CROP_AREA
+) -> tuple[int, int, int, int]:
+    """A random window of nearly the target's aspect ratio.
+
+    Args:
+        full: Height and width of the image.
+        size: Height and width that the window is resized to.
+        rng: Chooses ratio, area and place.
+        min_area: Smallest area over that of the largest window of the ratio.
+
+    Returns:
+        Top, left, height and width in pixels of the image.
+    """
+    full_height, full_width = full
+    ratio = size[1] / size[0] * float(np.exp(rng.uniform(-0.12, 0.12)))
+    largest = min(full_width, full_height * ratio)
+    crop_width = largest * float(rng.uniform(min_area, 1.0)) ** 0.5
+    wide = min(full_width, max(MIN_CROP_SIDE, round(crop_width)))
+    high = min(full_height, max(MIN_CROP_SIDE, round(crop_width / ratio)))
+    return int(rng.integers(full_height - high + 1)), int(rng.integers(full_width - wide + 1)), high, wide
+
+
 def _crop(
     image: LabelledImage, size: tuple[int, int], rng: np.random.Generator
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.bool_] | None]:
     """A random window of nearly the target's aspect ratio, resized to `size`."""
-    full_height, full_width = image.inverse.shape
-    ratio = size[1] / size[0] * float(np.exp(rng.uniform(-0.12, 0.12)))
-    largest = min(full_width, full_height * ratio)
-    crop_width = largest * float(rng.uniform(MIN_CROP_AREA, 1.0)) ** 0.5
-    wide = min(full_width, max(MIN_CROP_SIDE, round(crop_width)))
-    high = min(full_height, max(MIN_CROP_SIDE, round(crop_width / ratio)))
-    top, left = int(rng.integers(full_height - high + 1)), int(rng.integers(full_width - wide + 1))
+    top, left, high, wide = window_of(image.inverse.shape, size, rng)
     window = (slice(top, top + high), slice(left, left + wide))
     shape = (size[1], size[0])
     shrinks = size[0] * size[1] < wide * high
@@ -153,7 +175,7 @@ def _crop(
     return np.asarray(colour, dtype=np.uint8), np.asarray(inverse, dtype=np.float32), valid
 
 
-def _recolour(colour: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.float32]:
+def recolour(colour: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.float32]:
     """Random gain per channel, contrast, saturation and gamma; RGB in [0, 1]."""
     image = colour.astype(np.float32) * np.float32(1 / 255)
     grey = image.mean(axis=-1, keepdims=True)

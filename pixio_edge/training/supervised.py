@@ -145,7 +145,13 @@ def require_scale(config: TrainConfig, sources: Sequence[DepthSource]) -> None:
 
 def depth_rows(config: TrainConfig, sources: Sequence[tuple[DepthSource, float]]) -> DepthRows:
     """The rows of a run's batches."""
-    return DepthRows(sources, pixels_of=config.pixels_of, seed=config.seed, multiple=_patch_size(config))
+    return DepthRows(
+        sources,
+        pixels_of=config.pixels_of,
+        seed=config.seed,
+        multiple=_patch_size(config),
+        degraded=config.degrade,
+    )
 
 
 def held_back_batches(config: TrainConfig, sources: Sequence[DepthSource]) -> list[DepthBatch]:

@@ -49,12 +49,13 @@ class TrainConfig(RunConfig):
         measure_on: What is measured on, as `sources.open_source` takes it. Empty: the held-back scenes where scenes are
             trained on, else the last tenth of each source, which then is not trained on.
         max_depth: Predict metric depth up to this many metres; None: relative inverse depth.
+        degrade: Degrade the colours that are trained on at random, see `pixio_edge.training.degrade`.
 
     Raises:
         InputError: As for `RunConfig`, or there is no data or no positive range.
     """
 
-    LATER: ClassVar[frozenset[str]] = RunConfig.LATER | {"data", "measure_on", "max_depth"}
+    LATER: ClassVar[frozenset[str]] = RunConfig.LATER | {"data", "measure_on", "max_depth", "degrade"}
 
     preset: str
     pool: Path
@@ -64,6 +65,7 @@ class TrainConfig(RunConfig):
     data: tuple[DataPart, ...] = (DataPart(SCENES),)
     measure_on: tuple[str, ...] = ()
     max_depth: float | None = None
+    degrade: bool = False
 
     def __post_init__(self) -> None:
         # Not super(): a dataclass with slots is a new class, which the empty form does not know.
