@@ -40,16 +40,22 @@ def save_checkpoint(path: Path, model: DepthModel, *, half: bool = False) -> Non
         CheckFailedError: A value is not finite, or too large for fp16.
         OutputError: The file cannot be written.
     """
-    tensors = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
-    if half:
-        tensors = {name: value.half() if value.is_floating_point() else value for name, value in tensors.items()}
-    for name, value in tensors.items():
-        if value.is_floating_point() and not torch.isfinite(value).all():
-            raise CheckFailedError(
-                f"weight '{name}': has values that are not finite{' in fp16' if half else ''}, expected finite ones. "
-                "Fix: train again with a lower learning rate, or save in fp32"
-            )
-    write_safetensors(path, tensors, config_to_json(model.config))
+    _save(path, model, model.config, half=half)
+
+
+def save_encoder(path: Path, encoder: PixioEncoder, config: DepthConfig) -> None:
+    """Write an encoder alone, for `load_encoder`.
+
+    Args:
+        path: The file, by custom with the suffix `.safetensors`.
+        encoder: The encoder; not changed.
+        config: Shape of the depth model that it is part of.
+
+    Raises:
+        CheckFailedError: A value is not finite.
+        OutputError: The file cannot be written.
+    """
+    _save(path, encoder, config, half=False)
 
 
 def load_checkpoint(path: Path, config: DepthConfig | None = None) -> DepthModel:
@@ -145,6 +151,19 @@ def load_weights_(model: torch.nn.Module, tensors: Mapping[str, Tensor], *, sour
         )
     is_empty = any(value.is_meta for value in wanted.values())
     model.load_state_dict({name: tensors[name].to(value.dtype) for name, value in wanted.items()}, assign=is_empty)
+
+
+def _save(path: Path, model: torch.nn.Module, config: DepthConfig, *, half: bool) -> None:
+    tensors = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
+    if half:
+        tensors = {name: value.half() if value.is_floating_point() else value for name, value in tensors.items()}
+    for name, value in tensors.items():
+        if value.is_floating_point() and not torch.isfinite(value).all():
+            raise CheckFailedError(
+                f"weight '{name}': has values that are not finite{' in fp16' if half else ''}, expected finite ones. "
+                "Fix: train again with a lower learning rate, or save in fp32"
+            )
+    write_safetensors(path, tensors, config_to_json(config))
 
 
 def config_to_json(config: DepthConfig) -> str:

@@ -120,6 +120,37 @@ class PixioEncoder(nn.Module):
         normed: Tensor = self.norm(tokens)
         return normed
 
+    def encode_visible(self, windows: Tensor, positions: Tensor, grid: tuple[int, int]) -> Tensor:
+        """Final tokens of an image of which only some windows are seen, for masked pretraining.
+
+        Each window goes through the stem as an image of its own, so that nothing outside it can show in its tokens; the
+        blocks then see the tokens of all windows, each with the position embedding of its place in the whole image.
+        One window that is the whole image gives what `forward` gives.
+
+        Args:
+            windows: (B, K, 3, h, w), as for `forward`; cut along the patch grid.
+            positions: Row-major number in the patch grid of each patch, int64 (B, V), V = K * h/patch * w/patch: window
+                by window, row by row in each.
+            grid: Rows and columns of patches of the whole image.
+
+        Returns:
+            (B, N + V, D): class tokens first, then patches in the order of `positions`.
+        """
+        batch = len(windows)
+        laid_out = windows.flatten(0, 1).contiguous(memory_format=torch.channels_last)
+        grid_map, _ = self.patch_embed(laid_out)
+        patches = grid_map.flatten(2).transpose(1, 2).reshape(batch, -1, self.config.embed_dim)
+        split = self.config.num_cls_tokens
+        embedding = self.position_embedding(*grid)
+        tokens = torch.cat(
+            [(self.cls_token + embedding[:, :split]).expand(batch, -1, -1), patches + embedding[0, split:][positions]],
+            dim=1,
+        )
+        for block in self.blocks:
+            tokens = block(tokens)
+        normed: Tensor = self.norm(tokens)
+        return normed
+
     def forward_intermediates(self, image: Tensor, indices: Sequence[int]) -> EncoderFeatures:
         """Outputs of some blocks, each through the final norm, as the original's depth heads read them.
 

@@ -99,6 +99,11 @@ class Processes:
         mean: Tensor = self._accelerator.reduce(stacked, reduction="mean") if self.count > 1 else stacked
         return dict(zip(values, mean.tolist(), strict=True))
 
+    def gather(self, values: Tensor) -> Tensor:
+        """What all processes have of a tensor on `device`, along its first axis; all ask, with the same shape."""
+        gathered: Tensor = self._accelerator.gather(values) if self.count > 1 else values
+        return gathered
+
     def agree(self, word: int) -> int:
         """The highest of what all processes report; all of them have to ask."""
         if self._words is None:
