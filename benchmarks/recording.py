@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -14,15 +15,26 @@ RECORDS = Path(__file__).parent / "records"
 
 
 def append_records(kind: str, records: list[dict[str, Any]], folder: Path = RECORDS) -> Path:
-    """Add the records of one run, each with the time of the run and the host, and return the file."""
+    """Add the records of one run, each with the time of the run, the host and the commit, and return the file."""
     run = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
     path = folder / f"{kind}.jsonl"
     older = path.read_text(encoding="utf-8") if path.exists() else ""
-    common = {"run": run, "host": probe_host().to_json()}
+    common = {"run": run, "host": probe_host().to_json(), "commit": find_commit()}
     lines = [json.dumps(common | record, ensure_ascii=False, sort_keys=True) for record in records]
     folder.mkdir(parents=True, exist_ok=True)
     write_text_atomic(path, older + "\n".join(lines) + "\n")
     return path
+
+
+def find_commit() -> str | None:
+    """Commit of this checkout, with "-dirty" if tracked files other than records differ; None outside of one."""
+    git = ["git", "-C", str(RECORDS.parent)]
+    head = subprocess.run([*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=False)
+    if head.returncode != 0:
+        return None
+    changed = [*git, "diff", "--quiet", "HEAD", "--", ":/", ":(exclude,top)benchmarks/records"]
+    is_dirty = subprocess.run(changed, capture_output=True, check=False).returncode != 0
+    return head.stdout.strip() + ("-dirty" if is_dirty else "")
 
 
 def latest_run(kind: str, folder: Path = RECORDS) -> list[dict[str, Any]]:

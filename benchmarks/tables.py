@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from int8_table import int8_rows
 from recording import RECORDS, latest_run
 
 from pixio_edge.files import write_text_atomic
@@ -123,9 +124,60 @@ def render_startup(records: list[Record]) -> str:
     )
 
 
+def render_int8(records: list[Record]) -> str:
+    """One row for each engine and precision, one column for each model and size."""
+    if not records:
+        return NOT_MEASURED
+    first = records[0]
+    caption = (
+        f"p50 in ms, in brackets over the time of the bare INT8 products; {first['threads']} threads; calibrated on "
+        f"{first['calibration_images']} photos; SQNR and AbsRel to fp32 depth of the first column, on "
+        f"{first['compared_images']} other photos"
+    )
+    return table(*int8_rows(records)) + footer(first, caption)
+
+
+def render_hard_case(records: list[Record]) -> str:
+    """One row for each way to quantise the encoder with planted outliers."""
+    if not records:
+        return NOT_MEASURED
+    rows = [
+        (record["way"], tenth(record["sqnr_db"]), score(record["delta1"]), score(record["abs_rel"]))
+        for record in records
+    ]
+    first = records[0]
+    caption = (
+        f"agreement with fp32 of a random encoder of width {first['width']} and {first['blocks']} blocks, "
+        f"{first['images']} images to calibrate on"
+    )
+    return table(("quantised by", "SQNR dB", "δ1 to fp32", "AbsRel to fp32"), rows) + footer(first, caption)
+
+
+def render_architectures(records: list[Record]) -> str:
+    """One row for each architecture and input size."""
+    if not records:
+        return NOT_MEASURED
+    engines = ("ort fp32", "openvino fp32")
+    rows = [
+        (
+            record["architecture"],
+            size_of(record),
+            tenth(record["parameters"] / 1e6),
+            tenth(record["gflop"]),
+            *(tenth(record[f"{engine} p50_ms"]) for engine in engines),
+        )
+        for record in records
+    ]
+    header = ("architecture", "size", "M parameters", "GFLOP", *(f"{engine} ms" for engine in engines))
+    return table(header, rows) + footer(records[0], "random weights, p50, 2 threads")
+
+
 RENDERERS: dict[str, Callable[[list[Record]], str]] = {
     "accuracy": render_accuracy,
     "latency": render_latency,
+    "int8": render_int8,
+    "hard_case": render_hard_case,
+    "architectures": render_architectures,
     "frames": render_frames,
     "startup": render_startup,
 }
@@ -143,7 +195,8 @@ def footer(record: Record, caption: str) -> str:
     names = ("onnxruntime", "openvino", "torch")
     versions = ", ".join(f"{name} {host['packages'][name]}" for name in names if name in host["packages"])
     cores = f"{host['usable_cores']} cores used of {host['logical_cores']}"
-    return f"\n\n<sub>{caption}; {host['cpu']}, {cores}, {host['os']}; {versions}; {record['run'][:10]}</sub>"
+    commit = f"; commit {record['commit']}" if record.get("commit") else ""
+    return f"\n\n<sub>{caption}; {host['cpu']}, {cores}, {host['os']}; {versions}; {record['run'][:10]}{commit}</sub>"
 
 
 def scores_of(result: Record) -> tuple[float | None, float | None, float | None]:
