@@ -35,11 +35,10 @@ if TYPE_CHECKING:
 WEIGHTS_STEM = "weights-int8"
 
 # The tolerance of an artifact is what was measured on its stored image, with room for other processors, whose kernels
-# add in another order and so round a few activations to the next step. Never less than this: two engines that both
-# honour the same Q/DQ graph differed by up to 0.4 % here.
+# add in another order and so round a few activations to the next step; never less than this.
 SMALLEST_TOLERANCE = 0.01
 
-# Beyond this the stored output is another picture, whatever the budget says: a graph that is broken, not rounded.
+# Beyond this it is another picture, whatever the budget says: a graph that is broken, not rounded.
 LARGEST_DIFFERENCE = 0.25
 
 

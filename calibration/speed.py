@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pixio_edge.manifest import ArtifactEntry, Precision
 
 MIN_SPEEDUP = 1.05
-"""Medians of two processes that ran the same float artifact in turns differed by up to 4 % here: less is no gain."""
+"""Medians of short runs repeat to some percent on a host that does other things too: less is no gain."""
 
 DEFAULT_ROUNDS = 3
 DEFAULT_RUNS = 30

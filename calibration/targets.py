@@ -65,7 +65,8 @@ def _target(runtime: str, host: Host) -> Target:
         return Target(runtime, "tensorrt", (), runs_here=False)
     status = runtime_status(host)[runtime]
     if not status.usable:
-        raise RuntimeUnavailableError(f"cannot measure what is quantised for {runtime}: {status.reason}")
+        fix = status.reason  # says what is missing, and how to get it
+        raise RuntimeUnavailableError(f"cannot measure what is quantised for {runtime}: {fix}")
     isa = next((group for group in (X86_INT8, ARM_INT8, X86_PLAIN) if host.has(group)), ())
     return Target(runtime, "openvino" if runtime == "openvino" else _ort_flavour(host), isa, runs_here=True)
 
