@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import median
 from typing import TYPE_CHECKING
 
 from pixio_edge.bench.isolated import bench_isolated
@@ -54,7 +53,7 @@ def time_pair(
     """Time an INT8 artifact against the float one of its size.
 
     Both are checked against their stored output before they are timed. The order within a round alternates, and the
-    gain is the median of the ratios within a round, so that a host that gets slower meanwhile does not decide.
+    round with the median ratio counts, so that a host that gets slower meanwhile does not decide.
 
     Args:
         folder: Bundle with both.
@@ -74,14 +73,15 @@ def time_pair(
             records[precision] = _time(folder, runtime, artifact, precision, plan)
         pairs.append((records["fp32"], records["int8"]))
     last = pairs[-1][1]
-    times = [(_ms(before), _ms(after)) for before, after in pairs]
+    rounds = sorted((_ms(before) / _ms(after), _ms(before), _ms(after)) for before, after in pairs)
+    speedup, float_ms, int8_ms = rounds[(len(rounds) - 1) // 2]
     return SpeedEntry(
         runtime=runtime,
         size=int8_artifact.size,
         threads=last.threads or 0,
-        float_ms=round(median(before for before, _ in times), 3),
-        int8_ms=round(median(after for _, after in times), 3),
-        speedup=round(median(before / after for before, after in times), 4),
+        float_ms=round(float_ms, 3),
+        int8_ms=round(int8_ms, 3),
+        speedup=round(speedup, 4),
         rounds=plan.rounds,
         int8_ops=last.int8_ops,
         float_ops=last.float_ops,

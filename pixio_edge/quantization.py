@@ -19,10 +19,10 @@ class SpeedEntry(Record):
         runtime: Name in `runtimes.registry.RUNTIMES`, on its CPU.
         size: Height and width that were timed: of this artifact, or of one of the ladder that costs the same.
         threads: Threads of one inference.
-        float_ms: Median latency of the float artifact, milliseconds.
-        int8_ms: Median latency of the quantised artifact, milliseconds.
-        speedup: Median over the rounds of the ratio within a round; more than 1 is faster than float.
-        rounds: How often the two took turns.
+        float_ms: Median latency of the float artifact in the round that counts, milliseconds.
+        int8_ms: Median latency of the quantised artifact in that round, milliseconds.
+        speedup: Ratio of the two; more than 1 is faster than float.
+        rounds: How often the two took turns; the round with the median ratio counts.
         int8_ops: Matrix products and convolutions that executed in INT8.
         float_ops: Matrix products and convolutions that executed in a float type.
         cpu: Name of the processor.
