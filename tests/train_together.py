@@ -6,24 +6,27 @@ import json
 import multiprocessing
 import os
 import socket
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from pixio_edge.errors import PixioEdgeError
 from pixio_edge.training.processes import Processes
 from pixio_edge.training.supervised import train
-from pixio_edge.training.train_config import TrainConfig
 
 # Long for a loaded runner; a process that hangs must fail its test and not the whole run.
 TIMEOUT_S = 120
 
 
-def train_together(config: TrainConfig, run: Path, *, count: int, broken: int | None = None) -> list[dict[str, Any]]:
+def train_together(
+    config: Any, run: Path, *, count: int, broken: int | None = None, verb: Callable[..., nn.Module] = train
+) -> list[dict[str, Any]]:
     """Train in `count` processes; what each ended with: its weights, or the name and message of its error.
 
-    `broken` names a process that gets other data, which does not exist.
+    `broken` names a process that gets other data, which does not exist; `verb` is what is called with `config`.
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["pixio_edge.training.supervised"])
@@ -31,7 +34,7 @@ def train_together(config: TrainConfig, run: Path, *, count: int, broken: int | 
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     ranks = [
-        context.Process(target=_train_rank, args=((rank, count, port), config, run, rank == broken))
+        context.Process(target=_train_rank, args=((rank, count, port), config, run, rank == broken, verb))
         for rank in range(count)
     ]
     for process in ranks:
@@ -45,7 +48,9 @@ def train_together(config: TrainConfig, run: Path, *, count: int, broken: int | 
     return [_outcome(run, rank) for rank in range(count)]
 
 
-def _train_rank(place: tuple[int, int, int], config: TrainConfig, run: Path, is_broken: bool) -> None:
+def _train_rank(
+    place: tuple[int, int, int], config: Any, run: Path, is_broken: bool, verb: Callable[..., nn.Module]
+) -> None:
     rank, count, port = place
     os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(count)}
     os.environ |= {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}  # before accelerate warns that it sets them
@@ -56,7 +61,7 @@ def _train_rank(place: tuple[int, int, int], config: TrainConfig, run: Path, is_
     if is_broken:
         object.__setattr__(config, "pool", Path("nowhere"))
     try:
-        model = train(config, run, processes=processes)
+        model = verb(config, run, processes=processes)
     except PixioEdgeError as error:
         _error_path(run, rank).write_text(json.dumps({"error": type(error).__name__, "message": str(error)}))
         return

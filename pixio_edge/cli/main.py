@@ -12,11 +12,13 @@ from pixio_edge._version import __version__
 from pixio_edge.cli import (
     benchmark,
     demo,
+    distill,
     doctor,
     evaluate,
     export,
     inspect,
     predict,
+    pretrain,
     pull,
     quantize,
     scenes,
@@ -45,6 +47,8 @@ app.command("verify", epilog=verify.EXAMPLES)(verify.verify)
 app.command("inspect", epilog=inspect.EXAMPLES)(inspect.inspect)
 app.command("doctor", epilog=doctor.EXAMPLES)(doctor.doctor)
 app.command("train", epilog=train.EXAMPLES)(train.train)
+app.command("pretrain", epilog=pretrain.EXAMPLES)(pretrain.pretrain)
+app.command("distill", epilog=distill.EXAMPLES)(distill.distill)
 app.command("scenes", epilog=scenes.EXAMPLES)(scenes.scenes)
 app.command("export", epilog=export.EXAMPLES)(export.export)
 app.command("pull", epilog=pull.EXAMPLES)(pull.pull)

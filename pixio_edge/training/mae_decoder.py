@@ -1,8 +1,8 @@
 """The decoder of a masked autoencoder, which is thrown away after pretraining, and the loss on what it paints.
 
 Pixio (arXiv 2512.15715) keeps MAE's pixels as targets (He et al. 2022) and makes the decoder deep and narrow, so that
-the details of pixels are its business and the encoder's last tokens stay about the scene: 512 wide with 32 blocks, not 8
-as in MAE. Class tokens of the encoder are fed to it too.
+the details of pixels are its business and the encoder's last tokens stay about the scene: 512 wide with 32 blocks,
+where MAE has 8. Class tokens of the encoder are fed to it too.
 """
 
 from __future__ import annotations

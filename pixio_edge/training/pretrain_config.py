@@ -11,6 +11,8 @@ from pixio_edge.training.run_config import RunConfig
 
 # Steps from one look at the losses of images to the next.
 CURATE_EVERY = 100
+# All crops at the size at which Pixio was pretrained.
+STAGES = ((1.0, 256 * 256),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,7 @@ class PretrainConfig(RunConfig):
     curate_every: int | None = CURATE_EVERY
     decoder_width: int | None = None
     decoder_depth: int | None = None
-    stages: tuple[tuple[float, int], ...] = field(default=((1.0, 256 * 256),), kw_only=True)
+    stages: tuple[tuple[float, int], ...] = field(default=STAGES, kw_only=True)
 
     def __post_init__(self) -> None:
         RunConfig.__post_init__(self)
