@@ -324,11 +324,12 @@ def test_silent_channels_have_factor_one_and_quiet_ones_are_not_amplified_to_ful
     assert factors[3] / factors[1] == pytest.approx(QUIET_CHANNEL)
 
 
-def plant(graph: onnx.ModelProto, channels: tuple[int, ...]) -> None:
-    """Make channels of norm1's output large and qkv's rows for them small: the function stays the same."""
-    factors = np.ones(WIDTH)
+def plant(graph: onnx.ModelProto, channels: tuple[int, ...], source: str = "norm1") -> None:
+    """Make channels of an activation large and the rows that read them small: the function stays the same."""
+    group = group_of(graph, source)
+    factors = np.ones(len(group.channels))
     factors[list(channels)] = 1 / OUTLIER
-    apply_smoothing_(QuantGraph(graph), [entry_for(group_of(graph, "norm1"), factors)])
+    apply_smoothing_(QuantGraph(graph), [entry_for(group, factors)])
 
 
 def test_search_finds_planted_outliers(tmp_path: Path) -> None:
@@ -342,6 +343,17 @@ def test_search_finds_planted_outliers(tmp_path: Path) -> None:
     assert entry.alpha in ALPHAS
     others = np.delete(entry.factors, [3, 8])
     assert min(entry.factors[3], entry.factors[8]) > OUTLIER / 4 * np.median(others)
+
+
+def test_convolutions_are_smoothed_only_where_they_are_bad(tmp_path: Path) -> None:
+    source = "head.output_conv1/Conv"
+    images = random_calibration_set(tmp_path, SIZES[0])
+    fine, bad = tiny_graph(), tiny_graph()
+    plant(bad, (2,), source)
+
+    chosen = [choose_smoothing({SIZES[0]: graph}, images, CalibrationConfig(threads=1)) for graph in (fine, bad)]
+
+    assert [source in [entry.source for entry in entries] for entries in chosen] == [False, True]
 
 
 def test_search_leaves_out_a_gelu_that_is_fine_and_groups_without_gain(tmp_path: Path) -> None:
