@@ -7,6 +7,7 @@ import re
 import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -71,6 +72,22 @@ def read_checked(path: Path) -> bytes:
     if _is_cut_off(data):
         raise InputError(f"{path}: the image data is cut off, expected a complete file. Fix: copy or download it again")
     return data
+
+
+def check_encoded(data: bytes, path: Path) -> None:
+    """Check header, size and end of a picture in memory, as `read_checked` does for a file.
+
+    Args:
+        data: The whole picture.
+        path: Its name, for the error.
+
+    Raises:
+        InputError: As for `read_checked`.
+    """
+    height, width = _read_size(BytesIO(data), path)
+    check_pixel_count(str(path), height, width, limit=max_pixels())
+    if _is_cut_off(data):
+        raise InputError(f"{path}: the image data is cut off, expected a complete file. Fix: copy or download it again")
 
 
 def decode(data: bytes, path: Path, flags: int) -> NDArray[Any]:

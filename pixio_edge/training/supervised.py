@@ -22,6 +22,8 @@ from pixio_edge.training.objective import Objective
 from pixio_edge.training.processes import Processes
 from pixio_edge.training.sources import DepthSource, SceneSource, hold_back, open_source
 from pixio_edge.training.train_config import SCENES, TrainConfig
+from pixio_edge.weights.inherited import inherit_terms, write_inherited
+from pixio_edge.weights.terms import licence_of
 
 HELD_BACK_BATCHES = 6
 # Of the crops of the held-back batches, which are the same in every run.
@@ -47,6 +49,8 @@ class DepthObjective(Objective[DepthBatch]):
         # Blocks after the last tap, and the unit of Pixio's coarsest fusion that has nothing to fuse.
         self.has_unused = max(shape.head.indices) + 1 < shape.encoder.depth or shape.head.output != "edge"
         self._held_back = tuple(held_back)
+        begun = config.encoder_from
+        self._terms = None if begun is None else inherit_terms({str(begun): licence_of(begun)})
 
     def forward(self, batch: DepthBatch) -> tuple[Tensor, dict[str, Tensor]]:
         """Loss of a batch: `depth_loss`, or `silog_loss` of metric depth."""
@@ -65,9 +69,11 @@ class DepthObjective(Objective[DepthBatch]):
         return {"held_back": held_back, "row_prior" if self.config.max_depth is None else "constant_prior": prior}
 
     def save(self, path: Path, average: nn.Module) -> None:
-        """Write the averaged model."""
+        """Write the averaged model, and before it the terms that it has from the encoder it began with."""
         if not isinstance(average, DepthModel):
             raise TypeError(f"got {type(average).__name__}, expected DepthModel")
+        if self._terms is not None:
+            write_inherited(path, self._terms)
         save_checkpoint(path, average)
 
     def _measure(self, average: nn.Module, batch: DepthBatch) -> tuple[float, float]:
