@@ -98,7 +98,8 @@ def quantize(
         report=report,
         threads=threads,
     )
-    with opened_model(model, output, licence=licence, commercial=commercial) as bundle, Meter("quantize") as meter:
+    opened = opened_model(model, output, licence=licence, commercial=commercial, writes=not dry_run)
+    with opened as bundle, Meter("quantize") as meter:
         result = run(
             bundle,
             CalibrationSet.open(data, images=images + request.held_back, seed=seed),

@@ -19,7 +19,9 @@ CHECKPOINT_SUFFIXES = (".safetensors", ".pt", ".pth")
 
 
 @contextmanager
-def opened_model(model: str, output: Path | None, *, licence: str | None, commercial: bool | None) -> Iterator[Bundle]:
+def opened_model(
+    model: str, output: Path | None, *, licence: str | None, commercial: bool | None, writes: bool = True
+) -> Iterator[Bundle]:
     """Open a bundle, or export a checkpoint to one that is thrown away after the block.
 
     Args:
@@ -27,6 +29,7 @@ def opened_model(model: str, output: Path | None, *, licence: str | None, commer
         output: Where the result goes.
         licence: Of the weights of a checkpoint.
         commercial: Whether it allows commercial use.
+        writes: Whether anything is going to be written.
 
     Raises:
         InputError: What cannot be written in place has no output folder, or a checkpoint has no licence.
@@ -35,7 +38,7 @@ def opened_model(model: str, output: Path | None, *, licence: str | None, commer
     from pixio_edge.bundle import Bundle, list_embedded
 
     is_checkpoint = Path(model).suffix in CHECKPOINT_SUFFIXES
-    if output is None and (is_checkpoint or model in list_embedded()):
+    if output is None and writes and (is_checkpoint or model in list_embedded()):
         kind = "is a checkpoint" if is_checkpoint else "is part of the package"
         raise InputError(
             f"'{model}' {kind}, expected a folder to write the bundle to. Fix: add --output {Path(model).stem}-int8"
