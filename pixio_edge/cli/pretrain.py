@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = examples(
     "pixio-edge pretrain runs/pretrained --images path/to/photos --images path/to/more",
-    "pixio-edge pretrain runs/pretrained --pool runs/nano/pool --crops 200000",
+    "pixio-edge pretrain runs/pretrained --pool runs/nano/pool --count 200000",
     "pixio-edge train runs/nano --encoder-from runs/pretrained/model.safetensors --textures path/to/textures",
     "accelerate launch --num_processes 4 -m pixio_edge.cli.main pretrain runs/pretrained --images photos --device cuda",
 )
@@ -29,13 +29,15 @@ def pretrain(
     run: Annotated[Path, typer.Argument(help="Run folder: log, curve, checkpoints, weights, reconstructions.")],
     preset: Annotated[str, typer.Option("--preset", help="Model whose encoder is pretrained.")] = "nano",
     images: Annotated[
-        list[Path] | None,
-        typer.Option("--images", metavar="FOLDER", help="Folder of images, subfolders included; repeat for several."),
+        list[str] | None,
+        typer.Option(
+            "--images", metavar="SOURCE", help="Images to learn on: folder, with all below; .tar shard; glob; repeat."
+        ),
     ] = None,
     pool: Annotated[
         Path | None, typer.Option("--pool", help="Rendered scenes, such as RUN/pool of a training.")
     ] = None,
-    crops: Annotated[int, typer.Option("--crops", min=1, help="Crops of images to see in all.")] = 200_000,
+    count: Annotated[int, typer.Option("--count", min=1, help="Crops of images to see in all.")] = 200_000,
     batch: Annotated[int, typer.Option("--batch", min=1, help="Crops per step.")] = 32,
     rate: Annotated[float, typer.Option("--rate", help="Peak learning rate.")] = 1e-3,
     warmup: Annotated[int, typer.Option("--warmup", min=0, help="Steps in which the rate rises to its peak.")] = 500,
@@ -60,7 +62,9 @@ def pretrain(
     optimizer: Annotated[
         str, typer.Option("--optimizer", help="muon (with AdamW for what is no matrix of a block) or adamw.")
     ] = "muon",
-    bf16: Annotated[bool, typer.Option("--bf16/--no-bf16", help="Compute in bfloat16; losses stay in float32.")] = True,
+    bf16: Annotated[
+        bool, typer.Option("--bf16/--fp32", help="Precision inside the model; weights are float32.")
+    ] = True,
     accumulate: Annotated[
         int, typer.Option("--accumulate", min=1, help="Parts of a batch whose gradients are added up; saves memory.")
     ] = 1,
@@ -77,7 +81,7 @@ def pretrain(
 ) -> None:
     """Pretrain an encoder on plain images without labels, as Pixio was: hide 75 % in blocks of patches, paint the rest.
 
-    The last tenth of each folder is held back. The same command goes on where it stopped; Ctrl-C saves first. The
+    The last tenth of each source is held back. The same command goes on where it stopped; Ctrl-C saves first. The
     averaged encoder is RUN/model.safetensors, for `pixio-edge train --encoder-from`; RUN/reconstructions.png shows
     held-back images, what is seen of them, and what is painted.
     """
@@ -93,7 +97,7 @@ def pretrain(
         decoder_width,
         decoder_depth,
         stages=parse_stages(stages) or STAGES,
-        images=crops,
+        images=count,
         batch=batch,
         rate=rate,
         warmup=warmup,

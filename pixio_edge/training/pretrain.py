@@ -35,9 +35,9 @@ from pixio_edge.training.masking import BlockGrid, block_grid
 from pixio_edge.training.objective import Objective
 from pixio_edge.training.pretrain_config import PretrainConfig
 from pixio_edge.training.pretrain_data import (
-    ImageFolder,
     ImageSet,
     ImageSource,
+    PhotoImages,
     PoolImages,
     PretrainBatch,
     PretrainRows,
@@ -152,9 +152,9 @@ def open_images(config: PretrainConfig) -> tuple[ImageSet, ImageSet]:
     """What a run trains on and what it is measured on.
 
     Raises:
-        InputError: A folder is missing or has too few images, or a pool has no finished shard.
+        InputError: Photos are missing or too few, or a pool has no finished shard.
     """
-    sources: list[ImageSource] = [ImageFolder(folder) for folder in config.folders]
+    sources: list[ImageSource] = [PhotoImages(source) for source in config.photos]
     if config.pool is not None:
         sources.append(PoolImages(config.pool))
     return hold_back_images(sources)
@@ -219,4 +219,4 @@ def _to_rgb(image: Tensor) -> NDArray[np.uint8]:
     """The models' input (B, 3, H, W) as RGB (B, H, W, 3)."""
     mean, std = np.array(IMAGE_MEAN, np.float32), np.array(IMAGE_STD, np.float32)
     colour = image.permute(0, 2, 3, 1).float().cpu().numpy() * std + mean
-    return np.round(np.clip(colour, 0.0, 1.0) * 255).astype(np.uint8)
+    return np.asarray(np.round(np.clip(colour, 0.0, 1.0) * 255), dtype=np.uint8)

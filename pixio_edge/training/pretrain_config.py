@@ -21,7 +21,7 @@ class PretrainConfig(RunConfig):
 
     Attributes:
         preset: Depth model whose encoder is pretrained.
-        folders: Folders of plain images.
+        photos: Plain images, as `photos.open_photos` takes them; of each the last tenth is held back.
         pool: Folder of rendered scenes, whose colours are images too.
         curate_every: Steps after which images are drawn by their newest losses; None: all are drawn evenly.
         decoder_width: Width of the decoder; None: half of the encoder's.
@@ -35,7 +35,7 @@ class PretrainConfig(RunConfig):
     LATER: ClassVar[frozenset[str]] = frozenset()
 
     preset: str
-    folders: tuple[Path, ...] = ()
+    photos: tuple[str, ...] = ()
     pool: Path | None = None
     curate_every: int | None = CURATE_EVERY
     decoder_width: int | None = None
@@ -44,5 +44,5 @@ class PretrainConfig(RunConfig):
 
     def __post_init__(self) -> None:
         RunConfig.__post_init__(self)
-        if not self.folders and self.pool is None:
-            raise InputError("pretraining: got no images, expected folders or a pool of scenes. Fix: name one")
+        if not self.photos and self.pool is None:
+            raise InputError("pretraining: got no images, expected photos or a pool of scenes. Fix: name one")

@@ -6,6 +6,7 @@ of 3:4 to 4:3, resized to a square. No mirror and no change of colour, as in Pix
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,10 +19,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pixio_edge.errors import InputError
-from pixio_edge.image_reading import IMAGE_SUFFIXES, RESULT_SUFFIXES, read_image
 from pixio_edge.training.curation import Curation
 from pixio_edge.training.data import normalise
 from pixio_edge.training.masking import BLOCK_PATCHES, block_grid, draw_visible
+from pixio_edge.training.photos import open_photos
 from pixio_edge.training.pool import ScenePool
 from pixio_edge.training.sources import HELD_BACK_SHARE
 
@@ -49,30 +50,26 @@ class ImageSource(Protocol):
         ...
 
 
-class ImageFolder:
-    """The images of a folder and its subfolders, in the order of their names.
+class PhotoImages:
+    """Photos of folders and shards.
 
     Args:
-        folder: Hidden files and results of this package (`*.depth.png`, `*.color.png`) are left out.
+        sources: As `open_photos` takes them.
 
     Raises:
-        InputError: The folder is missing or has no image.
+        InputError: There is no image, or a shard is damaged.
     """
 
-    def __init__(self, folder: Path) -> None:
-        if not folder.is_dir():
-            raise InputError(f"images '{folder}': got no such folder, expected one. Fix: check the path")
-        self.paths = sorted(path for path in folder.rglob("*") if _is_photo(path, folder))
-        if not self.paths:
-            raise InputError(f"images '{folder}': got a folder without images, expected some. Fix: check the path")
+    def __init__(self, *sources: str) -> None:
+        self._photos = open_photos(sources)
 
     def __len__(self) -> int:
         """Return the number of images."""
-        return len(self.paths)
+        return len(self._photos)
 
     def read(self, index: int) -> NDArray[np.uint8]:
         """Read one as RGB."""
-        return read_image(self.paths[index])
+        return self._photos.read(index).rgb
 
 
 class PoolImages:
@@ -227,7 +224,7 @@ class PretrainRows:
 def square_side(pixels: int, patch: int) -> int:
     """Side of the square nearest to an area whose sides are whole blocks of 4 patches."""
     multiple = BLOCK_PATCHES * patch
-    return max(1, round(pixels**0.5 / multiple)) * multiple
+    return max(1, round(math.sqrt(pixels) / multiple)) * multiple
 
 
 def random_resized_crop(rgb: NDArray[np.uint8], side: int, rng: np.random.Generator) -> NDArray[np.float32]:
@@ -261,9 +258,3 @@ def draw_window(size: tuple[int, int], rng: np.random.Generator) -> tuple[int, i
     wide = min(width, max(1, round(height * CROP_RATIO[1])))
     high = min(height, max(1, round(width / CROP_RATIO[0])))
     return (height - high) // 2, (width - wide) // 2, high, wide
-
-
-def _is_photo(path: Path, folder: Path) -> bool:
-    is_hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-    name = path.name.lower()
-    return path.suffix.lower() in IMAGE_SUFFIXES and not is_hidden and not name.endswith(RESULT_SUFFIXES)

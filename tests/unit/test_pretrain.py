@@ -23,9 +23,9 @@ from pixio_edge.training.supervised import build_student
 from pixio_edge.training.textures import load_atlas
 from pixio_edge.training.train_config import TrainConfig
 
-# Of the loss on held-back crops, over that of painting each patch in its mean colour; measured 0.90.
+# Of the loss on held-back crops, over that of painting each patch in its mean colour; measured 0.89.
 LEARNT_SHARE = 0.95
-# As in test_training_processes: sums in another order, over the norm of what training has changed. Measured 0.002.
+# As in test_training_processes: sums in another order, over the norm of what training has changed. Measured 0.001.
 WEIGHT_TOLERANCE = 0.03
 
 
@@ -170,7 +170,7 @@ def test_folders_and_a_pool_are_pretrained_on_together(config: PretrainConfig, t
     for number in range(3):
         assert cv2.imwrite(str(tmp_path / f"{number}.png"), np.full((70, 90, 3), number, dtype=np.uint8))
 
-    trained, held_back = open_images(replace(config, folders=(tmp_path,)))
+    trained, held_back = open_images(replace(config, photos=(str(tmp_path),)))
 
     assert (len(trained), len(held_back)) == (2 + 9, 1 + 1)
     assert trained.read(1).shape == (70, 90, 3)
@@ -182,7 +182,7 @@ def test_run_is_refused_when_its_images_have_changed(config: PretrainConfig, tmp
     folder.mkdir()
     for number in range(4):
         assert cv2.imwrite(str(folder / f"{number}.png"), np.full((70, 90, 3), number, dtype=np.uint8))
-    own = replace(config, pool=None, folders=(folder,))
+    own = replace(config, pool=None, photos=(str(folder),))
     pretrain(own, tmp_path / "run", should_stop=lambda: True)
     (folder / "0.png").unlink()
 
@@ -195,7 +195,7 @@ def test_run_is_refused_when_its_images_have_changed(config: PretrainConfig, tmp
     [
         ({"preset": "giant"}, "giant"),
         ({"pool": Path("nowhere")}, "nowhere"),
-        ({"folders": (Path("missing"),)}, "missing"),
+        ({"photos": ("missing",)}, "missing"),
         ({"decoder_width": 7}, "multiple of 4"),
         ({"decoder_depth": 0}, "got depth 0"),
         ({"curate_every": 1}, "curation"),

@@ -18,8 +18,8 @@ from pixio_edge.training.masking import block_grid
 from pixio_edge.training.pretrain_data import (
     CROP_AREA,
     CROP_RATIO,
-    ImageFolder,
     ImageSet,
+    PhotoImages,
     PoolImages,
     PretrainRows,
     draw_window,
@@ -42,7 +42,7 @@ class Numbers:
         return np.full((40, 50, 3), index, dtype=np.uint8)
 
 
-def write_picture(path: Path, value: int = 7) -> None:
+def write_picture(path: Path, value: int) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     assert cv2.imwrite(str(path), np.full((20, 30, 3), value, dtype=np.uint8))
 
@@ -51,24 +51,13 @@ def rows_of(images: ImageSet, *, pixels: int = 64 * 64, seed: int = 0) -> Pretra
     return PretrainRows(images, Curation(len(images), None), pixels_of=lambda _: pixels, seed=seed, patch=16)
 
 
-def test_folder_has_its_images_by_name_with_those_of_subfolders_and_without_results(tmp_path: Path) -> None:
-    for name in ("b.png", "a/z.JPG", "a/y.png", ".hidden/x.png", ".h.png", "b.depth.png", "b.color.png"):
-        write_picture(tmp_path / name)
-    (tmp_path / "notes.txt").write_text("none")
+def test_photos_are_those_of_a_folder_and_all_below(tmp_path: Path) -> None:
+    for value, name in enumerate(("b.png", "a/y.png", "b.depth.png")):
+        write_picture(tmp_path / name, value)
 
-    folder = ImageFolder(tmp_path)
+    photos = PhotoImages(str(tmp_path))
 
-    assert [path.relative_to(tmp_path).as_posix() for path in folder.paths] == ["a/y.png", "a/z.JPG", "b.png"]
-    assert len(folder) == 3
-    assert folder.read(2).shape == (20, 30, 3)
-
-
-@pytest.mark.parametrize("name", ["missing", "empty"])
-def test_folder_is_refused_when_it_has_no_image(name: str, tmp_path: Path) -> None:
-    (tmp_path / "empty").mkdir()
-
-    with pytest.raises(InputError, match=f"{name}'.*Fix: "):
-        ImageFolder(tmp_path / name)
+    assert [int(photos.read(index)[0, 0, 0]) for index in range(len(photos))] == [1, 0]
 
 
 def test_pool_gives_the_colours_of_its_scenes(tmp_path: Path) -> None:
