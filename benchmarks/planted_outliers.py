@@ -41,18 +41,19 @@ def randomise_(model: DepthModel, *, seed: int = 0) -> DepthModel:
 def plant_channels_(model: DepthModel, *, seed: int = 0) -> None:
     """Outlier channels behind every LayerNorm of a block and behind attention; outputs stay the same."""
     generator = torch.Generator().manual_seed(seed)
-    for block in model.encoder.blocks:
-        for norm, linear in ((block.norm1, block.attn.qkv), (block.norm2, block.mlp.fc1)):
-            channels, gains = _draw(norm.weight.numel(), CHANNELS_PER_LAYER, generator)
-            norm.weight[channels] *= gains
-            norm.bias[channels] *= gains
-            linear.weight[:, channels] /= gains
-        dim = block.attn.proj.weight.shape[1]
-        channels, gains = _draw(dim, CHANNELS_PER_LAYER, generator)
-        values = 2 * dim + channels  # rows of q, k, v
-        block.attn.qkv.weight[values] *= gains[:, None]
-        block.attn.qkv.bias[values] *= gains
-        block.attn.proj.weight[:, channels] /= gains
+    weights = dict(model.named_parameters())
+    for index in range(model.config.encoder.depth):
+        block = f"encoder.blocks.{index}"
+        for norm, linear in ((f"{block}.norm1", f"{block}.attn.qkv"), (f"{block}.norm2", f"{block}.mlp.fc1")):
+            channels, gains = _draw(model.config.encoder.embed_dim, CHANNELS_PER_LAYER, generator)
+            weights[f"{norm}.weight"][channels] *= gains
+            weights[f"{norm}.bias"][channels] *= gains
+            weights[f"{linear}.weight"][:, channels] /= gains
+        channels, gains = _draw(model.config.encoder.embed_dim, CHANNELS_PER_LAYER, generator)
+        values = 2 * model.config.encoder.embed_dim + channels  # rows of q, k, v
+        weights[f"{block}.attn.qkv.weight"][values] *= gains[:, None]
+        weights[f"{block}.attn.qkv.bias"][values] *= gains
+        weights[f"{block}.attn.proj.weight"][:, channels] /= gains
 
 
 def plant_tokens_(model: DepthModel, *, seed: int = 0) -> None:
@@ -61,11 +62,12 @@ def plant_tokens_(model: DepthModel, *, seed: int = 0) -> None:
     tokens = model.encoder.cls_token[0]
     for token in tokens[: (len(tokens) + 1) // 2]:
         token[torch.randperm(len(token), generator=generator)[:2]] = TOKEN_VALUE
-    block = model.encoder.blocks[len(model.encoder.blocks) // 2]
-    units = torch.randperm(block.mlp.fc1.weight.shape[0], generator=generator)[:HIDDEN_UNITS]
-    block.mlp.fc1.weight[units] *= HIDDEN_GAIN
-    block.mlp.fc1.bias[units] *= HIDDEN_GAIN
-    block.mlp.fc2.weight[:, units] /= HIDDEN_GAIN
+    weights = dict(model.named_parameters())
+    mlp = f"encoder.blocks.{model.config.encoder.depth // 2}.mlp"
+    units = torch.randperm(len(weights[f"{mlp}.fc1.bias"]), generator=generator)[:HIDDEN_UNITS]
+    weights[f"{mlp}.fc1.weight"][units] *= HIDDEN_GAIN
+    weights[f"{mlp}.fc1.bias"][units] *= HIDDEN_GAIN
+    weights[f"{mlp}.fc2.weight"][:, units] /= HIDDEN_GAIN
 
 
 def _draw(width: int, count: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
