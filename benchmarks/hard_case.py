@@ -49,13 +49,14 @@ VIT_B = DepthConfig(
     head=HeadConfig((2, 5, 8, 11), (64, 128, 256, 256), (64, 96, 128, 128), (32, 16)),
 )
 
-# Each way adds one thing to the one before.
+# Each way adds one thing to the one before; the last is what `pixio-edge quantize` does, with clipped ranges.
 PLAIN = CalibrationConfig(activation_method="minmax", smoothing=False, bias_correction=False)
 WAYS: dict[str, CalibrationConfig] = {
     "plain min-max": PLAIN,
     "+ smoothing": replace(PLAIN, smoothing="search"),
     "+ bias correction": replace(PLAIN, smoothing="search", bias_correction=True),
     "+ rounding": replace(PLAIN, smoothing="search", bias_correction=True, rounding="gptq"),
+    "default": CalibrationConfig(),
 }
 
 
@@ -143,6 +144,7 @@ def measure(
                     "seconds": seconds,
                 }
             )
+            print({key: round(value, 3) if isinstance(value, float) else value for key, value in records[-1].items()})
     return records
 
 
@@ -159,8 +161,6 @@ def main() -> None:
     size = (arguments.size, arguments.size)
     records = measure(config, size, WAYS, calibration=arguments.images, evaluation=8)
     shape = {"size": list(size), "blocks": blocks, "width": config.encoder.embed_dim, "images": arguments.images}
-    for record in records:
-        print({key: round(value, 3) if isinstance(value, float) else value for key, value in record.items()})
     append_records("hard_case", [shape | record for record in records])
 
 
