@@ -49,7 +49,7 @@ class TeacherCache:
                 return Lesson(*(arrays.get(name) for name in ("label", "patches", "class_tokens")))
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, zipfile.BadZipFile) as error:
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
             raise InputError(f"{path}: a damaged lesson of a teacher ({error}). Fix: delete the file") from error
 
     def put(self, sha256: str, lesson: Lesson) -> None:

@@ -28,6 +28,7 @@ VERBS = (
     "inspect",
     "doctor",
     "train",
+    "distill",
     "scenes",
     "export",
     "pull",

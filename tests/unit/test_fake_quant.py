@@ -70,8 +70,8 @@ def test_layers_round_only_inside_the_block(name: str) -> None:
 
     assert torch.equal(model(image), before)
     assert not torch.equal(rounded, before)
-    # Steps of 1/127 of the largest value over a few layers; measured 2 to 6 %.
-    assert float((rounded - before).std() / before.std()) < 0.25
+    # Steps of 1/127 of the largest value over a few layers; measured 4 to 8 %.
+    assert float((rounded - before).std() / before.std()) < 0.15
 
 
 @pytest.mark.parametrize("name", MODELS)
