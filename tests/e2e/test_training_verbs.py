@@ -26,7 +26,9 @@ main()
 
 
 @pytest.mark.parametrize(
-    "arguments", [("train", "run"), ("pretrain", "run"), ("scenes",)], ids=lambda arguments: arguments[0]
+    "arguments",
+    [("train", "run"), ("pretrain", "run"), ("distill", "run", "--teacher", "nano", "--images", "."), ("scenes",)],
+    ids=lambda arguments: arguments[0],
 )
 def test_verb_names_its_extra_in_one_line_when_torch_is_missing(arguments: tuple[str, ...], tmp_path: Path) -> None:
     result = subprocess.run(
