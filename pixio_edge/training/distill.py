@@ -245,26 +245,27 @@ def distill(
     """
     processes = processes or Processes(config.device)
 
-    def prepare() -> tuple[DistillRows, DistillObjective]:
+    def prepare() -> tuple[DistillConfig, DistillRows, DistillObjective]:
         photos, held_back = open_photos(config.photos).hold_back()
         student, terms = open_student(config)
         teacher = open_teacher(config.teacher, config.teacher_preset, side=config.teacher_side)
         check_teacher(config, teacher)
-        RunFolder(folder).check(config.lasting_values())  # before the teacher works
+        run = replace(config, teacher_sha256=teacher.sha256)
+        RunFolder(folder).check(run.lasting_values())  # before the teacher works
         lessons = Lessons(teacher.to(processes.device), tokens=config.feature_weight > 0, folder=config.cache)
         patch = student.config.encoder.patch_size
         objective = DistillObjective(
-            config,
+            run,
             student,
             teacher_width=teacher.encoder.config.embed_dim,
             terms=inherit_terms({config.teacher: teacher.licence} | terms),
             # Only the main process measures.
             held_back=held_back_batches(config, held_back, lessons, patch=patch) if processes.is_main else (),
         )
-        return distill_rows(config, photos, lessons, patch=patch), objective
+        return run, distill_rows(config, photos, lessons, patch=patch), objective
 
-    rows, objective = processes.together(prepare)
-    average = fit(config, folder, objective, rows, processes=processes, on_step=on_step, should_stop=should_stop)
+    run, rows, objective = processes.together(prepare)
+    average = fit(run, folder, objective, rows, processes=processes, on_step=on_step, should_stop=should_stop)
     if not isinstance(average, DepthModel):
         raise TypeError(f"got {type(average).__name__}, expected DepthModel")
     return average

@@ -28,6 +28,7 @@ class DistillConfig(RunConfig):
         augment: Recolour and degrade the student's view.
         qat_share: Share of the steps, the last ones, in which the student rounds like its INT8 artifacts.
         cache: Folder for what the teacher makes of images; None: it is asked every time.
+        teacher_sha256: Hash of the teacher's weights, filled in by `distill`: a run has one teacher from end to end.
 
     Raises:
         InputError: As for `RunConfig`, or a weight or share is not possible.
@@ -48,6 +49,7 @@ class DistillConfig(RunConfig):
     augment: bool = True
     qat_share: float = 0.0
     cache: Path | None = None
+    teacher_sha256: str = ""
 
     def __post_init__(self) -> None:
         RunConfig.__post_init__(self)

@@ -131,6 +131,16 @@ def test_run_is_refused_when_it_goes_on_with_other_weights_of_the_terms(config: 
         distill(replace(config, feature_weight=0.25), tmp_path / "run")
 
 
+def test_run_is_refused_when_its_teacher_has_become_another(config: DistillConfig, tmp_path: Path) -> None:
+    config = replace(config, teacher=str(write_teacher(tmp_path / "teacher.safetensors")), images=4)
+    distill(config, tmp_path / "run")
+    torch.manual_seed(78)
+    save_checkpoint(tmp_path / "teacher.safetensors", build_model("tiny"))
+
+    with pytest.raises(InputError, match="other values for teacher_sha256"):
+        distill(config, tmp_path / "run")
+
+
 def test_student_rounds_in_the_last_steps_alone(
     config: DistillConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
