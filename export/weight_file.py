@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 # Constants below this size stay in the graph: shapes and axes have to, because runtimes read them before the weights,
 # and for small biases an entry in the file costs more than it saves.
-INLINE_BYTES = 1024
+INLINE_BYTES = 256
 
 # A cache line, so that runtimes can use the mapped file in place with aligned vector loads.
 ALIGNMENT = 64
