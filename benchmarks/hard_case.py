@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -129,9 +128,7 @@ def measure(
             write_image(Path(folder) / f"{index}.png", picture)
         images = CalibrationSet.open(folder, images=calibration)
         for way, calibration_config in ways.items():
-            start = time.perf_counter()
             quantized, table = quantize(graph, size, images, calibration_config)
-            seconds = time.perf_counter() - start
             agreements = [compare_depth(a, b) for a, b in zip(expected, run(quantized, unseen), strict=True)]
             records.append(
                 {
@@ -141,7 +138,6 @@ def measure(
                     "abs_rel": float(np.mean([agreement.abs_rel for agreement in agreements])),
                     "smoothed": len(table.smoothing),
                     "gelu_smoothed": sum(entry.kind == "gelu" for entry in table.smoothing),
-                    "seconds": seconds,
                 }
             )
             print({key: round(value, 3) if isinstance(value, float) else value for key, value in records[-1].items()})
