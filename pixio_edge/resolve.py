@@ -78,7 +78,8 @@ def resolve(artifacts: Sequence[ArtifactEntry], host: Host, request: RuntimeRequ
     Runtimes are tried in the order of preference of the host; the first with an acceptable artifact is chosen, and its
     artifacts of the same kind, stored precision and flavour as that one make up the ladder. When no precision is asked
     for, that is the INT8 ladder of the runtime if it was verified, was measured to be faster than float in this
-    runtime, covers every size, and this processor has the instructions that it was measured with; else fp32.
+    runtime, covers every size, and this processor has the instructions that it was measured with; else fp32. A runtime
+    with such a ladder goes before those without one.
 
     Args:
         artifacts: Of one bundle.
@@ -95,12 +96,13 @@ def resolve(artifacts: Sequence[ArtifactEntry], host: Host, request: RuntimeRequ
     rejected: list[Rejection] = []
     chosen: list[ArtifactEntry] = []
     chosen_runtime = ""
-    for runtime in _by_preference(host, request):
-        reasons = {a.name: _reason_against(a, runtime, status[runtime], host, request) for a in artifacts}
-        if request.precision is None:
-            reasons |= _reasons_against_default_int8(artifacts, runtime, host, request, reasons)
+    against = {
+        runtime: _reasons_against_all(artifacts, runtime, status[runtime], host, request)
+        for runtime in _by_preference(host, request)
+    }
+    for runtime in sorted(against, key=lambda name: not _takes_int8(artifacts, against[name])):
         for artifact in sorted(artifacts, key=_rank):
-            reason = reasons[artifact.name]
+            reason = against[runtime][artifact.name]
             if reason is None and chosen:
                 reason = _reason_for_another(artifact, runtime, chosen[0], chosen_runtime)
             if reason is None:
@@ -153,6 +155,20 @@ def _by_preference(host: Host, request: RuntimeRequest) -> tuple[str, ...]:
     if request.runtime is not None:
         return (request.runtime,)
     return preferred_runtimes(host)
+
+
+def _reasons_against_all(
+    artifacts: Sequence[ArtifactEntry], runtime: str, status: RuntimeStatus, host: Host, request: RuntimeRequest
+) -> dict[str, str | None]:
+    """By name, why an artifact is not taken in this runtime, if there were no other runtime."""
+    reasons = {a.name: _reason_against(a, runtime, status, host, request) for a in artifacts}
+    if request.precision is None:
+        reasons |= _reasons_against_default_int8(artifacts, runtime, host, request, reasons)
+    return reasons
+
+
+def _takes_int8(artifacts: Sequence[ArtifactEntry], reasons: dict[str, str | None]) -> bool:
+    return any(artifact.precision == "int8" and reasons[artifact.name] is None for artifact in artifacts)
 
 
 def _reason_against(

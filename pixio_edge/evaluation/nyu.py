@@ -56,7 +56,8 @@ class NyuLabelled:
         has_split = splits.exists()
         self.indices: tuple[int, ...] = _read_split(splits, split, count) if has_split else tuple(range(count))
         self.name = f"nyu_v2_{split}" if has_split else "nyu_v2_all"
-        which = f"official {split} split" if has_split else f"all labelled images ({SPLITS_NAME} not found beside the file)"
+        missing = f"all labelled images ({SPLITS_NAME} not found beside the file)"
+        which = f"official {split} split" if has_split else missing
         self.note = f"NYUv2, {which}, {self._depth_key}, Eigen crop, {MIN_DEPTH_M}-{MAX_DEPTH_M} m"
 
     def __len__(self) -> int:

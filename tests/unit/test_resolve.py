@@ -196,15 +196,19 @@ def test_int8_that_won_in_one_runtime_is_not_chosen_in_another() -> None:
     assert resolve(artifacts, BARE, RuntimeRequest()).precision == "int8"
 
 
-def test_preferred_runtime_comes_before_int8_in_another() -> None:
+def test_int8_that_won_comes_before_float_in_the_preferred_runtime() -> None:
     artifacts = (*(int8_artifact("ort", entry.size) for entry in LADDER), *LADDER)
 
-    resolution = resolve(artifacts, X86, RuntimeRequest())
+    unasked = resolve(artifacts, X86, RuntimeRequest())
+    as_float = resolve(artifacts, X86, RuntimeRequest(precision="fp32"))
 
-    assert (resolution.runtime, resolution.precision) == ("openvino", "fp32")
+    assert (unasked.runtime, unasked.precision) == ("ort", "int8")
+    assert (as_float.runtime, as_float.precision) == ("openvino", "fp32")
 
 
-@pytest.mark.parametrize(("isa", "reason"), [(("avx2",), "this processor has none of"), ((), "not known to exist here")])
+@pytest.mark.parametrize(
+    ("isa", "reason"), [(("avx2",), "this processor has none of"), ((), "not known to exist here")]
+)
 def test_int8_is_not_chosen_where_its_instructions_are_not_known_to_exist(isa: tuple[str, ...], reason: str) -> None:
     host = replace(X86, isa=isa)
 
