@@ -190,7 +190,7 @@ def test_int8_that_won_in_one_runtime_is_not_chosen_in_another() -> None:
     both = Requirements(runtimes=("openvino", "ort"), isa=VNNI)
     artifacts = (*(int8_artifact("ort", entry.size, requires=both) for entry in LADDER), *LADDER)
 
-    reason = reason_against(artifacts, X86, RuntimeRequest(), "openvino")
+    reason = reason_against(artifacts, X86, RuntimeRequest(runtime="openvino"), "openvino")
 
     assert reason == "INT8 that was not measured to be faster in openvino, so not unless asked for"
     assert resolve(artifacts, BARE, RuntimeRequest()).precision == "int8"
