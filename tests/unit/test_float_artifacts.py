@@ -13,11 +13,12 @@ from block_bundle import picture, with_types, write_block_bundle
 from tiny_bundle import use_everything
 from tiny_graphs import SIZES, block_graph
 
+from pixio_edge.bench.plan import list_plans
 from pixio_edge.bundle import Bundle
 from pixio_edge.calibration import float_artifacts
 from pixio_edge.calibration.float_artifacts import add_small_artifacts, half_weights, integer_weights
 from pixio_edge.calibration.trial import run_graph
-from pixio_edge.errors import CheckFailedError, InputError
+from pixio_edge.errors import CheckFailedError, InputError, RuntimeUnavailableError
 from pixio_edge.estimator import DepthEstimator
 from pixio_edge.host import probe_host
 from pixio_edge.parity import Tolerance
@@ -63,7 +64,9 @@ def test_graph_with_smaller_weights_gives_about_the_same_depth(convert: Any, lim
 
 
 @pytest.mark.parametrize(("storage", "short"), [("int8", "w8"), ("fp16", "w16")])
-def test_bundle_gets_smaller_artifacts_that_run_when_asked_for(bundle: Bundle, storage: Any, short: str) -> None:
+def test_bundle_gets_smaller_artifacts_that_run_in_fp32_where_they_are_alone(
+    bundle: Bundle, storage: Any, short: str
+) -> None:
     entries = add_small_artifacts(bundle, storage)
 
     written = Bundle.open(bundle.folder)
@@ -71,9 +74,35 @@ def test_bundle_gets_smaller_artifacts_that_run_when_asked_for(bundle: Bundle, s
     assert [entry.name for entry in entries] == [f"onnx-{short}-{h}x{w}" for h, w in SIZES]
     assert all(entry.verified and entry.flavour == "weights" for entry in entries)
     assert resolve(written.artifacts, probe_host(), RuntimeRequest("ort")).precision == "fp32"
-    with DepthEstimator.open(written, runtime="ort", precision=storage, threads=1) as estimator:
+    with pytest.raises(RuntimeUnavailableError, match=f"fp32 graph with {storage} weights"):
+        DepthEstimator.open(written, runtime="ort", precision=storage)
+    written.manifest = written.manifest.model_copy(update={"artifacts": entries})
+    with DepthEstimator.open(written, runtime="ort", threads=1) as estimator:
         assert estimator.resolution.ladder == entries
-        assert np.isfinite(estimator.predict(picture((70, 60), seed=1)).values).all()
+        depth = estimator.predict(picture((70, 60), seed=1))
+        info = estimator.info(profile=True)
+    assert np.isfinite(depth.values).all()
+    assert str(depth.source).endswith(" in fp32")
+    assert (info.precision, info.int8_ops) == ("fp32", 0)
+
+
+@pytest.mark.parametrize("storage", ["int8", "fp16"])
+def test_smaller_artifacts_are_benchmarked_and_labelled_in_fp32(bundle: Bundle, storage: Any) -> None:
+    entries = add_small_artifacts(bundle, storage)
+
+    plans = list_plans(Bundle.open(bundle.folder), bundle.folder.name, runtimes=["ort"])
+
+    found = {plan.artifact: plan.precision for plan in plans}
+    assert {found[entry.name] for entry in entries} == {"fp32"}
+
+
+def test_dry_run_checks_the_artifacts_and_writes_nothing(bundle: Bundle, tmp_path: Path) -> None:
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+
+    entries = add_small_artifacts(bundle, "int8", dry_run=True)
+
+    assert all(entry.verified for entry in entries)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
 def test_weights_are_stored_once_for_all_sizes(bundle: Bundle) -> None:

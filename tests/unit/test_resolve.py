@@ -251,12 +251,22 @@ def test_ladder_never_mixes_flavours() -> None:
     assert resolution.ladder == INT8_LADDER
 
 
-def test_integer_weights_alone_are_the_last_choice_for_int8() -> None:
+@pytest.mark.parametrize("storage", ["int8", "fp16"])
+def test_small_weights_alone_are_never_taken_for_arithmetic_in_their_type(storage: Any) -> None:
+    small = int8_artifact(name="small", precision=storage, quantization=QuantizationEntry(flavour=WEIGHTS_FLAVOUR))
+
+    with pytest.raises(RuntimeUnavailableError, match=f"an fp32 graph with {storage} weights in {storage}"):
+        resolve((small, *LADDER), X86, RuntimeRequest(precision=storage))
+    assert resolve((small, INT8_OPENVINO), X86, RuntimeRequest(precision="int8")).ladder == (INT8_OPENVINO,)
+
+
+def test_small_weights_alone_run_in_fp32_where_the_bundle_has_no_float_graph() -> None:
     small = int8_artifact(name="small", quantization=QuantizationEntry(flavour=WEIGHTS_FLAVOUR))
 
-    assert resolve((small, INT8_OPENVINO), X86, RuntimeRequest(precision="int8")).ladder == (INT8_OPENVINO,)
-    assert resolve((small, *LADDER), X86, RuntimeRequest(precision="int8")).ladder == (small,)
     assert resolve((small, *LADDER), X86, RuntimeRequest()).ladder == LADDER
+    for asked in (RuntimeRequest(), RuntimeRequest(precision="fp32")):
+        resolution = resolve((small,), X86, asked)
+        assert (resolution.ladder, resolution.precision) == ((small,), "fp32")
 
 
 def test_reason_is_said_once_when_a_whole_ladder_fails_for_it() -> None:
