@@ -6,12 +6,16 @@
   same arithmetic.
 
 Neither is faster on a CPU: engines widen the weights, once when they load or at every inference. They are for where the
-size of a download counts, and for engines that choose their own arithmetic from what is stored.
+size of a download counts, and for engines that choose their own arithmetic from what is stored. They compute in fp32
+(`ArtifactEntry.computes_in`), so precision "int8" or "fp16" never chooses them; where a bundle has no float graph,
+they are what fp32 runs.
 """
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
@@ -35,8 +39,6 @@ from pixio_edge.runtimes.base import RuntimeOptions
 from pixio_edge.runtimes.registry import make_runtime
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from pixio_edge.bundle import Bundle
 
 Storage = Literal["int8", "fp16"]
@@ -56,7 +58,12 @@ LARGEST_HALF = float(np.finfo(np.float16).max)
 
 
 def add_small_artifacts(
-    bundle: Bundle, storage: Storage, *, output: Path | None = None, replace: bool = False
+    bundle: Bundle,
+    storage: Storage,
+    *,
+    output: Path | None = None,
+    replace: bool = False,
+    dry_run: bool = False,
 ) -> tuple[ArtifactEntry, ...]:
     """Write the graphs of all sizes with smaller weights, each checked against its stored output.
 
@@ -65,6 +72,7 @@ def add_small_artifacts(
         storage: What weights are stored as.
         output: Bundle folder to write; None writes into the bundle itself.
         replace: Whether an existing bundle at `output` may be replaced.
+        dry_run: Make and check everything in a temporary folder, and write nothing else.
 
     Returns:
         The new artifacts, named "onnx-w8-…" or "onnx-w16-…".
@@ -77,6 +85,9 @@ def add_small_artifacts(
     """
     if storage not in STORAGES:
         raise InputError(f"weights: got '{storage}', expected one of {', '.join(STORAGES)}. Fix: choose one of these")
+    if dry_run:
+        with tempfile.TemporaryDirectory(prefix="pixio-edge-") as folder:
+            return add_small_artifacts(bundle, storage, output=Path(folder) / "dry-run")
     ladder = FloatLadder(bundle)
     names = {_name(storage, size_label(size)) for size in ladder}
     with write_bundle(output or bundle.folder, bundle.manifest, replace=replace or output is None) as writer:
@@ -162,7 +173,8 @@ def _describe(writer: BundleWriter, base: ArtifactEntry, path: Path, storage: St
         }
     )
     image, reference = load_golden(writer.folder / str(entry.golden))
-    with make_runtime(RUNTIME, VerifiedArtifact(entry, writer.folder), RuntimeOptions(precision=precision)) as runtime:
+    options = RuntimeOptions(precision=entry.computes_in)
+    with make_runtime(RUNTIME, VerifiedArtifact(entry, writer.folder), options) as runtime:
         depth = runtime.run({entry.inputs[0].name: image})[entry.outputs[0].name]
         verified_on = host_record(runtime.info())
     parity = compare(reference, depth, LIMITS[storage])

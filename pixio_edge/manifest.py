@@ -14,7 +14,7 @@ from pydantic import ValidationError as PydanticValidationError
 from pixio_edge.errors import BundleError, SchemaError
 from pixio_edge.manifest_base import BundlePath, ImageRecord, Record, Sha256, Size
 from pixio_edge.parity import Tolerance
-from pixio_edge.quantization import QuantizationEntry, SpeedEntry
+from pixio_edge.quantization import WEIGHTS_FLAVOUR, QuantizationEntry, SpeedEntry
 from pixio_edge.tensor import TensorSpec
 
 SCHEMA_VERSION: Literal[1] = 1
@@ -157,6 +157,11 @@ class ArtifactEntry(Record):
     def flavour(self) -> str | None:
         """Form of a quantised graph; None for float artifacts."""
         return None if self.quantization is None else self.quantization.flavour
+
+    @property
+    def computes_in(self) -> Precision:
+        """Precision that its graph is written in: fp32 where only the stored weights are small."""
+        return "fp32" if self.flavour == WEIGHTS_FLAVOUR else self.precision
 
     def speed_in(self, runtime: str) -> SpeedEntry | None:
         """What was measured against the float artifact in a runtime; None if nothing was."""

@@ -168,7 +168,7 @@ def _reasons_against_all(
 
 
 def _takes_int8(artifacts: Sequence[ArtifactEntry], reasons: dict[str, str | None]) -> bool:
-    return any(artifact.precision == "int8" and reasons[artifact.name] is None for artifact in artifacts)
+    return any(artifact.computes_in == "int8" and reasons[artifact.name] is None for artifact in artifacts)
 
 
 def _reason_against(
@@ -183,8 +183,8 @@ def _reason_against(
         (artifact.kind not in entry.kinds, f"runs {', '.join(entry.kinds)}, not {artifact.kind}"),
         (runtime not in artifact.requires.runtimes, f"was built for {', '.join(artifact.requires.runtimes)}"),
         (
-            precision not in entry.executes.get(artifact.precision, ()),
-            f"does not execute a {artifact.precision} artifact in {precision}",
+            precision not in entry.executes.get(artifact.computes_in, ()),
+            f"does not execute {_kind_of_graph(artifact)} in {precision}",
         ),
         (precision == "bf16" and host.lacks_bf16, "this processor has no bf16 arithmetic"),
         (host.lacks(isa), f"this processor has none of {', '.join(isa)}"),
@@ -209,7 +209,7 @@ def _reasons_against_default_int8(
 ) -> dict[str, str | None]:
     """Why INT8 artifacts that could run are not taken unasked: not known to win here, or not for every size."""
     runnable = [artifact for artifact in artifacts if reasons[artifact.name] is None]
-    against = {a.name: _reason_not_to_win(a, runtime, host, request) for a in runnable if a.precision == "int8"}
+    against = {a.name: _reason_not_to_win(a, runtime, host, request) for a in runnable if a.computes_in == "int8"}
     sizes = {artifact.size for artifact in runnable}
     winners = [artifact for artifact in runnable if against.get(artifact.name, "") is None]
     for artifact in winners:
@@ -232,13 +232,19 @@ def _reason_not_to_win(artifact: ArtifactEntry, runtime: str, host: Host, reques
 
 
 def _rank(artifact: ArtifactEntry) -> int:
-    """INT8 before float, as it is acceptable only where it wins or was asked for; integer weights alone come last."""
+    """INT8 before float, as it is acceptable only where it wins or was asked for; small weights alone come last."""
     return 2 if artifact.flavour == WEIGHTS_FLAVOUR else int(artifact.precision != "int8")
 
 
 def _executed(artifact: ArtifactEntry, request: RuntimeRequest) -> Precision:
     """Precision that an artifact would be executed in."""
-    return request.precision or ("int8" if artifact.precision == "int8" else DEFAULT_PRECISION)
+    return request.precision or ("int8" if artifact.computes_in == "int8" else DEFAULT_PRECISION)
+
+
+def _kind_of_graph(artifact: ArtifactEntry) -> str:
+    if artifact.computes_in != artifact.precision:
+        return f"an {artifact.computes_in} graph with {artifact.precision} weights"
+    return f"a {artifact.precision} artifact"
 
 
 def _reason_for_another(

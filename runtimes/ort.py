@@ -120,7 +120,7 @@ class OrtRuntime(Runtime):
             runtime=self.name,
             version=_import_ort().__version__,
             device=self._session.get_providers()[0],
-            precision=self.artifact.entry.precision,
+            precision=self.artifact.entry.computes_in,
             threads=self._session.get_session_options().intra_op_num_threads,
             kernels=kernels,
             fallbacks=fallbacks,

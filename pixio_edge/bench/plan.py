@@ -105,7 +105,7 @@ def list_plans(
         if size is None or artifact.size == size
         for runtime, entry in chosen.items()
         if runtime in artifact.requires.runtimes and artifact.kind in entry.kinds
-        for executed in entry.executes.get(artifact.precision, ())
+        for executed in entry.executes.get(artifact.computes_in, ())
         if precision is None or executed == precision
     ]
     if not plans:

@@ -79,7 +79,7 @@ def open_once(runtime: str, bundles: list[Bundle], reason: str) -> dict[str, Any
         row: dict[str, Any] = {"providers": list(list_providers(runtime))}
         if verified is None:
             return row | {"reason": f"{reason}; no artifact here is for it"}
-        with make_runtime(runtime, verified, RuntimeOptions(precision=verified.entry.precision)) as opened:
+        with make_runtime(runtime, verified, RuntimeOptions(precision=verified.entry.computes_in)) as opened:
             return row | {"device": opened.info().device}
     except Exception as error:  # a diagnosis has to survive whatever a half-installed engine raises
         return {"usable": False, "reason": f"{type(error).__name__}: {error}"}

@@ -101,7 +101,7 @@ def plan_checks(bundle: Bundle, wanted: list[str]) -> list[Check]:
         for artifact in bundle.artifacts
         for name, entry in entries.items()
         if artifact.kind in entry.kinds
-        for precision in entry.executes.get(artifact.precision, ())
+        for precision in entry.executes.get(artifact.computes_in, ())
     ]
 
 
