@@ -1,6 +1,6 @@
 # Every target works in a fresh clone with python >= 3.10 (with venv), make and access to a package index.
 # Overridable: PYTHON (interpreter that creates the environment), VENV (its folder), IMAGE (photo for `make demo`),
-# DATA (folder of RGB-D sets for `make bench`), PYTEST_ARGS.
+# DATA (folder of RGB-D sets for `make bench`), PHOTOS (folder of photos for its INT8 part, which takes ten minutes), PYTEST_ARGS.
 
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -71,6 +71,8 @@ bench: $(VENV)/.dev  ## measure this host and append to benchmarks/records/
 	$(BIN)/python benchmarks/frame_loop.py
 	$(BIN)/python benchmarks/startup.py
 	$(if $(DATA),$(BIN)/python benchmarks/accuracy.py "$(DATA)")
+	$(if $(PHOTOS),$(BIN)/python benchmarks/int8.py --images "$(PHOTOS)")
+	$(if $(PHOTOS),$(BIN)/python benchmarks/hard_case.py)
 	$(BIN)/python benchmarks/tables.py
 
 tables: $(VENV)/.dev  ## rewrite the generated blocks of README.md from benchmarks/records/

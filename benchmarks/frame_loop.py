@@ -21,7 +21,7 @@ FRAMES = 2000
 WARM_UP_FRAMES = 100
 # Different frames, so that nothing can be reused by accident; few, so that they stay in memory.
 DISTINCT_FRAMES = 8
-RUNS = (("ort", "fp32"), ("openvino", "fp32"), ("openvino", "bf16"))
+RUNS = (("ort", "fp32"), ("ort", "int8"), ("openvino", "fp32"), ("openvino", "bf16"), ("openvino", "int8"))
 
 
 def main() -> None:

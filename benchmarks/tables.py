@@ -64,18 +64,25 @@ def render_all(folder: Path) -> dict[str, str]:
 
 
 def render_accuracy(records: list[Record]) -> str:
-    """One row for each set, with the floor beside it."""
+    """One row for each set, with the floor beside it; first in fp32, then what INT8 makes of it."""
     if not records:
         return NOT_MEASURED
-    record = records[-1]
-    rows = [
-        (name, result["images"], score(result["delta1"]), score(result["floor_delta1"]), score(result["abs_rel"]))
-        for name, result in record["sets"].items()
-    ]
-    macro = record["macro"]
-    bold = [f"**{cell}**" for cell in ("macro", record["images"], *map(score, scores_of(macro)))]
-    caption = f"`{record['bundle']}`, {record['source']}"
-    return table(("set", "images", "δ1 ↑", "floor δ1", "AbsRel ↓"), [*rows, bold]) + footer(record, caption)
+    first, *others = records
+    header = ["set", "images", "δ1 ↑", "floor δ1", "AbsRel ↓"]
+    for other in others:
+        header += [f"δ1 {other['runtime']} {other['precision']}", "AbsRel"]
+    rows = [accuracy_row(name, result, [o["sets"][name] for o in others]) for name, result in first["sets"].items()]
+    macro = accuracy_row("macro", first["macro"] | {"images": first["images"]}, [other["macro"] for other in others])
+    caption = f"`{first['bundle']}`, fp32 and INT8, {first['source']}" if others else f"`{first['bundle']}`"
+    return table(header, [*rows, [f"**{cell}**" for cell in macro]]) + footer(first, caption)
+
+
+def accuracy_row(name: str, result: Record, others: Sequence[Record]) -> list[object]:
+    """One line of the accuracy table."""
+    cells = [name, result["images"], *map(score, scores_of(result))]
+    for other in others:
+        cells += [score(other["delta1"]), score(other["abs_rel"])]
+    return cells
 
 
 def render_latency(records: list[Record]) -> str:
