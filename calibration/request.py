@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pixio_edge.calibration.budget import DEFAULT_BUDGET, Budget
 from pixio_edge.calibration.config import CalibrationConfig
 from pixio_edge.calibration.speed import SpeedPlan
+from pixio_edge.calibration.targets import check_runtimes
 from pixio_edge.errors import CheckFailedError, InputError
 
 if TYPE_CHECKING:
@@ -43,7 +44,8 @@ class QuantizeRequest:
         speed: How to time; its threads are those of every runtime.
 
     Raises:
-        InputError: A number is not positive, or there is no runtime.
+        InputError: A number is not positive.
+        RuntimeUnavailableError: A runtime is unknown, or there is none.
     """
 
     runtimes: tuple[str, ...]
@@ -56,6 +58,7 @@ class QuantizeRequest:
     speed: SpeedPlan = field(default_factory=SpeedPlan)
 
     def __post_init__(self) -> None:
+        check_runtimes(self.runtimes)
         for name in ("held_back", "search_images"):
             if getattr(self, name) < 1:
                 raise InputError(f"quantize {name}: got {getattr(self, name)}, expected at least 1. Fix: leave it out")
@@ -79,6 +82,7 @@ def make_request(
 
     Raises:
         InputError: A value is none of those that are known.
+        RuntimeUnavailableError: A runtime is unknown, or there is none.
     """
     given: dict[str, Any] = {"images": images, "activation_method": method, "rounding": rounding, "threads": threads}
     given |= {"seed": seed, "bias_correction": bias_correction}
@@ -171,8 +175,16 @@ class QuantizeReport:
         refused = [f"{target.runtime}: {target.reason}" for target in self.targets if target.reason is not None]
         if refused:
             passed = [target.runtime for target in self.targets if target.reason is None]
-            fix = f"ask for {', '.join(passed)} only" if passed else "run in fp32, or allow more with --budget"
+            fix = f"ask for {', '.join(passed)} only" if passed else self._fix()
             raise CheckFailedError(f"INT8 refused, no artifact is kept. {'; '.join(refused)}. Fix: {fix}")
+
+    def _fix(self) -> str:
+        """What helps depends on the gate that failed: no budget makes a graph faster that is in INT8 already."""
+        refused = [target for target in self.targets if target.reason is not None]
+        # Layers go back to float only to keep the budget, so a larger one also makes what was slowed by them faster.
+        if any(target.accuracy.reason is not None or target.keep_float for target in refused):
+            return "run in fp32, or allow more with --budget"
+        return "run in fp32 on this host, or quantize on the host that it is meant for"
 
     def to_json(self) -> dict[str, JsonValue]:
         """All fields as JSON values."""

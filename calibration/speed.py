@@ -90,7 +90,13 @@ def time_pair(
 
 
 def against_speed(speed: SpeedEntry) -> str | None:
-    """Why a speed is no reason for INT8; None if it is one."""
+    """Why a speed is no reason for INT8; None if it is one.
+
+    A gain counts only together with INT8 kernels that were seen to run. A runtime that cannot tell which kernels it
+    ran is refused too: its gain may be that of another graph in float.
+    """
+    if speed.int8_ops is None:
+        return f"{speed.runtime} does not tell which kernels ran, so that it is not known whether any was in INT8"
     if speed.int8_ops == 0:
         return f"{speed.runtime} ran no matrix product or convolution in INT8: its fusions do not match the graph"
     if speed.speedup < MIN_SPEEDUP:

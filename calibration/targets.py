@@ -41,6 +41,23 @@ class Target:
     runs_here: bool
 
 
+def check_runtimes(runtimes: Sequence[str]) -> None:
+    """Whether these can be quantised for at all, here or elsewhere.
+
+    Args:
+        runtimes: Names out of `TARGETS`.
+
+    Raises:
+        RuntimeUnavailableError: A name is unknown, or there is none.
+    """
+    unknown = [name for name in runtimes if name not in TARGETS]
+    if unknown or not runtimes:
+        got = f"'{unknown[0]}'" if unknown else "none"
+        raise RuntimeUnavailableError(
+            f"runtime to quantise for: got {got}, expected one of {', '.join(TARGETS)}. Fix: choose one of these"
+        )
+
+
 def find_targets(runtimes: Sequence[str], host: Host) -> tuple[Target, ...]:
     """The targets of a request, each once.
 
@@ -51,12 +68,7 @@ def find_targets(runtimes: Sequence[str], host: Host) -> tuple[Target, ...]:
     Raises:
         RuntimeUnavailableError: A name is unknown, or its runtime is not installed, so it cannot be measured.
     """
-    unknown = [name for name in runtimes if name not in TARGETS]
-    if unknown or not runtimes:
-        got = f"'{unknown[0]}'" if unknown else "none"
-        raise RuntimeUnavailableError(
-            f"runtime to quantise for: got {got}, expected one of {', '.join(TARGETS)}. Fix: choose one of these"
-        )
+    check_runtimes(runtimes)
     return tuple(_target(name, host) for name in dict.fromkeys(runtimes))
 
 

@@ -9,7 +9,8 @@ from pydantic import Field, JsonValue
 from pixio_edge.manifest_base import BundlePath, Record, Size
 
 WEIGHTS_FLAVOUR = "weights"
-"""Flavour of artifacts whose weights alone are integers: smaller, and not faster."""
+"""Flavour of artifacts whose stored weights alone are small, integers or half precision: smaller, computed in fp32, and
+not faster."""
 
 
 class SpeedEntry(Record):
@@ -23,8 +24,9 @@ class SpeedEntry(Record):
         int8_ms: Median latency of the quantised artifact in that round, milliseconds.
         speedup: Ratio of the two; more than 1 is faster than float.
         rounds: How often the two took turns; the round with the median ratio counts.
-        int8_ops: Matrix products and convolutions that executed in INT8.
-        float_ops: Matrix products and convolutions that executed in a float type.
+        int8_ops: Matrix products and convolutions that executed in INT8; None where the runtime does not tell, which
+            the speed gate refuses.
+        float_ops: Matrix products and convolutions that executed in a float type; None as above.
         cpu: Name of the processor.
     """
 
@@ -48,7 +50,7 @@ class QuantizationEntry(Record):
         keep_float: Layers that the search gave back to float.
         calibration: Path of the calibration table in `Manifest.files`; None when nothing was calibrated.
         budget: Loss of accuracy that was allowed, in points of delta1; None when there was no gate.
-        accuracy: What was measured against the float artifact; see `calibration.gate`.
+        accuracy: What was measured against the float artifact; see `calibration.accuracy.Accuracy`.
         speed: One record per runtime that it was timed in; empty when it could not be timed.
     """
 

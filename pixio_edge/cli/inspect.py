@@ -15,6 +15,9 @@ EXAMPLES = examples("pixio-edge inspect", "pixio-edge inspect path/to/bundle --j
 
 MIB = 1024 * 1024
 
+ARTIFACT_COLUMNS = ("artifact", "precision", "size", "MiB", "runtimes", "verified", "parity", "gain")
+"""Heads of `artifact_row`."""
+
 
 def inspect(bundle: BundleArgument = "nano", json: JsonOption = False) -> None:
     """Show a bundle's model, licence, input and output contract, artifacts, and what was measured; runs nothing."""
@@ -32,7 +35,7 @@ def print_bundle(bundle: Bundle) -> None:
     print_contract(bundle)
     print()
     print_table(
-        ("artifact", "precision", "size", "MiB", "runtimes", "verified", "parity", "gain"),
+        ARTIFACT_COLUMNS,
         [artifact_row(artifact) for artifact in bundle.artifacts],
     )
     print_accuracy(bundle.manifest)

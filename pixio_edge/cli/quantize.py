@@ -9,13 +9,18 @@ import typer
 
 from pixio_edge.cli.console import Meter, print_json, print_table
 from pixio_edge.cli.extras import needs_extra
-from pixio_edge.cli.inspect import print_bundle
+from pixio_edge.cli.inspect import ARTIFACT_COLUMNS, artifact_row, print_bundle
 from pixio_edge.cli.options import JsonOption, ThreadsOption, examples
 from pixio_edge.cli.quantize_source import opened_model
 from pixio_edge.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from contextlib import AbstractContextManager
+
+    from pixio_edge.bundle import Bundle
     from pixio_edge.calibration.request import QuantizeReport, TargetReport
+    from pixio_edge.manifest import ArtifactEntry
 
 EXAMPLES = examples(
     "pixio-edge quantize nano --data photos/ --runtime openvino --runtime ort -o nano-int8",
@@ -24,8 +29,25 @@ EXAMPLES = examples(
     "pixio-edge quantize nano --weights-only int8 -o nano-small",
 )
 
+NOT_WITH_WEIGHTS_ONLY = (
+    "data",
+    "runtimes",
+    "budget",
+    "images",
+    "seed",
+    "labelled",
+    "method",
+    "smoothing",
+    "rounding",
+    "bias_correction",
+    "report",
+    "threads",
+)
+"""Parameters of what `--weights-only` leaves out: nothing is calibrated, and nothing is timed."""
+
 
 def quantize(
+    context: typer.Context,
     model: Annotated[str, typer.Argument(help="Bundle folder; embedded bundle or checkpoint with --output.")],
     data: Annotated[
         str | None,
@@ -56,7 +78,8 @@ def quantize(
         bool, typer.Option("--bias-correction/--no-bias-correction", help="Correct the mean error of each channel.")
     ] = True,
     report: Annotated[
-        Path | None, typer.Option("--report", help="Folder for outliers, sensitivities and Pareto with plots.")
+        Path | None,
+        typer.Option("--report", help="Folder for outliers, sensitivities and Pareto with plots; also with --dry-run."),
     ] = None,
     weights_only: Annotated[
         str | None,
@@ -67,7 +90,9 @@ def quantize(
         bool | None, typer.Option("--commercial/--noncommercial", help="Whether it allows commercial use.")
     ] = None,
     replace: Annotated[bool, typer.Option("--replace", help="Replace a bundle that is at --output.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Measure everything, write nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Measure everything, write no bundle; --report is still written.")
+    ] = False,
     threads: ThreadsOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -76,8 +101,10 @@ def quantize(
     Accuracy is measured on images that were not calibrated on, against the float depth. Layers that cost too much go
     back to float, worst first. Exit status 1 when INT8 is refused: the reason is said and the bundle stays as it is.
     """
+    opened = opened_model(model, output, licence=licence, commercial=commercial, writes=not dry_run)
     if weights_only is not None:
-        shrink(model, weights_only, output, replace=replace, licence=licence, commercial=commercial)
+        refuse_given(context, NOT_WITH_WEIGHTS_ONLY, "--weights-only")
+        shrink(opened, weights_only, output, replace=replace, dry_run=dry_run, json=json)
         return
     if data is None:
         raise InputError("--data: got nothing, expected images to calibrate on. Fix: --data path/to/photos")
@@ -98,7 +125,7 @@ def quantize(
         report=report,
         threads=threads,
     )
-    opened = opened_model(model, output, licence=licence, commercial=commercial, writes=not dry_run)
+    check_installed(request.runtimes)
     with opened as bundle, Meter("quantize") as meter:
         result = run(
             bundle,
@@ -116,16 +143,35 @@ def quantize(
     result.require()
 
 
+def refuse_given(context: typer.Context, names: Sequence[str], option: str) -> None:
+    """Refuse options that would be ignored.
+
+    Args:
+        context: Of the command line.
+        names: Parameters that do not apply.
+        option: Together with what.
+
+    Raises:
+        InputError: Some of them were given, whatever their values.
+    """
+    given = {name for name in names if getattr(context.get_parameter_source(name), "name", "") == "COMMANDLINE"}
+    if given:
+        options = ", ".join(parameter.opts[0] for parameter in context.command.params if parameter.name in given)
+        raise InputError(
+            f"{options}: got together with {option}, where it has no use, expected one. Fix: leave one out"
+        )
+
+
 def shrink(
-    model: str,
+    opened: AbstractContextManager[Bundle],
     storage: str,
     output: Path | None,
     *,
     replace: bool,
-    licence: str | None,
-    commercial: bool | None,
+    dry_run: bool,
+    json: bool,
 ) -> None:
-    """Add artifacts with smaller weights and print the bundle.
+    """Add artifacts with smaller weights, and print the bundle or what they are.
 
     Raises:
         InputError: The storage is unknown.
@@ -139,9 +185,38 @@ def shrink(
     if chosen is None:
         known = ", ".join(STORAGES)
         raise InputError(f"--weights-only: got '{storage}', expected one of {known}. Fix: choose one of these")
-    with opened_model(model, output, licence=licence, commercial=commercial) as bundle:
-        add_small_artifacts(bundle, chosen, output=output, replace=replace)
-        print_bundle(Bundle.open(output or bundle.folder))
+    with opened as bundle:
+        entries = add_small_artifacts(bundle, chosen, output=output, replace=replace, dry_run=dry_run)
+        folder = None if dry_run else output or bundle.folder
+        if json:
+            print_json(small_report(entries, folder))
+        elif folder is None:
+            print_table(ARTIFACT_COLUMNS, [artifact_row(entry) for entry in entries])
+        else:
+            print_bundle(Bundle.open(folder))
+
+
+def small_report(entries: Sequence[ArtifactEntry], folder: Path | None) -> dict[str, object]:
+    """What `--weights-only` made, as JSON values; the folder is None after a dry run."""
+    return {
+        "folder": None if folder is None else str(folder),
+        "artifacts": [entry.name for entry in entries],
+        "computes_in": sorted({entry.computes_in for entry in entries}),
+        "bytes": sum({item.path: item.bytes for e in entries for item in (e.file, *e.data)}.values()),
+        "parity": {entry.name: entry.parity for entry in entries},
+    }
+
+
+def check_installed(runtimes: Sequence[str]) -> None:
+    """Say that a runtime is missing before any image is read.
+
+    Raises:
+        RuntimeUnavailableError: One is not installed, so it cannot be measured.
+    """
+    from pixio_edge.calibration.targets import find_targets
+    from pixio_edge.host import probe_host
+
+    find_targets(runtimes, probe_host())
 
 
 def best_runtime() -> str:

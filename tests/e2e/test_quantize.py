@@ -67,7 +67,6 @@ def test_nothing_to_calibrate_on_is_refused(folder: Path, tmp_path: Path) -> Non
         (("--budget", "-1"), ("budget: got -1 points",)),
         (("--runtime", "tpu"), ("got 'tpu'", "openvino, ort, tensorrt")),
         (("--method", "best"), ("activation_method: got best",)),
-        (("--weights-only", "int4"), ("--weights-only: got 'int4'", "int8, fp16")),
         (("--labelled", "no-such-folder"), ("no-such-folder: no such folder",)),
     ],
 )
@@ -81,6 +80,34 @@ def test_bad_options_are_refused_and_the_bundle_stays(
     assert_one_line_error(result, *fragments)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     assert [path.name for path in folder.parent.iterdir()] == ["block"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fragments"),
+    [
+        (("--weights-only", "int4"), ("--weights-only: got 'int4'", "int8, fp16")),
+        (
+            ("--weights-only", "int8", "--data", "x", "--runtime", "ort", "--budget", "0.5", "--report", "r"),
+            ("--data, --runtime, --budget, --report: got together with --weights-only",),
+        ),
+        (("--weights-only", "int8", "--labelled", "x"), ("--labelled: got together",)),
+        (("--weights-only", "int8", "--no-smoothing", "--threads", "1"), ("--smoothing, --threads: got together",)),
+    ],
+)
+def test_options_that_smaller_weights_have_no_use_for_are_refused(
+    folder: Path, arguments: tuple[str, ...], fragments: tuple[str, ...]
+) -> None:
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+
+    assert_one_line_error(run_command("quantize", folder, *arguments), *fragments)
+
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_unknown_runtime_is_said_before_the_images_are_opened(folder: Path) -> None:
+    result = run_command("quantize", folder, "--data", "no-such-folder", "--runtime", "tpu")
+
+    assert_one_line_error(result, "got 'tpu'", "openvino, ort, tensorrt")
 
 
 def test_damaged_bundle_is_refused(folder: Path, pictures: Path) -> None:
@@ -115,6 +142,34 @@ def test_smaller_weights_are_added_without_images(folder: Path) -> None:
     assert result.returncode == 0, result.stderr
     assert "onnx-w8-64x64" in result.stdout
     assert run_command("verify", folder, "--runtime", "ort").returncode == 0
+
+
+def test_dry_run_of_smaller_weights_tells_and_writes_nothing(folder: Path) -> None:
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+
+    told = run_command("quantize", folder, "--weights-only", "int8", "--dry-run")
+    as_json = run_command("quantize", folder, "--weights-only", "int8", "--dry-run", "--json")
+
+    assert "onnx-w8-64x64" in told.stdout
+    report = json.loads(as_json.stdout)
+    assert (report["folder"], report["computes_in"]) == (None, ["fp32"])
+    assert "onnx-w8-64x64" in report["artifacts"]
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_dry_run_of_smaller_weights_needs_no_output_folder() -> None:
+    result = run_command("quantize", "nano", "--weights-only", "fp16", "--dry-run", "--json")
+
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout)["bytes"] > 0
+
+
+def test_smaller_weights_are_reported_as_json_alone(folder: Path) -> None:
+    result = run_command("quantize", folder, "--weights-only", "fp16", "--json")
+
+    report = json.loads(result.stdout)
+    assert report["folder"] == str(folder)
+    assert set(report["artifacts"]) < {artifact.name for artifact in Bundle.open(folder).artifacts}
 
 
 @pytest.mark.slow

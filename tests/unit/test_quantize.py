@@ -216,8 +216,15 @@ def test_slower_int8_is_refused_and_the_bundle_stays(
 
     report = quantize(bundle, images, REQUEST)
 
-    with pytest.raises(CheckFailedError, match=r"INT8 refused.*ort: INT8 is slower than float.*0\.80 times as fast"):
+    with pytest.raises(
+        CheckFailedError, match=r"INT8 refused.*ort: INT8 is slower than float.*0\.80 times as fast"
+    ) as caught:
         report.require()
+    assert "--budget" not in str(caught.value)
+    assert "Fix: run in fp32 on this host" in str(caught.value)
+    slowed = replace(report, targets=(replace(report.targets[0], keep_float=("fc1",)),))
+    with pytest.raises(CheckFailedError, match="or allow more with --budget"):
+        slowed.require()
     assert (report.folder, report.artifacts, report.is_accepted) == (None, (), False)
     assert state(bundle.folder) == before
     assert [path.name for path in bundle.folder.parent.iterdir()] == ["block"]
@@ -233,6 +240,8 @@ def test_budget_that_no_int8_can_keep_is_refused_after_the_search(bundle: Bundle
     assert "outside the budget however many layers stay float" in target.reason
     assert len(target.ranking) == len(target.keep_float) > 0
     assert target.speed == ()
+    with pytest.raises(CheckFailedError, match="or allow more with --budget"):
+        report.require()
     assert state(bundle.folder) == before
 
 
@@ -354,9 +363,13 @@ def test_held_back_images_are_not_among_those_calibrated_on(images: CalibrationS
     assert len(list(held.images())) == 3
 
 
-def test_unknown_runtime_is_refused(bundle: Bundle, images: CalibrationSet) -> None:
+def test_unknown_runtime_is_refused_with_the_request() -> None:
     with pytest.raises(RuntimeUnavailableError, match="got 'tpu', expected one of openvino, ort, tensorrt"):
-        quantize(bundle, images, replace(REQUEST, runtimes=("tpu",)))
+        find_targets(["tpu"], HOST)
+    with pytest.raises(RuntimeUnavailableError, match="got 'tpu', expected one of openvino, ort, tensorrt"):
+        make_request(["ort", "tpu"])
+    with pytest.raises(RuntimeUnavailableError, match="got none, expected one of"):
+        make_request([])
 
 
 HOST = Host(
@@ -415,6 +428,7 @@ def test_speed_gate_wants_int8_kernels_and_a_gain() -> None:
     assert "slower than float" in str(against_speed(entry(speedup=0.9)))
     assert "not faster than float" in str(against_speed(entry(speedup=1.04)))
     assert "ran no matrix product or convolution in INT8" in str(against_speed(entry(int8_ops=0)))
+    assert "does not tell which kernels ran" in str(against_speed(entry(int8_ops=None)))
 
 
 def test_pair_is_timed_in_turns_and_compared_within_a_round(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
