@@ -10,6 +10,7 @@ import onnx
 
 from pixio_edge.bundle import VerifiedArtifact
 from pixio_edge.calibration.emit import emit
+from pixio_edge.calibration.speed import sizes_to_time
 from pixio_edge.calibration.trial import run_graph
 from pixio_edge.errors import CheckFailedError
 from pixio_edge.export.base import Size, size_label
@@ -49,7 +50,8 @@ class Recipe:
     Attributes:
         target: What it is for.
         keep_float: Layers that stay float.
-        facts: What was measured, with the path of the table; `keep_float` and flavour are filled in.
+        facts: What was measured, with the path of the table; `keep_float` and flavour are filled in, and of the times
+            each artifact keeps those of the size that stands for its own.
         suffix: Added to the names, to tell several recipes for one target apart.
     """
 
@@ -113,10 +115,11 @@ def write_int8(
     wanted = tuple(source.ladder if sizes is None else sizes)
     weights = writer.free_name(WEIGHTS_STEM, ".bin")
     write_graphs(_graphs(writer.folder, source, recipes, wanted), writer.folder / weights)
+    timed = sizes_to_time(tuple(source.ladder))
     entries = []
     for recipe in recipes:
         for size in wanted:
-            entry = _describe(writer, source.ladder.artifacts[size], recipe)
+            entry = _describe(writer, source.ladder.artifacts[size], recipe, timed[size])
             entries.append(check_int8(entry, writer.folder, recipe.target, threads))
             writer.add_artifact(entries[-1])
     return tuple(entries)
@@ -164,10 +167,12 @@ def _graphs(
             yield folder / recipe.graph_name(size), source.emit(size, recipe.target, recipe.keep_float)
 
 
-def _describe(writer: BundleWriter, base: ArtifactEntry, recipe: Recipe) -> ArtifactEntry:
+def _describe(writer: BundleWriter, base: ArtifactEntry, recipe: Recipe, timed: Size) -> ArtifactEntry:
     target = recipe.target
     graph = writer.describe(recipe.graph_name(base.size), "graph")
     facts = recipe.facts or QuantizationEntry(flavour=target.flavour)
+    speed = tuple(entry for entry in facts.speed if entry.size == timed)
+    own = {"flavour": target.flavour, "keep_float": recipe.keep_float, "speed": speed}
     return base.model_copy(
         update={
             "name": recipe.artifact_name(base.size),
@@ -177,7 +182,7 @@ def _describe(writer: BundleWriter, base: ArtifactEntry, recipe: Recipe) -> Arti
             "bytes": graph.bytes,
             "data": graph_data(writer, writer.folder / graph.path),
             "requires": Requirements(runtimes=(target.runtime,), isa=target.isa),
-            "quantization": facts.model_copy(update={"flavour": target.flavour, "keep_float": recipe.keep_float}),
+            "quantization": facts.model_copy(update=own),
         }
     )
 

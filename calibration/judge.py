@@ -1,4 +1,10 @@
-"""Whether INT8 is worth it in one runtime: a trial bundle, the accuracy gate with its search, the speed gate."""
+"""Whether INT8 is worth it in one runtime: a trial bundle, the accuracy gate with its search, the speed gate.
+
+The images held back are never calibrated on nor searched on, so where no layer goes back to float, what they say is
+independent. Where they refuse a graph, more layers go back until they pass it: from then on they have a part in the
+choice, as have data sets with known depth, and the accuracy of a `TargetReport` with layers in `keep_float` is that of
+the first candidate that passed, which may be a little better than on images that had no part in it.
+"""
 
 from __future__ import annotations
 
@@ -166,10 +172,12 @@ class Judge:
             if is_inside:
                 reason = next((text for entry in speed if (text := against_speed(entry)) is not None), None)
                 return _report(target, keep, accuracy, search, speed=speed, reason=reason)
-            keep = search.widen(keep)
-            if len(keep) >= len(search.layers):
-                reason = f"outside the budget however many layers stay float; with none: {accuracy.reason}"
+            wider = search.widen(keep)
+            if len(wider) >= len(search.layers):
+                share = f"{len(keep)} of {len(search.layers)} layers in float"
+                reason = f"outside the budget with {share}, and with more nothing was found inside: {accuracy.reason}"
                 return _report(target, keep, accuracy, search, reason=reason)
+            keep = wider
 
     def report(self, target: Target, folder: Path) -> tuple[Path, ...]:
         """Trace and draw latency against accuracy, whatever the budget; needs a runtime here.

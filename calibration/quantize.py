@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 TABLE_STEM = "calibration"
 
 HELD_BACK_SHARE = 4
-"""At most one image in so many is held back: the rest has to be enough to calibrate on."""
+"""Where there are too few images for all that is asked for, one in so many is held back: the rest has to be enough to
+calibrate on, and a verdict on fewer would be one on single pictures."""
 
 
 class _NotWrittenError(Exception):
@@ -59,7 +60,8 @@ def quantize(
 
     Args:
         bundle: Has fp32 ONNX graphs, which stay.
-        calibration_set: Images to calibrate on, of which some are held back for checking.
+        calibration_set: Images to calibrate on and to hold back for checking: `request.config.images` and
+            `request.held_back` if there are so many, else fewer of both.
         request: How.
         output: Bundle folder to write; None writes into the bundle itself.
         replace: Whether an existing bundle at `output` may be replaced.
@@ -115,8 +117,7 @@ class _Run:
         self._request = request
         self._progress = progress
         self._ladder = FloatLadder(bundle)
-        held = min(request.held_back, max(1, calibration_set.count // HELD_BACK_SHARE))
-        self._set, self._held_back = calibration_set.split(held)
+        self._set, self._held_back = _parted(calibration_set, request)
         # Opened first: a path that is wrong is found before any work.
         self._datasets = [] if request.labelled is None else open_datasets(request.labelled)
         self.calibration: Calibration
@@ -199,6 +200,14 @@ class _Run:
         start = perf_counter()
         yield
         self.seconds[name] = perf_counter() - start
+
+
+def _parted(images: CalibrationSet, request: QuantizeRequest) -> tuple[CalibrationSet, CalibrationSet]:
+    """Images to calibrate on, as many as the configuration says if they last, and images to check with."""
+    wanted = request.config.images
+    held = min(request.held_back, max(1, images.count // HELD_BACK_SHARE, images.count - wanted))
+    rest, held_back = images.split(held)
+    return rest.subset(wanted), held_back
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from pixio_edge.cli.export import read_terms
 from pixio_edge.cli.extras import needs_extra
+from pixio_edge.cli.stopping import term_interrupts
 from pixio_edge.errors import InputError
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ def opened_model(
     model: str, output: Path | None, *, licence: str | None, commercial: bool | None, writes: bool = True
 ) -> Iterator[Bundle]:
     """Open a bundle, or export a checkpoint to one that is thrown away after the block.
+
+    SIGTERM interrupts the block like Ctrl-C, so that the copy of the bundle that is worked on goes away.
 
     Args:
         model: Embedded name, bundle folder, or checkpoint.
@@ -44,9 +47,10 @@ def opened_model(
             f"'{model}' {kind}, expected a folder to write the bundle to. Fix: add --output {Path(model).stem}-int8"
         )
     if not is_checkpoint:
-        yield Bundle.open(model)
+        with term_interrupts():
+            yield Bundle.open(model)
         return
-    with tempfile.TemporaryDirectory(prefix="pixio-edge-") as folder:
+    with term_interrupts(), tempfile.TemporaryDirectory(prefix="pixio-edge-") as folder:
         yield _export(model, Path(folder) / Path(model).stem, licence, commercial)
 
 

@@ -1,9 +1,11 @@
-"""Ctrl-C as a request to stop at the next good moment, for verbs that have something to save."""
+"""Signals that end a verb: as a request to stop at the next good moment, or at once with everything cleared away."""
 
 from __future__ import annotations
 
 import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -39,3 +41,13 @@ class StopRequest:
             signal.default_int_handler(number, frame)
         if not self.is_made:
             self.is_made, self._made_at = True, time.monotonic()
+
+
+@contextmanager
+def term_interrupts() -> Iterator[None]:
+    """Let SIGTERM interrupt the block like Ctrl-C, so that what is half written is cleared away."""
+    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from block_bundle import write_block_bundle, write_pictures
-from command import assert_one_line_error, leftovers, run_command
+from command import TIMEOUT_S, assert_one_line_error, leftovers, run_command
 
 from pixio_edge.bundle import Bundle
 
@@ -25,6 +26,20 @@ class Blocker:
 
 sys.meta_path.insert(0, Blocker())
 from pixio_edge.cli.main import main
+main()
+"""
+
+# The command, which says when it calibrates, and does so until it is ended.
+CALIBRATES_FOR_EVER = """
+import threading
+from pixio_edge.calibration import quantize
+from pixio_edge.cli.main import main
+
+def calibrate(*_, **__):
+    print("calibrating", flush=True)
+    threading.Event().wait()
+
+quantize.calibrate = calibrate
 main()
 """
 
@@ -170,6 +185,29 @@ def test_smaller_weights_are_reported_as_json_alone(folder: Path) -> None:
     report = json.loads(result.stdout)
     assert report["folder"] == str(folder)
     assert set(report["artifacts"]) < {artifact.name for artifact in Bundle.open(folder).artifacts}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows ends a process without telling it")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_end_by_a_signal_leaves_the_old_bundle_and_nothing_else(
+    folder: Path, pictures: Path, number: signal.Signals
+) -> None:
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    command = [sys.executable, "-c", CALIBRATES_FOR_EVER, "quantize", str(folder), "--data", str(pictures), "-r", "ort"]
+
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "calibrating\n"
+            assert len(list(folder.parent.iterdir())) == 2  # the bundle, and the copy that is worked on
+            process.send_signal(number)
+            _, stderr = process.communicate(timeout=TIMEOUT_S)
+        finally:
+            process.kill()
+
+    assert (process.returncode, stderr) == (130, "pixio-edge: interrupted\n")
+    assert [path.name for path in folder.parent.iterdir()] == ["block"]
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
 @pytest.mark.slow

@@ -21,6 +21,7 @@ from pixio_edge.calibration import judge as judge_module
 from pixio_edge.calibration import pareto as pareto_module
 from pixio_edge.calibration import quantize as quantize_module
 from pixio_edge.calibration import speed as speed_module
+from pixio_edge.calibration.accuracy import Accuracy, AccuracyGate
 from pixio_edge.calibration.budget import Budget
 from pixio_edge.calibration.config import CalibrationConfig
 from pixio_edge.calibration.dataset import CalibrationSet
@@ -131,6 +132,63 @@ def test_manifest_says_how_it_was_made_and_what_was_measured(bundle: Bundle, ima
     assert table.provenance.graph_sha256 == bundle.artifacts[0].sha256
 
 
+@pytest.mark.parametrize(
+    ("wanted", "held_back", "found"),
+    [
+        (4, 32, (4, 8)),  # the rest checks
+        (4, 3, (4, 3)),
+        (9, 32, (9, 3)),
+        (10, 32, (9, 3)),  # too few for both: one in four checks
+        (128, 32, (9, 3)),
+        (128, 2, (10, 2)),
+        (1, 32, (1, 11)),
+    ],
+)
+def test_as_many_images_are_calibrated_on_as_were_asked_for_if_they_last(
+    bundle: Bundle, images: CalibrationSet, wanted: int, held_back: int, found: tuple[int, int]
+) -> None:
+    request = replace(REQUEST, config=replace(PLAIN, images=wanted), held_back=held_back)
+
+    report = quantize(bundle, images, request, dry_run=True)
+
+    assert (report.provenance.images, report.targets[0].accuracy.images) == found
+
+
+def test_default_request_calibrates_on_128_images_and_holds_back_32(tmp_path: Path) -> None:
+    folder = write_pictures(tmp_path / "many", 170)
+    request = QuantizeRequest(("ort",))
+    opened = CalibrationSet.open(folder, images=request.config.images + request.held_back)
+
+    rest, held = quantize_module._parted(opened, request)
+
+    assert (rest.count, held.count) == (128, 32)
+    assert set(rest.names).isdisjoint(held.names)
+
+
+def test_each_artifact_says_the_speed_of_the_size_that_stands_for_its_own(
+    images: CalibrationSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large = (96, 96)
+    bundle = write_block_bundle(tmp_path / "block", sizes=(*SIZES, large))
+
+    def pretend(folder: Path, runtime: str, before: Any, after: Any, plan: SpeedPlan) -> SpeedEntry:
+        use_everything(folder)
+        return entry(size=after.size, speedup=3.0 if after.size == large else 2.0)
+
+    monkeypatch.setattr(judge_module, "time_pair", pretend)
+
+    report = quantize(bundle, images, REQUEST)
+
+    assert len(report.targets[0].speed) == 2
+    written = [Bundle.open(bundle.folder).artifact(name) for name in report.artifacts]
+    facts = {artifact.size: artifact.quantization for artifact in written}
+    assert {size: [(s.size, s.speedup) for s in f.speed] for size, f in facts.items() if f is not None} == {
+        SIZES[0]: [(SIZES[0], 2.0)],
+        SIZES[1]: [(SIZES[0], 2.0)],
+        large: [(large, 3.0)],
+    }
+
+
 def test_equal_inputs_give_equal_graphs(bundle: Bundle, images: CalibrationSet, tmp_path: Path) -> None:
     for name in ("first", "second"):
         quantize(bundle, images, REQUEST, output=tmp_path / name)
@@ -237,12 +295,37 @@ def test_budget_that_no_int8_can_keep_is_refused_after_the_search(bundle: Bundle
 
     target = report.targets[0]
     assert target.reason is not None
-    assert "outside the budget however many layers stay float" in target.reason
-    assert len(target.ranking) == len(target.keep_float) > 0
+    layers = len(target.ranking)
+    assert layers > 0
+    assert f"outside the budget with 0 of {layers} layers in float, and with more nothing was found" in target.reason
+    assert target.keep_float == ()
     assert target.speed == ()
     with pytest.raises(CheckFailedError, match="or allow more with --budget"):
         report.require()
     assert state(bundle.folder) == before
+
+
+def test_refusal_reports_the_last_candidate_that_was_measured(
+    bundle: Bundle, images: CalibrationSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The search is content with its few images at once, and the gate never is."""
+    measured: list[tuple[tuple[str, ...], Accuracy]] = []
+    original = AccuracyGate.measure
+
+    def refuse(self: AccuracyGate, trial: Bundle, artifacts: Any, runtime: str | None) -> Accuracy:
+        accuracy = replace(original(self, trial, artifacts, runtime), reason="made up")
+        measured.append((artifacts[0].quantization.keep_float, accuracy))
+        return accuracy
+
+    monkeypatch.setattr(AccuracyGate, "measure", refuse)
+
+    target = quantize(bundle, images, REQUEST, dry_run=True).targets[0]
+
+    kept, layers = len(target.keep_float), len(target.ranking)
+    assert 0 < kept < layers
+    assert (target.keep_float, target.accuracy) == measured[-1]
+    assert len({candidate.agreement for _, candidate in measured}) > 1
+    assert f"with {kept} of {layers} layers in float" in str(target.reason)
 
 
 def test_layers_go_back_to_float_until_the_gate_is_content(bundle: Bundle, images: CalibrationSet) -> None:
