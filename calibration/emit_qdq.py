@@ -2,7 +2,8 @@
 
 Everything is signed and symmetric with zero point 0, one scale for each tensor and one for each output channel of a
 weight: the one form that TensorRT, OpenVINO and ONNX Runtime all read. A tensor is quantised once for all layers that
-read it. The transformer's residual stream, LayerNorm, softmax and its product with v, and Resize stay in float.
+read it. The transformer's residual stream, LayerNorm, softmax and its product with v, and Resize stay in float; in
+flavour `openvino` softmax and that product are inside a kernel that reads and writes bytes, which OpenVINO calls i8.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ class QuantizeRequest:
         runtimes: Names out of `targets.TARGETS`.
         budget: What may be lost.
         config: How to calibrate.
-        held_back: Images to check with; at most a quarter of what there is.
+        held_back: Images to check with, beside those calibrated on; a quarter of all where there are too few for both.
         search_images: Images for the search of layers.
         labelled: Data set, or folder of data sets, with known depth to check with as well.
         report: Folder for the report with plots; None makes none.

@@ -123,11 +123,16 @@ def test_every_expected_layer_executes_in_int8_and_no_other(name: str, flavour: 
 
 
 @both_models
-def test_scores_of_attention_execute_in_int8_and_softmax_with_them(name: str) -> None:
-    with_softmax = [node for node in executed(name, "openvino") if "Softmax" in node[2]]
+def test_attention_is_one_kernel_that_reads_and_writes_bytes(name: str) -> None:
+    """OpenVINO names a kernel by its bytes; softmax and its product with v are float inside, with no Q/DQ pair."""
+    nodes = executed(name, "openvino")
+    with_softmax = [node for node in nodes if "Softmax" in node[2]]
 
     assert len(with_softmax) == BLOCKS[name]
     assert {node[1] for node in with_softmax} <= set(INT8_TYPES)
+    for _, _, names in with_softmax:
+        inside = [part.rpartition("/")[2] for part in names.split(",") if part]
+        assert inside[inside.index("Softmax") :] == ["Softmax", "MatMul_2", "QuantizeLinear"]
     assert {node[1] for node in executed(name, "tensorrt") if "Softmax" in node[2]} == {"f32"}
 
 
