@@ -9,7 +9,7 @@ the first candidate that passed, which may be a little better than on images tha
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -98,9 +98,7 @@ class LayerSearch:
         """Fill `ranking`, once."""
         if self.ranking:
             return
-        label = f"sensitivity {self._target.runtime}"
-        report = lambda done, total, _: self._progress(label, done, total)  # noqa: E731
-        self.ranking = rank_layers(self.emit, self.layers, images, progress=report)
+        self.ranking = rank_layers(self.emit, self.layers, images, progress=self._report_as("sensitivity"))
 
     def widen(self, keep_float: tuple[str, ...]) -> tuple[str, ...]:
         """More layers to keep in float after a candidate failed its gate.
@@ -111,8 +109,7 @@ class LayerSearch:
         if not self.steps:
             images = self.open_images()
             self.rank(images)
-            label = f"search {self._target.runtime}"
-            report = lambda done, total, _: self._progress(label, done, total)  # noqa: E731
+            report = self._report_as("search")
             self.steps = return_layers(
                 self.emit, self.ranking, images, self._request.budget, start=keep_float, progress=report
             )
@@ -121,6 +118,11 @@ class LayerSearch:
                 return found
         rest = [item.layer for item in self.ranking if item.layer not in keep_float]
         return (*keep_float, *rest[: max(1, len(self.ranking) // EXTRA_SHARE)])
+
+    def _report_as(self, stage: str) -> Callable[[int, int, str], None]:
+        """Progress of a stage by its count alone; the name of the last layer is not shown."""
+        label = f"{stage} {self._target.runtime}"
+        return lambda done, total, _: self._progress(label, done, total)
 
 
 class Judge:

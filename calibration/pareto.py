@@ -5,16 +5,14 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
-from pixio_edge.bench.isolated import bench_isolated
-from pixio_edge.bench.plan import BenchPlan
 from pixio_edge.bundle_writer import write_bundle
 from pixio_edge.calibration.artifact import Recipe, write_int8
-from pixio_edge.calibration.speed import BUDGET_S, WARMUP
+from pixio_edge.calibration.speed import time_once
 from pixio_edge.errors import CheckFailedError
 from pixio_edge.files import write_text_atomic
 
@@ -184,8 +182,7 @@ def _time_in_turns(
     for turn in range(speed.rounds):
         for index, (artifact, precision) in enumerate(jobs):
             progress(f"pareto {runtime}", turn * len(jobs) + index, speed.rounds * len(jobs))
-            plan = BenchPlan(str(folder), runtime, artifact, precision, speed.threads, warmup=WARMUP, runs=speed.runs)
-            record = bench_isolated(replace(plan, budget_s=BUDGET_S))
+            record = time_once(folder, runtime, artifact, precision, speed)
             if record.p50_ms is None:
                 raise CheckFailedError(f"artifact {artifact} was not timed: {record.status}. Fix: leave --report out")
             times[index].append(record.p50_ms)

@@ -121,19 +121,17 @@ def sizes_to_time(sizes: Sequence[Size]) -> dict[Size, Size]:
     return stands_for
 
 
-def _time(folder: Path, runtime: str, artifact: ArtifactEntry, precision: Precision, plan: SpeedPlan) -> BenchRecord:
-    record = bench_isolated(
+def time_once(folder: Path, runtime: str, artifact: str, precision: Precision, plan: SpeedPlan) -> BenchRecord:
+    """One round of one artifact, by its name, in a process of its own; the record says whether it went well."""
+    return bench_isolated(
         BenchPlan(
-            str(folder),
-            runtime,
-            artifact.name,
-            precision,
-            plan.threads,
-            warmup=WARMUP,
-            runs=plan.runs,
-            budget_s=BUDGET_S,
+            str(folder), runtime, artifact, precision, plan.threads, warmup=WARMUP, runs=plan.runs, budget_s=BUDGET_S
         )
     )
+
+
+def _time(folder: Path, runtime: str, artifact: ArtifactEntry, precision: Precision, plan: SpeedPlan) -> BenchRecord:
+    record = time_once(folder, runtime, artifact.name, precision, plan)
     if not record.is_ok:
         raise CheckFailedError(
             f"artifact {artifact.name} could not be timed in {runtime}: {record.status}. "

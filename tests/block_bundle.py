@@ -7,16 +7,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import onnx
-from tiny_bundle import tiny_header
+from tiny_bundle import onnx_entry, tiny_header
 from tiny_graphs import SIZES, block_graph
 
 from pixio_edge.bundle import Bundle
 from pixio_edge.bundle_writer import write_bundle
 from pixio_edge.calibration.trial import run_graph
 from pixio_edge.export.weight_file import write_graphs
-from pixio_edge.manifest import ArtifactEntry, Requirements
 from pixio_edge.parity import Tolerance
-from pixio_edge.tensor import TensorSpec
 
 WEIGHTS = "weights.bin"
 # The stored output is that of the same graph in ORT; other engines add in another order.
@@ -36,24 +34,7 @@ def write_block_bundle(folder: Path, *, sizes: tuple[tuple[int, int], ...] = SIZ
             np.savez(writer.folder / f"golden_{label}.npz", image=image, depth=depth)
             writer.add_file(f"golden_{label}.npz", "golden")
             graph = writer.describe(path.name, "graph")
-            writer.add_artifact(
-                ArtifactEntry(
-                    name=f"onnx-fp32-{label}",
-                    kind="onnx",
-                    precision="fp32",
-                    size=size,
-                    path=graph.path,
-                    sha256=graph.sha256,
-                    bytes=graph.bytes,
-                    data=(data,),
-                    inputs=(TensorSpec("image", (1, *size, 3), "uint8"),),
-                    outputs=(TensorSpec("depth", (1, *size), "float32"),),
-                    requires=Requirements(runtimes=("ort", "openvino")),
-                    golden=f"golden_{label}.npz",
-                    tolerance=TOLERANCE,
-                    verified=True,
-                )
-            )
+            writer.add_artifact(onnx_entry(size, graph, data, tolerance=TOLERANCE, verified=True))
     return Bundle.open(folder)
 
 

@@ -14,6 +14,7 @@ from pixio_edge.image import ImageSpec
 from pixio_edge.manifest import (
     ArtifactEntry,
     BundleHeader,
+    FileEntry,
     LicenceEntry,
     ModelEntry,
     OutputEntry,
@@ -132,25 +133,31 @@ def write_tiny_bundle(
             image = tiny_image(size)[None]
             np.savez(writer.folder / f"golden_{shape}.npz", image=image, depth=tiny_reference(image, weights))
             writer.add_file(f"golden_{shape}.npz", "golden")
-            writer.add_artifact(
-                ArtifactEntry(
-                    name=f"onnx-fp32-{shape}",
-                    kind="onnx",
-                    precision="fp32",
-                    size=size,
-                    path=graph.path,
-                    sha256=graph.sha256,
-                    bytes=graph.bytes,
-                    data=(data,),
-                    inputs=(TensorSpec("image", (1, *size, 3), "uint8"),),
-                    outputs=(TensorSpec("depth", (1, *size), "float32"),),
-                    requires=Requirements(runtimes=("ort", "openvino")),
-                    golden=f"golden_{shape}.npz",
-                    tolerance=tolerance,
-                    verified=verified,
-                )
-            )
+            writer.add_artifact(onnx_entry(size, graph, data, tolerance=tolerance, verified=verified))
     return Bundle.open(folder)
+
+
+def onnx_entry(
+    size: tuple[int, int], graph: FileEntry, data: FileEntry, *, tolerance: Tolerance, verified: bool
+) -> ArtifactEntry:
+    """What a manifest says of an fp32 ONNX graph whose golden output is `golden_HxW.npz`."""
+    shape = f"{size[0]}x{size[1]}"
+    return ArtifactEntry(
+        name=f"onnx-fp32-{shape}",
+        kind="onnx",
+        precision="fp32",
+        size=size,
+        path=graph.path,
+        sha256=graph.sha256,
+        bytes=graph.bytes,
+        data=(data,),
+        inputs=(TensorSpec("image", (1, *size, 3), "uint8"),),
+        outputs=(TensorSpec("depth", (1, *size), "float32"),),
+        requires=Requirements(runtimes=("ort", "openvino")),
+        golden=f"golden_{shape}.npz",
+        tolerance=tolerance,
+        verified=verified,
+    )
 
 
 def _external(name: str, array: np.ndarray, offset: int, location: str) -> TensorProto:

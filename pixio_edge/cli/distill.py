@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pixio_edge.cli.console import print_json, print_problem, print_table
+from pixio_edge.cli.console import print_json, print_table
 from pixio_edge.cli.extras import needs_extra
 from pixio_edge.cli.options import JsonOption, examples
-from pixio_edge.cli.train import INTERRUPTED, parse_optimizer, parse_stages
-from pixio_edge.cli.training_output import TrainingMeter, duration, log_to_stderr, show_result
+from pixio_edge.cli.train import parse_optimizer, parse_stages
+from pixio_edge.cli.training_output import TrainingMeter, duration, finish, log_to_stderr
 
 if TYPE_CHECKING:
     from pixio_edge.training.distill_config import DistillConfig
@@ -131,12 +131,7 @@ def distill(
             show_plan(config, json=json)
         return
     log_to_stderr(processes)
-    if not distill_with_progress(config, run, processes):
-        if processes.is_main:
-            print_problem(f"interrupted; {run} is saved, and the same command goes on from there")
-        raise typer.Exit(INTERRUPTED)
-    if processes.is_main:
-        show_result(run, json=json)
+    finish(run, processes, is_done=distill_with_progress(config, run, processes), json=json)
 
 
 def distill_with_progress(config: DistillConfig, run: Path, processes: Processes) -> bool:

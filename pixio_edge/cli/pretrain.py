@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pixio_edge.cli.console import print_problem
 from pixio_edge.cli.extras import needs_extra
 from pixio_edge.cli.options import JsonOption, examples
-from pixio_edge.cli.train import INTERRUPTED, parse_optimizer, parse_stages
-from pixio_edge.cli.training_output import TrainingMeter, log_to_stderr, show_result
+from pixio_edge.cli.train import parse_optimizer, parse_stages
+from pixio_edge.cli.training_output import TrainingMeter, finish, log_to_stderr
 
 if TYPE_CHECKING:
     from pixio_edge.training.pretrain_config import PretrainConfig
@@ -112,12 +111,7 @@ def pretrain(
     open_device(device, threads=threads)
     processes = Processes(device)
     log_to_stderr(processes)
-    if not pretrain_with_progress(config, run, processes):
-        if processes.is_main:
-            print_problem(f"interrupted; {run} is saved, and the same command goes on from there")
-        raise typer.Exit(INTERRUPTED)
-    if processes.is_main:
-        show_result(run, json=json)
+    finish(run, processes, is_done=pretrain_with_progress(config, run, processes), json=json)
 
 
 def pretrain_with_progress(config: PretrainConfig, run: Path, processes: Processes) -> bool:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pixio_edge.cli.console import Meter, print_problem
+from pixio_edge.cli.console import Meter
 from pixio_edge.cli.extras import needs_extra
 from pixio_edge.cli.options import JsonOption, examples, parse_size
-from pixio_edge.cli.training_output import Pace, TrainingMeter, log_to_stderr, show_estimate, show_result
+from pixio_edge.cli.training_output import Pace, TrainingMeter, finish, log_to_stderr, show_estimate
 from pixio_edge.errors import InputError
 
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ EXAMPLES = examples(
     "accelerate launch --multi_gpu --num_processes 4 -m pixio_edge.cli.main train runs/nano --device cuda",
 )
 
-INTERRUPTED = 130
 SCENE_SIZE = (192, 256)
 
 
@@ -155,12 +154,8 @@ def train(
             show_estimate(session.estimate(processes), run, json=json)
         return
     log_to_stderr(processes)
-    if not render_with_progress(session, processes) or not train_with_progress(session, processes):
-        if processes.is_main:
-            print_problem(f"interrupted; {run} is saved, and the same command goes on from there")
-        raise typer.Exit(INTERRUPTED)
-    if processes.is_main:
-        show_result(run, json=json)
+    is_done = render_with_progress(session, processes) and train_with_progress(session, processes)
+    finish(run, processes, is_done=is_done, json=json)
 
 
 def render_with_progress(session: TrainingSession, processes: Processes) -> bool:

@@ -9,7 +9,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pixio_edge.cli.console import Meter, print_json, print_table
+import typer
+
+from pixio_edge.cli.console import Meter, print_json, print_problem, print_table
 from pixio_edge.cli.stopping import StopRequest
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from pixio_edge.training.processes import Processes
     from pixio_edge.training.time_estimate import TimeEstimate
 
+INTERRUPTED = 130
 # Between the Ctrl-C of a terminal and the signal by which a launcher passes it on to the processes it started.
 LAUNCHER_ECHO_S = 5.0
 # Losses of models that look at nothing, which the log has beside the held-back loss.
@@ -99,6 +102,16 @@ def show_estimate(estimate: TimeEstimate, run: Path, *, json: bool) -> None:
         rows.append((f"train at {stage.pixels} pixels", stage.images, *rates, duration(stage.seconds)))
     header = ("what", "images", "images/s", "input images/s", "bound by", "time")
     print_table(header, [*rows, ("in all", "", "", "", "", duration(record["total_s"]))])
+
+
+def finish(run: Path, processes: Processes, *, is_done: bool, json: bool) -> None:
+    """Say, in the main process, how a run ended; exit in all of them when it was interrupted."""
+    if not is_done:
+        if processes.is_main:
+            print_problem(f"interrupted; {run} is saved, and the same command goes on from there")
+        raise typer.Exit(INTERRUPTED)
+    if processes.is_main:
+        show_result(run, json=json)
 
 
 def show_result(run: Path, *, json: bool) -> None:

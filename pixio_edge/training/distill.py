@@ -26,6 +26,7 @@ from pixio_edge.training.loop import Progress, fit
 from pixio_edge.training.losses import ANCHOR_WEIGHT, anchor_loss, bound_loss
 from pixio_edge.training.objective import Objective
 from pixio_edge.training.photos import Photos, open_photos
+from pixio_edge.training.pipeline import make_batches
 from pixio_edge.training.processes import Processes
 from pixio_edge.training.run_folder import RunFolder
 from pixio_edge.training.teacher import Teacher, open_teacher
@@ -199,7 +200,7 @@ def held_back_batches(config: DistillConfig, photos: Photos, lessons: Lessons, *
         min_area=config.min_area,
         augment=False,
     )
-    return [rows.collate([rows.make(step, row) for row in range(config.batch)]) for step in range(HELD_BACK_BATCHES)]
+    return make_batches(rows, config.batch, steps=range(HELD_BACK_BATCHES))
 
 
 def check_teacher(config: DistillConfig, teacher: Teacher) -> None:

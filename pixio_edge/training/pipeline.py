@@ -43,3 +43,17 @@ def stream(
                 yield tuple(rows.collate(items) for items in made)
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def make_batches(rows: Rows[Item, Batch], batch: int, *, steps: range) -> list[Batch]:
+    """Whole batches of a few steps, made here and kept: what a run is measured on.
+
+    Args:
+        rows: Makes images.
+        batch: Rows of each.
+        steps: Steps to make batches for.
+
+    Raises:
+        InputError: A file is missing or damaged.
+    """
+    return [rows.collate([rows.make(step, row) for row in range(batch)]) for step in steps]

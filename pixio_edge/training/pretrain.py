@@ -33,6 +33,7 @@ from pixio_edge.training.mae_decoder import (
 )
 from pixio_edge.training.masking import BlockGrid, block_grid
 from pixio_edge.training.objective import Objective
+from pixio_edge.training.pipeline import make_batches
 from pixio_edge.training.pretrain_config import PretrainConfig
 from pixio_edge.training.pretrain_data import (
     ImageSet,
@@ -165,8 +166,7 @@ def held_back_batches(config: PretrainConfig, images: ImageSet) -> tuple[Pretrai
     pixels, patch = config.stages[-1][1], find_preset(config.preset).encoder.patch_size
     even = Curation(len(images), every=None)
     rows = PretrainRows(images, even, pixels_of=lambda _: pixels, seed=HELD_BACK_SEED, patch=patch)
-    steps = range(HELD_BACK_BATCHES)
-    return tuple(rows.collate([rows.make(step, row) for row in range(config.batch)]) for step in steps)
+    return tuple(make_batches(rows, config.batch, steps=range(HELD_BACK_BATCHES)))
 
 
 def pretrain(

@@ -19,6 +19,7 @@ from pixio_edge.training.loop import Progress, fit
 from pixio_edge.training.losses import depth_loss, invariant_loss, row_prior_loss
 from pixio_edge.training.metric_loss import constant_prior_loss, metric_labels, silog_loss
 from pixio_edge.training.objective import Objective
+from pixio_edge.training.pipeline import make_batches
 from pixio_edge.training.processes import Processes
 from pixio_edge.training.sources import DepthSource, SceneSource, hold_back, open_source
 from pixio_edge.training.train_config import SCENES, TrainConfig
@@ -165,7 +166,7 @@ def held_back_batches(config: TrainConfig, sources: Sequence[DepthSource]) -> li
     pixels = config.stages[-1][1]
     weighted = [(source, 1.0) for source in sources]
     rows = DepthRows(weighted, pixels_of=lambda _: pixels, seed=HELD_BACK_SEED, multiple=_patch_size(config))
-    return [rows.collate([rows.make(step, row) for row in range(config.batch)]) for step in range(HELD_BACK_BATCHES)]
+    return make_batches(rows, config.batch, steps=range(HELD_BACK_BATCHES))
 
 
 def train(
