@@ -22,7 +22,7 @@ import onnxruntime  # type: ignore[import-untyped]
 import openvino  # type: ignore[import-untyped]
 from recording import append_records
 
-from pixio_edge.export.base import Size, size_label
+from pixio_edge.sizes import Size, size_label
 
 # Preset and input size. 518 is what Depth Anything V2 was trained and is used at; 252 and 266 enclose our 256.
 CASES: tuple[tuple[str, Size], ...] = (

@@ -30,12 +30,12 @@ from pixio_edge import Bundle
 from pixio_edge.calibration.agreement import compare_depth, mean_agreement
 from pixio_edge.calibration.dataset import CalibrationSet
 from pixio_edge.cli.options import parse_size
-from pixio_edge.export.base import Size, size_label
 from pixio_edge.export.bundle_details import BundleDetails, count_gflop
 from pixio_edge.export.pipeline import export_bundle
 from pixio_edge.export.source import open_source
 from pixio_edge.manifest import LicenceEntry
 from pixio_edge.models.presets import build_model
+from pixio_edge.sizes import Size, size_label
 
 SAMPLES = Path(pixio_edge.__file__).parent / "assets" / "samples"
 TIMED_RUNS = 3

@@ -24,12 +24,12 @@ from pixio_edge.calibration.dataset import CalibrationSet
 from pixio_edge.calibration.emit import Flavour, emit
 from pixio_edge.calibration.ladder import FloatLadder
 from pixio_edge.calibration.targets import find_targets
-from pixio_edge.export.base import Size, size_label
-from pixio_edge.export.weight_file import write_graphs
 from pixio_edge.host import probe_host
 from pixio_edge.manifest import ArtifactEntry, Precision, Requirements
+from pixio_edge.onnx_weights import write_graphs
 from pixio_edge.runtimes.base import RuntimeInfo, RuntimeOptions
 from pixio_edge.runtimes.registry import make_runtime
+from pixio_edge.sizes import Size, size_label
 
 # Sides of the two products that the limit is measured with: large enough that loading is nothing beside computing.
 LIMIT_SIDE = 2048

@@ -13,14 +13,14 @@ from pixio_edge.calibration.emit import emit
 from pixio_edge.calibration.speed import sizes_to_time
 from pixio_edge.calibration.trial import run_graph
 from pixio_edge.errors import CheckFailedError
-from pixio_edge.export.base import Size, size_label
-from pixio_edge.export.weight_file import write_graphs
 from pixio_edge.golden import host_record, load_golden
 from pixio_edge.manifest import ArtifactEntry, FileEntry, Requirements
+from pixio_edge.onnx_weights import write_graphs
 from pixio_edge.parity import SUGGESTED_HEADROOM, Tolerance, compare
 from pixio_edge.quantization import QuantizationEntry
 from pixio_edge.runtimes.base import RuntimeOptions
 from pixio_edge.runtimes.registry import make_runtime
+from pixio_edge.sizes import Size, size_label
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from pixio_edge.calibration.config import CalibrationConfig
     from pixio_edge.calibration.dataset import CalibrationSet
     from pixio_edge.calibration.table import ActivationRange
-    from pixio_edge.export.base import Size
     from pixio_edge.image import ImageSpec
+    from pixio_edge.sizes import Size
 
 
 def bias_corrections(

@@ -18,7 +18,7 @@ from pixio_edge.calibration.smooth import apply_smoothing_
 from pixio_edge.calibration.smooth_search import choose_smoothing
 from pixio_edge.calibration.table import ActivationRange, CalibrationTable, Provenance, SmoothingEntry
 from pixio_edge.calibration.weight_limits import choose_weight_limits
-from pixio_edge.export.base import Size
+from pixio_edge.sizes import Size
 
 if TYPE_CHECKING:
     import numpy as np

@@ -29,14 +29,14 @@ from pixio_edge.calibration.graph import QuantGraph
 from pixio_edge.calibration.ladder import FloatLadder
 from pixio_edge.calibration.qparams import quantize_weight
 from pixio_edge.errors import CheckFailedError, InputError
-from pixio_edge.export.base import size_label
-from pixio_edge.export.weight_file import INLINE_BYTES, write_graphs
 from pixio_edge.golden import host_record, load_golden
 from pixio_edge.manifest import ArtifactEntry, Precision, Requirements
+from pixio_edge.onnx_weights import INLINE_BYTES, write_graphs
 from pixio_edge.parity import SUGGESTED_HEADROOM, Tolerance, compare
 from pixio_edge.quantization import WEIGHTS_FLAVOUR, QuantizationEntry
 from pixio_edge.runtimes.base import RuntimeOptions
 from pixio_edge.runtimes.registry import make_runtime
+from pixio_edge.sizes import size_label
 
 if TYPE_CHECKING:
     from pixio_edge.bundle import Bundle

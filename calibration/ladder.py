@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import onnx
 
 from pixio_edge.errors import BundleError
-from pixio_edge.export.base import Size
+from pixio_edge.sizes import Size
 
 if TYPE_CHECKING:
     from pixio_edge.bundle import Bundle

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from pixio_edge.calibration.dataset import CalibrationSet
     from pixio_edge.calibration.layer_rows import RowSource
     from pixio_edge.calibration.table import ActivationRange
-    from pixio_edge.export.base import Size
     from pixio_edge.image import ImageSpec
+    from pixio_edge.sizes import Size
 
 # Rows drawn from each image. 128 images then give 16,384 rows, several times the 576 to 3,072 columns of the layers of
 # a ViT-S or ViT-B, which a Gram matrix of full rank needs; more rows of the same images say little new.

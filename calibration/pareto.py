@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from pixio_edge.calibration.speed import SpeedPlan
     from pixio_edge.calibration.targets import Target
     from pixio_edge.calibration.trial import TrialImages
-    from pixio_edge.export.base import Size
     from pixio_edge.manifest import Precision
+    from pixio_edge.sizes import Size
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from pixio_edge.bundle import Bundle
-    from pixio_edge.export.base import Size
     from pixio_edge.manifest import ArtifactEntry
+    from pixio_edge.sizes import Size
 
 Run = Callable[["NDArray[np.uint8]"], "NDArray[np.float32]"]
 

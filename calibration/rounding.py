@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from pixio_edge.calibration.layer_rows import RowSource
     from pixio_edge.calibration.moments import Moments
     from pixio_edge.calibration.table import ActivationRange
-    from pixio_edge.export.base import Size
     from pixio_edge.image import ImageSpec
+    from pixio_edge.sizes import Size
 
 # Share of the mean of the Gram matrix's diagonal that is added to it, as in GPTQ: it keeps the inverse stable where
 # inputs are nearly dependent, and rounding from trusting the calibration images too far.

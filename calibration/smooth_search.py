@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from pixio_edge.calibration.config import CalibrationConfig
     from pixio_edge.calibration.dataset import CalibrationSet
     from pixio_edge.calibration.graph import Layer
-    from pixio_edge.export.base import Size
     from pixio_edge.image import ImageSpec
+    from pixio_edge.sizes import Size
 
 # Strengths that are tried. On nano the best lie between 0.7 and 1 (LayerNorm 0.9, V and Gelu 0.8), and most below 0.4
 # are worse than no smoothing.

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pixio_edge.bench.record import BenchRecord
-    from pixio_edge.export.base import Size
     from pixio_edge.manifest import ArtifactEntry, Precision
+    from pixio_edge.sizes import Size
 
 MIN_SPEEDUP = 1.05
 """Medians of short runs repeat to some percent on a host that does other things too: less is no gain."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pixio_edge.errors import InputError
+from pixio_edge.sizes import Size
 
 # Opset 20 is the newest that TensorRT 10.3 (JetPack 6) parses, and the first with Gelu as one operator. IR 9 came with
 # it.
@@ -13,8 +14,6 @@ IR_VERSION = 9
 
 INPUT_NAME = "image"
 OUTPUT_NAME = "depth"
-
-Size = tuple[int, int]
 
 # Square, 4:3, 16:9 and 3:1, each upright too, with about as many patches as 256x256, so that all cost the same.
 DEFAULT_SIZES: tuple[Size, ...] = (
@@ -66,8 +65,3 @@ class ExportRequest:
                     f"export size (height, width): got {size}, expected two multiples of {self.multiple_of}. "
                     f"Fix: take the nearest, {nearest}"
                 )
-
-
-def size_label(size: Size) -> str:
-    """Height and width as they appear in file and artifact names, such as "192x256"."""
-    return f"{size[0]}x{size[1]}"

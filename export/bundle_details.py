@@ -12,10 +12,11 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from pixio_edge._version import __version__
 from pixio_edge.errors import InputError
-from pixio_edge.export.base import OUTPUT_NAME, Size
+from pixio_edge.export.base import OUTPUT_NAME
 from pixio_edge.export.prepare import prepare
 from pixio_edge.image import ImageSpec
 from pixio_edge.manifest import BundleHeader, LicenceEntry, ModelEntry, OutputEntry, cost_size
+from pixio_edge.sizes import Size
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,7 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from pixio_edge.export.base import Size
+    from pixio_edge.sizes import Size
 
 NOISE_SEED = 20
 NOISE_LEVEL = 0.04

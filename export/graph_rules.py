@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import onnx
 
 from pixio_edge.errors import CheckFailedError
-from pixio_edge.export.base import INPUT_NAME, IR_VERSION, OPSET, OUTPUT_NAME, Size, size_label
+from pixio_edge.export.base import INPUT_NAME, IR_VERSION, OPSET, OUTPUT_NAME
+from pixio_edge.sizes import Size, size_label
 
 # Operators that the models need and that TensorRT 10.3's parser takes with static shapes (onnx-tensorrt,
 # docs/operators.md of 10.1). Attention is missing on purpose: that parser learned it in 10.14.

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 import torch
 
 from pixio_edge.errors import MissingDependencyError
-from pixio_edge.export.base import INPUT_NAME, OPSET, OUTPUT_NAME, ExportRequest, Size
+from pixio_edge.export.base import INPUT_NAME, OPSET, OUTPUT_NAME, ExportRequest
 from pixio_edge.export.graph_rules import check_graph
 from pixio_edge.export.onnx_passes import clean_
 from pixio_edge.export.prepare import prepare
+from pixio_edge.sizes import Size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

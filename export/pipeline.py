@@ -12,18 +12,19 @@ import torch
 from pixio_edge.bundle import Bundle, VerifiedArtifact
 from pixio_edge.bundle_writer import BundleWriter, write_bundle
 from pixio_edge.errors import CheckFailedError, OutputError
-from pixio_edge.export.base import INPUT_NAME, OUTPUT_NAME, ExportRequest, Size, default_sizes, size_label
+from pixio_edge.export.base import INPUT_NAME, OUTPUT_NAME, ExportRequest, default_sizes
 from pixio_edge.export.bundle_details import BundleDetails, bundle_header, graph_metadata
 from pixio_edge.export.golden_image import make_golden_image
 from pixio_edge.export.onnx import export_graphs
 from pixio_edge.export.reference import reference_depth
-from pixio_edge.export.weight_file import write_graphs
 from pixio_edge.golden import host_record
 from pixio_edge.manifest import ArtifactEntry, FileEntry, Requirements
 from pixio_edge.models.checkpoints import load_checkpoint, save_checkpoint
+from pixio_edge.onnx_weights import write_graphs
 from pixio_edge.parity import Tolerance, compare
 from pixio_edge.runtimes.base import RuntimeOptions
 from pixio_edge.runtimes.registry import make_runtime
+from pixio_edge.sizes import Size, size_label
 from pixio_edge.tensor import TensorSpec
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from tiny_graphs import SIZES, block_graph
 from pixio_edge.bundle import Bundle
 from pixio_edge.bundle_writer import write_bundle
 from pixio_edge.calibration.trial import run_graph
-from pixio_edge.export.weight_file import write_graphs
+from pixio_edge.onnx_weights import write_graphs
 from pixio_edge.parity import Tolerance
 
 WEIGHTS = "weights.bin"

@@ -15,12 +15,13 @@ from onnx import helper, numpy_helper
 from random_models import CONFIGS, SIZES, random_image, random_model
 
 from pixio_edge.errors import CheckFailedError
-from pixio_edge.export.base import ExportRequest, Size
+from pixio_edge.export.base import ExportRequest
 from pixio_edge.export.graph_rules import check_graph
 from pixio_edge.export.onnx import export_graphs
 from pixio_edge.export.pipeline import FP32_TOLERANCE
 from pixio_edge.export.reference import reference_depth
 from pixio_edge.parity import compare
+from pixio_edge.sizes import Size
 
 METADATA = {"pixio_edge.output": '{"kind": "relative_inverse"}'}
 

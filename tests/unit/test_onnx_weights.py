@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from pixio_edge.export.weight_file import ALIGNMENT, INLINE_BYTES, write_graphs
+from pixio_edge.onnx_weights import ALIGNMENT, INLINE_BYTES, write_graphs
 
 SHARED = np.random.default_rng(0).normal(size=(30, 31)).astype(np.float32)
 SMALL = np.arange(4)

@@ -1,0 +1,1 @@
+"""Core ML: conversion, variants, and the interpreter and linter that check them without a Mac."""

@@ -1,0 +1,1 @@
+"""TensorRT: typed ONNX graphs, their rules, and the recipe by which a device builds engines; torch-free."""

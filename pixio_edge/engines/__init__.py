@@ -1,0 +1,1 @@
+"""TensorRT engines on the device: build, check, choose, cache; torch-free."""
