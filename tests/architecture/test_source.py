@@ -26,6 +26,8 @@ ERRORS = {
 HOMES = {
     "accelerate": {"pixio_edge/training/processes.py"},
     "openvino": {"runtimes/ov.py"},
+    "tensorrt": {"runtimes/trt_library.py"},
+    "tensorrt_rtx": {"runtimes/trt_library.py"},
     "h5py": {"pixio_edge/evaluation/nyu.py"},
     "scipy": {"pixio_edge/evaluation/nyu.py"},
     "matplotlib": {"pixio_edge/training/curve.py", "calibration/pareto_plot.py", "calibration/plots.py"},
