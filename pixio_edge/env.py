@@ -6,7 +6,9 @@ Values are read when asked for, not at import, so that a test or a notebook can 
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 from pixio_edge.errors import InputError
 
@@ -36,12 +38,20 @@ _REQUIRE_COMMERCIAL = Variable(
     default="",
     meaning="1 refuses weights whose licence forbids commercial use, and bundles made from them; unset or 0 does not",
 )
+_CACHE = Variable(
+    name="PIXIO_EDGE_CACHE",
+    default="",
+    meaning="folder for engines built on this host; unset takes pixio-edge in the user's cache folder",
+)
 _YES, _NO = {"1", "true", "yes", "on"}, {"", "0", "false", "no", "off"}
+
+# By `sys.platform`: the variable that names the cache folder, and where it is below the home folder without one.
+_SYSTEM_CACHES = {"darwin": ("", "Library/Caches"), "win32": ("LOCALAPPDATA", "AppData/Local")}
 
 _FFMPEG_LOG_LEVEL = "OPENCV_FFMPEG_LOGLEVEL"
 _SILENT = "-8"
 
-VARIABLES: tuple[Variable, ...] = (_MAX_PIXELS, _THREADS, _REQUIRE_COMMERCIAL)
+VARIABLES: tuple[Variable, ...] = (_MAX_PIXELS, _THREADS, _REQUIRE_COMMERCIAL, _CACHE)
 """Every variable this package reads, in the order in which documentation lists them."""
 
 
@@ -80,6 +90,31 @@ def require_commercial() -> bool:
 def insist_on_commercial() -> None:
     """Set PIXIO_EDGE_REQUIRE_COMMERCIAL for this process and those it starts, as benchmarks do for each measurement."""
     os.environ[_REQUIRE_COMMERCIAL.name] = "1"
+
+
+def cache_folder() -> Path:
+    """Folder for what can be made again on this host; it may not exist yet.
+
+    PIXIO_EDGE_CACHE, else `pixio-edge` in the folder that the system has for it: $XDG_CACHE_HOME or ~/.cache, on macOS
+    ~/Library/Caches, on Windows %LOCALAPPDATA% (XDG Base Directory Specification 0.8: a relative path is ignored).
+
+    Raises:
+        InputError: The user has no home folder, and PIXIO_EDGE_CACHE does not name a folder.
+    """
+    given = os.environ.get(_CACHE.name, "").strip()
+    variable, below_home = _SYSTEM_CACHES.get(sys.platform, ("XDG_CACHE_HOME", ".cache"))
+    base = Path(os.environ.get(variable, "")) if variable else Path()
+    if base.is_absolute() and not given:
+        return base / "pixio-edge"
+    try:
+        if given:
+            return Path(given).expanduser().absolute()
+        return Path.home() / below_home / "pixio-edge"
+    except RuntimeError as error:
+        raise InputError(
+            f"environment variable {_CACHE.name}: got no usable folder ({error}), expected one. "
+            f"Fix: set {_CACHE.name} to a folder for engines"
+        ) from error
 
 
 def silence_ffmpeg() -> None:
