@@ -1,0 +1,77 @@
+"""What a Core ML export can be asked for; no coremltools, so that a command line can check its arguments quickly."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from pixio_edge.errors import InputError
+
+Variant = Literal["fp16", "fp16-islands", "fp32", "ane", "w8", "p8", "p6", "w8a8"]
+Target = Literal["iOS16", "iOS17", "iOS18"]
+DepthOutput = Literal["array", "image"]
+
+TARGETS: tuple[Target, ...] = get_args(Target)
+DEPTH_OUTPUTS: tuple[DepthOutput, ...] = get_args(DepthOutput)
+
+VARIANTS: dict[Variant, str] = {
+    "fp16": "half precision throughout: what the Neural Engine computes in",
+    "fp16-islands": "half precision, with softmax and its scores, LayerNorm, the residual stream and the final depth "
+    "in float32: for models that overflow in half precision, on the GPU or CPU",
+    "fp32": "float32: the reference, on the GPU or CPU",
+    "ane": "half precision in the layout of the Neural Engine: channels first, 1x1 convolutions, one head at a time",
+    "w8": "half precision, weights stored as 8-bit integers with a scale for each channel: half the size",
+    "p8": "half precision, weights stored as indices into 256 values for each layer: half the size",
+    "p6": "half precision, weights stored as indices into 64 values for each layer: three eighths of the size",
+    "w8a8": "8-bit weights and activations by the bundle's calibration table: for the Neural Engine of A17 Pro, M4 on",
+}
+"""Every variant with a line that says what it is."""
+
+OLDEST_TARGET: dict[str, Target] = {"w8a8": "iOS17"}
+"""Variants whose operations do not exist before: quantize and dequantize came with iOS 17."""
+
+
+@dataclass(frozen=True, slots=True)
+class CoreMLOptions:
+    """What to convert to.
+
+    Args:
+        variants: Names out of `VARIANTS`, each once.
+        target: Oldest system that the packages run on; iOS16 stands for macOS 13 too, iOS17 for 14, iOS18 for 15.
+        output: "array" is float32 (1, H, W); "image" is a one-channel half-precision image of H x W.
+        enumerated: One package for all sizes with the same weights, instead of one for each size.
+
+    Raises:
+        InputError: An unknown or repeated name, or a target older than a variant.
+    """
+
+    variants: tuple[str, ...] = ("fp16",)
+    target: str = "iOS16"
+    output: str = "array"
+    enumerated: bool = False
+
+    def __post_init__(self) -> None:
+        for name in self.variants:
+            _check("variant", name, tuple(VARIANTS))
+        _check("target", self.target, TARGETS)
+        _check("output", self.output, DEPTH_OUTPUTS)
+        if not self.variants or len(set(self.variants)) != len(self.variants):
+            raise InputError(
+                f"Core ML variants: got {list(self.variants)}, expected at least one, each once. Fix: list each once"
+            )
+        for name in self.variants:
+            oldest = OLDEST_TARGET.get(name, TARGETS[0])
+            if TARGETS.index(_target(self.target)) < TARGETS.index(oldest):
+                raise InputError(
+                    f"Core ML variant '{name}': got target {self.target}, expected {oldest} or newer, which has its "
+                    f"operations. Fix: target {oldest}"
+                )
+
+
+def _target(name: str) -> Target:
+    return next(target for target in TARGETS if target == name)
+
+
+def _check(what: str, name: str, known: tuple[str, ...]) -> None:
+    if name not in known:
+        raise InputError(f"Core ML {what}: got '{name}', expected one of {', '.join(known)}. Fix: choose one of these")
