@@ -107,14 +107,20 @@ def parse_version(version: str) -> tuple[int, ...]:
 class LogLines:
     """Messages of the library, oldest first, each on one line.
 
+    Args:
+        wants_details: Whether `details` is filled: a build says ten thousand lines.
+
     Attributes:
         errors: Severity "error" and "internal error".
         warnings: Severity "warning".
+        details: All others, where wanted.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, wants_details: bool = False) -> None:
+        self.wants_details = wants_details
         self.errors: list[str] = []
         self.warnings: list[str] = []
+        self.details: list[str] = []
 
     def cause(self) -> str:
         """First error, which the later ones only follow from; a plain sentence where the library gave no reason."""
@@ -122,13 +128,13 @@ class LogLines:
 
 
 @contextmanager
-def collected_log(module: ModuleType) -> Iterator[LogLines]:
+def collected_log(module: ModuleType, *, wants_details: bool = False) -> Iterator[LogLines]:
     """Collect what the library says inside the block; nothing is printed.
 
     Blocks may be nested: each gets all messages. The library knows no sessions, so a block also gets what other threads
     make the library say meanwhile.
     """
-    lines = LogLines()
+    lines = LogLines(wants_details=wants_details)
     logger = logger_of(module)
     logger.add(lines)
     try:
@@ -163,6 +169,8 @@ def logger_of(module: ModuleType) -> Any:
                         lines.errors.append(line)
                     elif severity in warnings:
                         lines.warnings.append(line)
+                    elif lines.wants_details:
+                        lines.details.append(line)
 
         def add(self, lines: LogLines) -> None:
             with self._lock:
