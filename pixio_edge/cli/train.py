@@ -25,6 +25,7 @@ EXAMPLES = examples(
     "pixio-edge train runs/nano --textures path/to/textures",
     "pixio-edge train runs/nano --textures path/to/textures --dry-run",
     "pixio-edge train runs/quick --preset tiny --scenes 512 --images 4096 --stage 1:96x128",
+    "pixio-edge train runs/small --preset small --begin-from runs/nano/model.safetensors --textures path/to/textures",
     "pixio-edge train runs/mixed --data 0.7:scenes --data 0.3:path/to/index_folder",
     "pixio-edge train runs/nyu --data nyu_train.txt@path/to/nyu --max-depth 10 --encoder-from nano.safetensors",
     "accelerate launch --multi_gpu --num_processes 4 -m pixio_edge.cli.main train runs/nano --device cuda",
@@ -60,6 +61,14 @@ def train(
     encoder_from: Annotated[
         Path | None,
         typer.Option("--encoder-from", help="Checkpoint whose encoder to begin with. Default: begin at random."),
+    ] = None,
+    begin_from: Annotated[
+        Path | None,
+        typer.Option(
+            "--begin-from",
+            help="Checkpoint of a whole model to begin with; a smaller one, such as nano for small, is grown: widened and "
+            "deepened so that it computes the same. Default: begin at random.",
+        ),
     ] = None,
     data: Annotated[
         list[str] | None,
@@ -140,6 +149,7 @@ def train(
         preset, run / POOL, run / HELD_BACK, images=images, batch=batch, rate=rate, warmup=warmup, seed=seed
     )
     config = replace(config, stages=parse_stages(stages) or config.stages, device=device, encoder_from=encoder_from)
+    config = replace(config, begin_from=begin_from)
     config = replace(config, data=parse_data(data) or config.data, measure_on=tuple(measure_on or ()))
     config = replace(config, max_depth=max_depth, freeze_encoder=freeze_encoder, layer_decay=layer_decay, bf16=bf16)
     config = replace(config, accumulate=accumulate, compiled=compile_model, workers=workers, degrade=degrade)

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from pixio_edge.errors import InputError
-from pixio_edge.models.checkpoints import load_encoder, save_checkpoint
+from pixio_edge.models.checkpoints import load_checkpoint, load_encoder, save_checkpoint
 from pixio_edge.models.depth_model import DepthModel
+from pixio_edge.models.growth import grow
 from pixio_edge.models.presets import build_model
 from pixio_edge.training.data import DepthBatch, DepthRows
 from pixio_edge.training.loop import Progress, fit
@@ -50,7 +51,7 @@ class DepthObjective(Objective[DepthBatch]):
         # Blocks after the last tap, and the unit of Pixio's coarsest fusion that has nothing to fuse.
         self.has_unused = max(shape.head.indices) + 1 < shape.encoder.depth or shape.head.output != "edge"
         self._held_back = tuple(held_back)
-        begun = config.encoder_from
+        begun = config.begin_from or config.encoder_from
         self._terms = None if begun is None else inherit_terms({str(begun): licence_of(begun)})
 
     def forward(self, batch: DepthBatch) -> tuple[Tensor, dict[str, Tensor]]:
@@ -110,6 +111,8 @@ def build_student(config: TrainConfig) -> DepthModel:
     if config.encoder_from is not None:
         source = load_encoder(config.encoder_from, model.config.encoder)
         model.encoder.load_state_dict(source.state_dict())
+    if config.begin_from is not None:
+        model.load_state_dict(grow(load_checkpoint(config.begin_from), model.config, seed=config.seed).state_dict())
     return model
 
 

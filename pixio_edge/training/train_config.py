@@ -45,6 +45,7 @@ class TrainConfig(RunConfig):
         held_back: Folder of rendered scenes of another seed, to measure on.
         gradient_weight: Weight of the gradient term of the loss for relative depth.
         encoder_from: Checkpoint whose encoder the student begins with; its head begins at random.
+        begin_from: Checkpoint of a whole model to begin with; one of a smaller shape is grown into this one.
         data: What is trained on.
         measure_on: What is measured on, as `sources.open_source` takes it. Empty: the held-back scenes where scenes are
             trained on, else the last tenth of each source, which then is not trained on.
@@ -55,7 +56,7 @@ class TrainConfig(RunConfig):
         InputError: As for `RunConfig`, or there is no data or no positive range.
     """
 
-    LATER: ClassVar[frozenset[str]] = RunConfig.LATER | {"data", "measure_on", "max_depth", "degrade"}
+    LATER: ClassVar[frozenset[str]] = RunConfig.LATER | {"data", "measure_on", "max_depth", "degrade", "begin_from"}
 
     preset: str
     pool: Path
@@ -66,12 +67,18 @@ class TrainConfig(RunConfig):
     measure_on: tuple[str, ...] = ()
     max_depth: float | None = None
     degrade: bool = False
+    begin_from: Path | None = None
 
     def __post_init__(self) -> None:
         # Not super(): a dataclass with slots is a new class, which the empty form does not know.
         RunConfig.__post_init__(self)
         if not self.data:
             raise InputError("training: got no data, expected at least one source. Fix: name one, or scenes")
+        if self.begin_from is not None and self.encoder_from is not None:
+            raise InputError(
+                f"training: got an encoder ('{self.encoder_from}') and a whole model ('{self.begin_from}') to begin with, "
+                "expected one. Fix: leave one out"
+            )
         if self.max_depth is not None and not self.max_depth > 0:
             raise InputError(f"training: got max_depth {self.max_depth}, expected more than 0 m. Fix: raise it")
 

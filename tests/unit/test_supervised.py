@@ -240,6 +240,27 @@ def test_last_state_stays_when_weights_are_not_finite_any_more(
     assert (tmp_path / "run" / "checkpoint.pt").read_bytes() == kept
 
 
+def test_student_begins_with_a_whole_model_of_its_shape(config: TrainConfig, tmp_path: Path) -> None:
+    other = build_student(replace(config, seed=5))
+    save_checkpoint(tmp_path / "other.safetensors", other)
+
+    begun = build_student(replace(config, begin_from=tmp_path / "other.safetensors"))
+
+    assert same_weights(begun, other)
+
+
+def test_whole_model_that_is_larger_is_refused(config: TrainConfig, tmp_path: Path) -> None:
+    save_checkpoint(tmp_path / "nano.safetensors", build_student(replace(config, preset="nano")))
+
+    with pytest.raises(InputError, match="growing"):
+        build_student(replace(config, begin_from=tmp_path / "nano.safetensors"))
+
+
+def test_encoder_and_whole_model_together_are_refused(config: TrainConfig) -> None:
+    with pytest.raises(InputError, match="expected one"):
+        replace(config, begin_from=Path("one.safetensors"), encoder_from=Path("other.safetensors"))
+
+
 def test_encoder_is_that_of_a_checkpoint_and_the_head_is_new_when_one_is_given(
     config: TrainConfig, tmp_path: Path
 ) -> None:
