@@ -2,48 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pixio_edge.cli.console import print_json, print_table, track
 from pixio_edge.cli.options import BundleArgument, JsonOption, ThreadsOption, examples
-from pixio_edge.errors import CheckFailedError, InputError, MissingDependencyError, RuntimeUnavailableError, SpecError
+from pixio_edge.errors import InputError
 
 if TYPE_CHECKING:
-    from pixio_edge.bundle import Bundle
-    from pixio_edge.manifest import ArtifactEntry, Precision
+    from pixio_edge.verification.report import VerificationReport
 
-EXAMPLES = examples("pixio-edge verify", "pixio-edge verify path/to/bundle --json", "pixio-edge verify --runtime ort")
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One artifact, executed by one runtime in one precision."""
-
-    artifact: ArtifactEntry
-    runtime: str
-    precision: Precision
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What came of one check.
-
-    Args:
-        status: "skipped" says nothing about the artifact; "failed" is a mismatch, or a runtime that refuses it.
-        max_rel: Largest difference to the stored output, relative to its largest value.
-        margin: Measured difference as a share of what is allowed; up to 1 is inside.
-    """
-
-    artifact: str
-    runtime: str
-    precision: str
-    status: Literal["ok", "failed", "skipped"]
-    reason: str
-    max_rel: float | None = None
-    margin: float | None = None
+EXAMPLES = examples(
+    "pixio-edge verify",
+    "pixio-edge verify path/to/bundle --json",
+    "pixio-edge verify --runtime ort",
+    "pixio-edge verify path/to/bundle --ahead-of-time --report verification.md",
+)
 
 
 def verify(
@@ -56,122 +32,75 @@ def verify(
     provider: Annotated[
         str | None, typer.Option("--provider", help="Where it executes, such as cuda; with one --runtime.")
     ] = None,
+    ahead_of_time: Annotated[
+        bool,
+        typer.Option(
+            "--ahead-of-time", help="Also build the TensorRT graphs with tensorrt_rtx, which needs no GPU; minutes."
+        ),
+    ] = False,
+    compute_capabilities: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--compute-capability",
+            metavar="SM",
+            help="With --ahead-of-time: only for this GPU, such as 8.6.",
+        ),
+    ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option("--report", metavar="FILE", help="Also write the outcomes to FILE.md or FILE.json."),
+    ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Check hashes and schema, then run every artifact on every usable runtime against its stored output.
+    """Check hashes and schema, then climb the parity ladder: torch, ONNX fp32, fp16, INT8, engines and mlpackages.
+
+    Every artifact is run on every runtime that this host has, and held against the stored output of the float model.
+    TensorRT graphs run in ONNX Runtime where there is no NVIDIA GPU, Core ML programs in an interpreter where there is
+    no macOS. What could not be run is listed with the reason.
 
     Exit status: 0 all equal within tolerance, 1 something differs or nothing could be run, 2 the bundle is damaged.
     """
     from pixio_edge.bundle import Bundle
+    from pixio_edge.verification.ladder import AHEAD_CAPABILITIES, plan_checks
+    from pixio_edge.verification.report import VerificationReport, check_report_path, write_report
+    from pixio_edge.verification.run import VerificationRequest, conclude, run_checks
 
     if provider is not None and len(runtimes or []) != 1:
         raise InputError(f"--provider: got '{provider}' for every runtime, expected one. Fix: add --runtime ort")
+    if compute_capabilities and not ahead_of_time:
+        raise InputError("--compute-capability: got no --ahead-of-time, expected both. Fix: add --ahead-of-time")
+    if report is not None:
+        check_report_path(report)
     opened = Bundle.open(bundle)
     files = opened.verify_hashes()
-    checks = plan_checks(opened, runtimes or [])
-    outcomes = [
-        run_check(opened, check, threads=threads, provider=provider)
-        for check in track(checks, total=len(checks), label="verify")
-    ]
+    capabilities = (tuple(compute_capabilities or ()) or AHEAD_CAPABILITIES) if ahead_of_time else ()
+    request = VerificationRequest(tuple(runtimes or ()), threads, provider, capabilities)
+    checks = plan_checks(opened.artifacts, request.runtimes, request.compute_capabilities)
+    outcomes = tuple(track(run_checks(opened, checks, request), total=len(checks), label="verify"))
+    result = VerificationReport(opened, files, outcomes)
     if json:
-        print_json({"folder": str(opened.folder), "files": files, "results": [asdict(item) for item in outcomes]})
+        print_json(result.to_json())
     else:
-        print(f"{opened.folder}: {files} files as the manifest says, schema {opened.manifest.schema_version}\n")
-        print_table(
-            ("artifact", "runtime", "precision", "status", "max_rel", "of allowed", "note"),
-            [
-                (o.artifact, o.runtime, o.precision, o.status, number(o.max_rel), percent(o.margin), o.reason)
-                for o in outcomes
-            ],
-        )
+        print_result(result)
+    if report is not None:
+        write_report(result, report)
     conclude(outcomes)
 
 
-def plan_checks(bundle: Bundle, wanted: list[str]) -> list[Check]:
-    """Every artifact on every runtime that runs its kind, in every precision that the runtime executes it in.
+def print_result(result: VerificationReport) -> None:
+    """Print what ran as a table, and what did not as a list with the reasons, each reason once."""
+    from pixio_edge.verification.report import COLUMNS, row
 
-    Raises:
-        RuntimeUnavailableError: A wanted runtime does not exist.
-    """
-    from pixio_edge.runtimes.registry import RUNTIMES, find_runtime
-
-    entries = {name: find_runtime(name) for name in (wanted or RUNTIMES)}
-    return [
-        Check(artifact, name, precision)
-        for artifact in bundle.artifacts
-        for name, entry in entries.items()
-        if artifact.kind in entry.kinds
-        for precision in entry.executes.get(artifact.computes_in, ())
-    ]
-
-
-def run_check(bundle: Bundle, check: Check, *, threads: int | None, provider: str | None = None) -> Outcome:
-    """Run one artifact on its stored image and compare with its stored output.
-
-    Raises:
-        BundleError: A file is damaged.
-    """
-    from pixio_edge.golden import check_golden
-    from pixio_edge.runtimes.base import RuntimeOptions
-    from pixio_edge.runtimes.registry import make_runtime
-
-    labels = (check.artifact.name, check.runtime, check.precision)
-    reason = reason_to_skip(check)
-    if reason is not None:
-        return Outcome(*labels, "skipped", reason)
-    verified = bundle.read_artifact(check.artifact)
-    try:
-        options = RuntimeOptions(threads, precision=check.precision, provider=provider)
-        with make_runtime(check.runtime, verified, options) as runtime:
-            report = check_golden(bundle, runtime)
-    except (RuntimeUnavailableError, MissingDependencyError, SpecError) as error:
-        return Outcome(*labels, "failed", str(error))
-    if report:
-        return Outcome(*labels, "ok", "", report.max_rel, report.margin)
-    return Outcome(*labels, "failed", report.message, report.max_rel, report.margin)
-
-
-def reason_to_skip(check: Check) -> str | None:
-    """Why a check says nothing here; None if it can be made."""
-    from pixio_edge.host import probe_host
-    from pixio_edge.runtimes.registry import runtime_status
-
-    host = probe_host()
-    status = runtime_status(host)[check.runtime]
-    isa = check.artifact.requires.isa
-    reasons = (
-        (not status.usable, status.reason),
-        (
-            check.runtime not in check.artifact.requires.runtimes,
-            f"was built for {', '.join(check.artifact.requires.runtimes)}",
-        ),
-        (check.precision == "bf16" and host.lacks_bf16, "this processor has no bf16 arithmetic"),
-        (host.lacks(isa), f"this processor has none of {', '.join(isa)}"),
-        (check.artifact.golden is None, "stores no golden output"),
-    )
-    return next((reason for applies, reason in reasons if applies), None)
-
-
-def conclude(outcomes: list[Outcome]) -> None:
-    """End with the status that the outcomes deserve.
-
-    Raises:
-        CheckFailedError: A pair failed, or none could be run.
-    """
-    failed = [f"{item.artifact} on {item.runtime} in {item.precision}" for item in outcomes if item.status == "failed"]
-    if failed:
-        raise CheckFailedError(
-            f"{len(failed)} of {len(outcomes)} checks failed: {', '.join(failed)}. Fix: use another runtime"
+    version = result.bundle.manifest.schema_version
+    print(f"{result.bundle.folder}: {result.files} files as the manifest says, schema {version}\n")
+    print_table(COLUMNS, [row(outcome) for outcome in result.outcomes if outcome.status != "skipped"])
+    skipped: dict[tuple[str, str], list[str]] = {}
+    for outcome in result.outcomes:
+        if outcome.status == "skipped":
+            skipped.setdefault((outcome.how, outcome.note), []).append(outcome.artifact)
+    if skipped:
+        print("\ncould not be run here")
+        print_table(
+            ("how", "artifacts", "why"), [(how, ", ".join(names), why) for (how, why), names in skipped.items()]
         )
-    if all(item.status == "skipped" for item in outcomes):
-        raise CheckFailedError("no artifact could be run on this host. Fix: see 'pixio-edge doctor'")
-
-
-def number(value: float | None) -> str:
-    """Show a small number, or a dash."""
-    return "-" if value is None else f"{value:.1e}"
-
-
-def percent(value: float | None) -> str:
-    """Show a share, or a dash."""
-    return "-" if value is None else f"{value:.0%}"
+    print(f"\n{', '.join(f'{count} {status}' for status, count in result.counts.items())}")
