@@ -76,8 +76,8 @@ class TrainConfig(RunConfig):
             raise InputError("training: got no data, expected at least one source. Fix: name one, or scenes")
         if self.begin_from is not None and self.encoder_from is not None:
             raise InputError(
-                f"training: got an encoder ('{self.encoder_from}') and a whole model ('{self.begin_from}') to begin with, "
-                "expected one. Fix: leave one out"
+                f"training: got an encoder ('{self.encoder_from}') and a whole model ('{self.begin_from}') to begin "
+                "with, expected one. Fix: leave one out"
             )
         if self.max_depth is not None and not self.max_depth > 0:
             raise InputError(f"training: got max_depth {self.max_depth}, expected more than 0 m. Fix: raise it")
