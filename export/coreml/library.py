@@ -39,6 +39,16 @@ def load_builder() -> Any:
     return importlib.import_module("coremltools.converters.mil").Builder
 
 
+def load_reader() -> tuple[Any, Any, Any]:
+    """The message type of a model file, the module that makes a program of one, and MIL's types."""
+    load_coremltools()
+    return (
+        importlib.import_module("coremltools.proto.Model_pb2").Model,
+        importlib.import_module("coremltools.converters.mil.frontend.milproto.load"),
+        importlib.import_module("coremltools.converters.mil.mil.types"),
+    )
+
+
 def load_passes() -> tuple[Any, Any]:
     """Base class of graph passes, and the registry in which a pipeline looks them up by name."""
     load_coremltools()
