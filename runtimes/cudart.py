@@ -170,7 +170,7 @@ def _none_fits(unfit: list[Cudart]) -> str:
         )
     return (
         f"CUDA: found {found} and a driver for CUDA {_dotted(unfit[0].driver)}, expected a driver for CUDA "
-        f"{' or '.join(map(str, MAJORS))} that is not older. Fix: update the NVIDIA driver, or install the CUDA runtime "
+        f"{' or '.join(map(str, MAJORS))} that is as new. Fix: update the NVIDIA driver, or install the CUDA runtime "
         "that it supports"
     )
 

@@ -69,6 +69,22 @@ RUNTIMES: Mapping[str, RuntimeEntry] = {
         install="pixio-edge[export]",
         executes={"fp32": ("fp32", "bf16")},
     ),
+    "tensorrt": RuntimeEntry(
+        module="pixio_edge.runtimes.trt",
+        class_name="TensorRtRuntime",
+        kinds=("tensorrt",),
+        packages=("tensorrt", "tensorrt-cu13", "tensorrt-cu12"),
+        install="tensorrt",
+        executes={"fp32": ("fp32",), "fp16": ("fp16",), "int8": ("int8",)},
+    ),
+    "tensorrt-rtx": RuntimeEntry(
+        module="pixio_edge.runtimes.trt",
+        class_name="TensorRtRtxRuntime",
+        kinds=("tensorrt",),
+        packages=("tensorrt_rtx",),
+        install="pixio-edge[tensorrt-rtx]",
+        executes={"fp32": ("fp32",), "fp16": ("fp16",), "int8": ("int8",)},
+    ),
 }
 
 
