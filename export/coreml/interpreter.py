@@ -148,7 +148,7 @@ class MilInterpreter:
         if (is_static and tuple(result.shape) != tuple(declared)) or result.dtype != dtype:
             raise TypeError(
                 f"MIL operation '{operation.name}' ({operation.op_type}): computed {result.dtype} "
-                f"{list(result.shape)}, declared {dtype_of(variable)} {list(variable.shape)}: a defect of the interpreter"
+                f"{list(result.shape)}, declared {dtype_of(variable)} {list(variable.shape)}: our defect"
             )
         if self.precision == "fp16" and dtype_of(variable) == "fp16":
             return result.half().float()

@@ -6,6 +6,7 @@ What is read is what was written to disk, with the weights from the package, and
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from pixio_edge.errors import BundleError, InputError
@@ -109,8 +110,13 @@ def load_program(package: Path) -> Program:
 
 def dtype_of(variable: Any) -> str:
     """Type of a variable by MIL's name for it: "fp16", "fp32", "int32", "bool", "uint4", "str", …."""
-    name: str = load_reader()[2].builtin_to_string(variable.dtype)
+    name: str = _mil_types().builtin_to_string(variable.dtype)
     return name
+
+
+@cache
+def _mil_types() -> Any:
+    return load_reader()[2]
 
 
 def _feature(entry: Any) -> Feature:

@@ -131,16 +131,13 @@ def reverse(call: Call) -> Tensor:
 def pad(call: Call) -> Tensor:
     """More elements around the last dimensions: a constant, or mirrored or repeated from the edge."""
     x, padding, mode = call.tensor("x"), call.ints("pad"), call.text("mode")
-    pairs = [padding[index : index + 2] for index in range(0, len(padding), 2)]
+    pairs = [(padding[index], padding[index + 1]) for index in range(0, len(padding), 2)]
+    whole = [(0, 0)] * (x.dim() - len(pairs)) + pairs
     if mode == "constant":
-        return functional.pad(
-            x, [value for pair in reversed(pairs) for value in pair], value=call.number("constant_val")
-        )
-    if mode not in PAD_MODES:
-        raise call.refuse(f"mode '{mode}'")
-    whole = [[0, 0]] * (x.dim() - len(pairs)) + pairs
-    numpy_mode = "reflect" if mode == "reflect" else "edge"
-    return as_tensor(np.pad(x.numpy(), whole, mode=numpy_mode))  # type: ignore[call-overload]
+        return as_tensor(np.pad(x.numpy(), whole, constant_values=call.number("constant_val")))
+    if mode == "reflect":
+        return as_tensor(np.pad(x.numpy(), whole, mode="reflect"))
+    return as_tensor(np.pad(x.numpy(), whole, mode="edge"))
 
 
 @mil_op("pixel_shuffle")
