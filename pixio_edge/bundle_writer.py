@@ -65,7 +65,7 @@ class BundleWriter:
 
         Args:
             bundle: Where they come from.
-            drop: Names of artifacts to leave out, with the files that only they need.
+            drop: Names of artifacts to leave out, with the files that only they need, and paths of other files.
 
         Raises:
             BundleError: A file is damaged.
@@ -73,7 +73,7 @@ class BundleWriter:
         kept = [artifact for artifact in bundle.artifacts if artifact.name not in drop]
         needed = {path for artifact in kept for path in _paths(artifact)}
         of_dropped = {path for artifact in bundle.artifacts for path in _paths(artifact)} - needed
-        listed = [entry for entry in bundle.manifest.files if entry.path not in of_dropped]
+        listed = [entry for entry in bundle.manifest.files if entry.path not in of_dropped and entry.path not in drop]
         for path, entry in bundle.manifest.all_files().items():
             if path in needed or entry in listed:
                 target = self.folder / path
@@ -119,7 +119,7 @@ def write_bundle(folder: Path, header: BundleHeader, *, replace: bool = False) -
         LicenceError: Commercial use is insisted on, and the licence forbids it; before any work.
     """
     check_commercial(header.licence, what=f"bundle '{folder}'")
-    _check_target(folder, replace=replace)
+    check_target(folder, replace=replace)
     staging = folder.parent / f".{folder.name}.{secrets.token_hex(4)}.tmp"
     try:
         staging.mkdir(parents=True)
@@ -154,7 +154,12 @@ def _paths(artifact: ArtifactEntry) -> set[str]:
     return {path for path in named if path is not None}
 
 
-def _check_target(folder: Path, *, replace: bool) -> None:
+def check_target(folder: Path, *, replace: bool) -> None:
+    """Whether a bundle may be written here; for those that work long before they write.
+
+    Raises:
+        BundleError: The target exists, and is not to be replaced or is no bundle.
+    """
     if not folder.exists() and not folder.is_symlink():
         return
     if not replace:
