@@ -36,6 +36,7 @@ __all__ = [
     "EngineRecord",
     "HostGpu",
     "artifact_digest",
+    "create_owned",
     "engine_folder",
     "engine_name",
     "engine_path",
@@ -169,10 +170,11 @@ def explain_absence(artifact: ArtifactEntry, gpu: HostGpu, *, folder: Path | Non
     records = list_records(artifact, folder=folder)
     mine = [record for record in records if fits(record, gpu)]
     damaged = [problem for record in mine if (problem := _problem(record, folder)) is not None]
-    if damaged:
+    failed = [record for record in mine if record.passed is False]
+    if failed:
+        reason = f"its engine failed the checks on this host ({failed[-1].reason or 'out of tolerance'})"
+    elif damaged:
         reason = damaged[0]
-    elif any(record.passed is False for record in mine):
-        reason = f"its engine failed the checks on this host ({mine[-1].reason or 'out of tolerance'})"
     elif mine:
         reason = "its engine was built ahead of time and never checked on this GPU"
     elif records:
@@ -198,20 +200,22 @@ def store(record: EngineRecord, data: bytes, *, folder: Path | None = None) -> P
         OutputError: The folder cannot be written.
     """
     path = engine_path(record, folder=folder)
-    _create(path.parent)
+    create_owned(path.parent)
     write_bytes_atomic(path, data)
     write_record(record, folder=folder)
     return path
 
 
 def write_record(record: EngineRecord, *, folder: Path | None = None) -> None:
-    """Replace the record of a stored engine, when the choice between engines changes.
+    """Write a record alone: of a stored engine when the choice between engines changes, or of one that failed.
 
     Raises:
         OutputError: The folder cannot be written.
     """
+    path = engine_path(record, folder=folder)
+    create_owned(path.parent)
     text = json.dumps(record.model_dump(mode="json"), indent=2) + "\n"
-    write_text_atomic(engine_path(record, folder=folder).with_suffix(RECORD_SUFFIX), text)
+    write_text_atomic(path.with_suffix(RECORD_SUFFIX), text)
 
 
 def remove(records: Iterable[EngineRecord], *, folder: Path | None = None) -> None:
@@ -221,6 +225,21 @@ def remove(records: Iterable[EngineRecord], *, folder: Path | None = None) -> No
         for target in (path.with_suffix(RECORD_SUFFIX), path):
             with suppress(OSError):
                 target.unlink(missing_ok=True)
+
+
+def create_owned(folder: Path) -> None:
+    """Create a folder for engines, for its owner alone; one that is there already is fine.
+
+    Raises:
+        OutputError: It cannot be created, or is a file.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=OWNER_ONLY)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise OutputError(
+            f"cannot create folder {folder} for engines: {reason}. Fix: set PIXIO_EDGE_CACHE to a folder you may write"
+        ) from error
 
 
 def engine_name(name: str, key: EngineKey) -> str:
@@ -255,13 +274,3 @@ def _problem(record: EngineRecord, folder: Path | None) -> str | None:
     if not stat.S_ISREG(status.st_mode) or status.st_size != record.bytes:
         return f"its engine {path} has {status.st_size} bytes of {record.bytes}, it was cut off"
     return None
-
-
-def _create(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True, mode=OWNER_ONLY)
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise OutputError(
-            f"cannot create folder {folder} for engines: {reason}. Fix: set PIXIO_EDGE_CACHE to a folder you may write"
-        ) from error

@@ -66,11 +66,14 @@ class EngineRecord(Record):
         precision: That of the artifact.
         size: Input (height, width) in pixels.
         file: Name of the engine file, in the folder of the record.
-        sha256: Of that file.
+        sha256: Of that file. One that failed is not kept: its record is, so that it is not built again for nothing.
         bytes: Length of that file.
         build_s: Seconds that the build took, all attempts with pinned layers included.
         finite: Whether the output on the golden input is finite; None if it was not run.
         parity: Measured against the golden output, `ParityReport.to_json`; None if it was not run.
+        agreement: INT8 only: of its depth with the golden one, `calibration.agreement.Agreement.to_json`.
+        layers: Number of layers with matrix products and convolutions by the type that they multiply; empty if the
+            library did not tell.
         latency_ms: Median milliseconds of one inference by precision, all measured together with this engine, so that
             the choice between them can be followed; empty if nothing was timed.
         chosen: Whether it is the one to run at this size on this GPU.
@@ -90,6 +93,8 @@ class EngineRecord(Record):
     build_s: Annotated[float, Field(ge=0)]
     finite: bool | None = None
     parity: dict[str, JsonValue] | None = None
+    agreement: dict[str, JsonValue] | None = None
+    layers: dict[str, int] = Field(default_factory=dict)
     latency_ms: dict[str, float] = Field(default_factory=dict)
     chosen: bool = False
     reason: str = ""
