@@ -75,7 +75,7 @@ bench: $(VENV)/.dev  ## measure this host and append to benchmarks/records/
 	$(if $(PHOTOS),$(BIN)/python benchmarks/hard_case.py)
 	$(BIN)/python benchmarks/tables.py
 
-tables: $(VENV)/.dev  ## rewrite the generated blocks of README.md from benchmarks/records/
+tables: $(VENV)/.dev  ## rewrite the generated blocks of README.md and docs from benchmarks/records/
 	$(BIN)/python benchmarks/tables.py
 
 clean:  ## remove what the targets above made, except the environment

@@ -1,4 +1,4 @@
-"""Writes the tables of README.md from the newest records; with --check, only says whether they are up to date.
+"""Writes the generated tables of the pages from the newest records; with --check, only says whether they are current.
 
 A table lies between `<!-- generated:NAME -->` and `<!-- /generated:NAME -->`.
 """
@@ -10,39 +10,41 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from int8_table import int8_rows
 from recording import RECORDS, latest_run
+from table_text import NOT_MEASURED, Record, footer, score, size_of, table, tenth
+from training_tables import render_pretraining, render_training_ablation
 
 from pixio_edge.files import write_text_atomic
 
-README = Path(__file__).parents[1] / "README.md"
-NOT_MEASURED = "_Not measured yet: `make bench`._"
+ROOT = Path(__file__).parents[1]
 
-Record = dict[str, Any]
+Renderers = dict[str, Callable[[list[Record]], str]]
 
 
 def main() -> int:
-    """Rewrite or check README.md; returns the exit status."""
+    """Rewrite or check the pages; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--check", action="store_true", help="change nothing; exit with 1 when README.md is out of date"
-    )
+    parser.add_argument("--check", action="store_true", help="change nothing; exit with 1 when a page is out of date")
     check = parser.parse_args().check
-    text = README.read_text(encoding="utf-8")
-    updated = fill(text, render_all(RECORDS))
-    if updated == text:
-        return 0
-    if check:
-        print("README.md is out of date. Fix: make tables", file=sys.stderr)
-        return 1
-    write_text_atomic(README, updated)
-    print("README.md updated")
-    return 0
+    stale = 0
+    for page, renderers in PAGES.items():
+        path = ROOT / page
+        text = path.read_text(encoding="utf-8")
+        updated = fill(text, render_all(RECORDS, renderers), page)
+        if updated == text:
+            continue
+        stale += 1
+        if check:
+            print(f"{page} is out of date. Fix: make tables", file=sys.stderr)
+        else:
+            write_text_atomic(path, updated)
+            print(f"{page} updated")
+    return int(check and stale > 0)
 
 
-def fill(text: str, blocks: dict[str, str]) -> str:
+def fill(text: str, blocks: dict[str, str], page: str = "page") -> str:
     """Replace the content of every marked block.
 
     Raises:
@@ -50,7 +52,7 @@ def fill(text: str, blocks: dict[str, str]) -> str:
     """
     marked = re.findall(r"<!-- generated:(\w+) -->", text)
     if sorted(marked) != sorted(blocks):
-        raise ValueError(f"README.md has the blocks {sorted(marked)}, expected {sorted(blocks)}")
+        raise ValueError(f"{page} has the blocks {sorted(marked)}, expected {sorted(blocks)}")
     for name, block in blocks.items():
         begin, end = f"<!-- generated:{name} -->", f"<!-- /generated:{name} -->"
         before, rest = text.split(begin)
@@ -58,9 +60,10 @@ def fill(text: str, blocks: dict[str, str]) -> str:
     return text
 
 
-def render_all(folder: Path) -> dict[str, str]:
-    """Markdown of every block by name."""
-    return {name: render(latest_run(name, folder)) for name, render in RENDERERS.items()}
+def render_all(folder: Path, renderers: Renderers | None = None) -> dict[str, str]:
+    """Markdown of every block of a page by name; None takes README.md."""
+    chosen = PAGES["README.md"] if renderers is None else renderers
+    return {name: render(latest_run(name, folder)) for name, render in chosen.items()}
 
 
 def render_accuracy(records: list[Record]) -> str:
@@ -179,51 +182,23 @@ def render_architectures(records: list[Record]) -> str:
     return table(header, rows) + footer(records[0], "random weights, p50, 2 threads")
 
 
-RENDERERS: dict[str, Callable[[list[Record]], str]] = {
-    "accuracy": render_accuracy,
-    "latency": render_latency,
-    "int8": render_int8,
-    "hard_case": render_hard_case,
-    "architectures": render_architectures,
-    "frames": render_frames,
-    "startup": render_startup,
+PAGES: dict[str, Renderers] = {
+    "README.md": {
+        "accuracy": render_accuracy,
+        "latency": render_latency,
+        "int8": render_int8,
+        "hard_case": render_hard_case,
+        "architectures": render_architectures,
+        "frames": render_frames,
+        "startup": render_startup,
+    },
+    "docs/training.md": {"training_ablation": render_training_ablation, "pretraining_ablation": render_pretraining},
 }
-
-
-def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """A Markdown table."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
-
-
-def footer(record: Record, caption: str) -> str:
-    """What the numbers above were measured on."""
-    host = record["host"]
-    names = ("onnxruntime", "openvino", "torch")
-    versions = ", ".join(f"{name} {host['packages'][name]}" for name in names if name in host["packages"])
-    cores = f"{host['usable_cores']} cores used of {host['logical_cores']}"
-    commit = f"; commit {record['commit']}" if record.get("commit") else ""
-    return f"\n\n<sub>{caption}; {host['cpu']}, {cores}, {host['os']}; {versions}; {record['run'][:10]}{commit}</sub>"
 
 
 def scores_of(result: Record) -> tuple[float | None, float | None, float | None]:
     """What the accuracy table shows of one result."""
     return result["delta1"], result["floor_delta1"], result["abs_rel"]
-
-
-def size_of(record: Record) -> str:
-    """Input size as HxW."""
-    return "x".join(map(str, record["size"]))
-
-
-def score(value: float | None) -> str:
-    """Three decimals, or a dash."""
-    return "–" if value is None else f"{value:.3f}"
-
-
-def tenth(value: float | None) -> str:
-    """One decimal, or a dash."""
-    return "–" if value is None else f"{value:.1f}"
 
 
 if __name__ == "__main__":
