@@ -50,7 +50,10 @@ class Arm:
 def add_plain_shape(preset: str) -> None:
     """Make the shape without a stem known as `PLAIN`."""
     shape = presets.find_preset(preset)
-    encoder, head = replace(shape.encoder, stem=None), replace(shape.head, use_stem=False)
+    encoder = replace(shape.encoder, stem=None)
+    # Four levels from tokens, where two of them came from the stem: after each quarter of the blocks.
+    indices = tuple((quarter + 1) * encoder.depth // 4 - 1 for quarter in range(4))
+    head = replace(shape.head, use_stem=False, indices=indices)
     presets.PRESETS[PLAIN] = replace(shape, encoder=encoder, head=head)
 
 
@@ -107,6 +110,7 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("build/training_ablation"))
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int)
+    parser.add_argument("--records", type=Path, help="another folder for the record")
     options = parser.parse_args()
     open_device(options.device, threads=options.threads)
     recipe = TrainConfig(
@@ -125,7 +129,7 @@ def main() -> None:
         about = {"pixels": options.pixels, "batch": options.batch, "teacher": options.teacher is not None}
         records.append(measure(arm, recipe, options.runs, options.data) | about | {"torch": torch.__version__})
         print(records[-1], flush=True)
-    append_records("training_ablation", records)
+    append_records("training_ablation", records, *([options.records] if options.records else []))
 
 
 if __name__ == "__main__":
