@@ -11,6 +11,7 @@ import typer
 from pixio_edge._version import __version__
 from pixio_edge.cli import (
     benchmark,
+    conformance,
     demo,
     distill,
     doctor,
@@ -44,6 +45,7 @@ app.command("stream", epilog=stream.EXAMPLES)(stream.stream)
 app.command("evaluate", epilog=evaluate.EXAMPLES)(evaluate.evaluate)
 app.command("benchmark", epilog=benchmark.EXAMPLES)(benchmark.benchmark)
 app.command("verify", epilog=verify.EXAMPLES)(verify.verify)
+app.add_typer(conformance.app, epilog=conformance.EXAMPLES)
 app.command("inspect", epilog=inspect.EXAMPLES)(inspect.inspect)
 app.command("doctor", epilog=doctor.EXAMPLES)(doctor.doctor)
 app.command("train", epilog=train.EXAMPLES)(train.train)
