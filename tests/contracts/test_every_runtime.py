@@ -12,7 +12,7 @@ from pixio_edge.runtimes.registry import RUNTIMES
 TESTED = {
     name
     for path in Path(__file__).parent.glob("test_*.py")
-    for name in re.findall(r'^    runtime_name = "(\w+)"$', path.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    for name in re.findall(r'^    runtime_name = "([\w-]+)"$', path.read_text(encoding="utf-8"), flags=re.MULTILINE)
 }
 
 
