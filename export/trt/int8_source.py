@@ -55,10 +55,9 @@ class Int8Graphs:
         """
         entry = _table_entry(self._bundle)
         if entry is None:
-            folder = self._bundle.folder
             raise InputError(
-                f"{folder}: has no calibration table, which INT8 needs. "
-                f"Fix: pixio-edge quantize {folder} --images FOLDER first, or export in fp16 alone"
+                "INT8 for TensorRT: the bundle has no calibration table, expected one. "
+                "Fix: pixio-edge quantize FOLDER --data PHOTOS first, or leave INT8 out"
             )
         return entry
 

@@ -1,35 +1,38 @@
-"""`pixio-edge export`: a checkpoint, or that of a bundle, to a bundle."""
+"""`pixio-edge export`: weights, or those of a bundle, to a bundle of ONNX graphs, and on to TensorRT and Core ML."""
 
 from __future__ import annotations
 
-import json as json_format
-from itertools import count
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pixio_edge.cli.console import Meter, print_json
-from pixio_edge.cli.extras import needs_extra
+from pixio_edge.cli.console import print_json, print_problem
+from pixio_edge.cli.export_formats import FormatRequest, add_formats
+from pixio_edge.cli.export_weights import WeightsOptions, export_weights
 from pixio_edge.cli.inspect import print_bundle
 from pixio_edge.cli.options import JsonOption, examples, parse_size
-from pixio_edge.errors import InputError, LicenceError
+from pixio_edge.cli.stopping import term_interrupts
+from pixio_edge.errors import InputError
+from pixio_edge.files import create_folder
 
 if TYPE_CHECKING:
-    from pydantic import JsonValue
-
-    from pixio_edge.manifest import LicenceEntry
+    from pixio_edge.bundle import Bundle
 
 EXAMPLES = examples(
     "pixio-edge export nano -o nano-large --size 384x512",
+    "pixio-edge export nano -o nano-jetson --format tensorrt",
+    "pixio-edge export my-bundle -o my-bundle-ios --format coreml --variant fp16 --variant w8 --target iOS18",
     "pixio-edge export runs/nano/model.safetensors -o nano --preset nano --licence Apache-2.0 --commercial",
     "pixio-edge export depth_anything_v2_vits.pth -o anything --preset depth-anything-v2-small --size 252x336",
     "pixio-edge export mine.pt -o mine --size 256x256 --size 192x336 --licence CC-BY-NC-4.0 --noncommercial",
 )
 
-FORMATS = ("onnx",)
-# Known, and not built yet: saying so helps more than "unknown".
-LATER_FORMATS = {"tensorrt": "tensorrt", "coreml": "coreml"}
+TENSORRT, COREML = "TensorRT", "Core ML"
+"""Heads of groups of options in the help."""
 
 
 def export(
@@ -59,7 +62,42 @@ def export(
         list[str] | None,
         typer.Option("--size", "-s", metavar="HxW", help="Input size; may be repeated. Default: a ladder."),
     ] = None,
-    format: Annotated[str, typer.Option("--format", "-f", help="What to export to: onnx.")] = "onnx",
+    formats: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--format",
+            "-f",
+            help="onnx, tensorrt, coreml; may be repeated. ONNX is made anew from the weights (the default); the other "
+            "two are added to the graphs that a bundle has, which is copied with all its artifacts.",
+        ),
+    ] = None,
+    precisions: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--precision",
+            "-p",
+            rich_help_panel=TENSORRT,
+            help="fp16, int8, fp32; may be repeated. Default: fp16, and int8 where the bundle was calibrated.",
+        ),
+    ] = None,
+    variants: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--variant",
+            rich_help_panel=COREML,
+            help="fp16, fp16-islands, fp32, ane, w8, p8, p6, w8a8; may be repeated. Default: fp16.",
+        ),
+    ] = None,
+    target: Annotated[
+        str | None, typer.Option("--target", rich_help_panel=COREML, help="iOS16, iOS17, iOS18. Default: iOS16.")
+    ] = None,
+    depth_output: Annotated[
+        str | None,
+        typer.Option("--depth-output", rich_help_panel=COREML, help="array (float32) or image. Default: array."),
+    ] = None,
+    enumerated: Annotated[
+        bool, typer.Option("--enumerated", rich_help_panel=COREML, help="One package for all sizes.")
+    ] = False,
     notice: Annotated[str, typer.Option("--notice", help="Text that has to travel with the weights.")] = "",
     licence_file: Annotated[Path | None, typer.Option("--licence-file", help="Licence text to pack.")] = None,
     attribution_file: Annotated[Path | None, typer.Option("--attribution-file", help="Credits to pack.")] = None,
@@ -68,115 +106,78 @@ def export(
     ] = None,
     commit: Annotated[str | None, typer.Option("--commit", help="Commit of the training code.")] = None,
     replace: Annotated[bool, typer.Option("--replace", help="Replace a bundle that is there.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Make and check everything, and write nothing.")] = False,
     json: JsonOption = False,
 ) -> None:
-    """Export to graphs and pack them; the folder appears only if every graph computes what the checkpoint computes.
+    """Export to graphs and pack them; the folder appears only if every graph computes what the weights compute.
 
-    Exit status 1 when a graph differs from the model.
+    Graphs for TensorRT are typed ONNX with a recipe, from which `pixio-edge build` makes engines on the device.
+    Exit status 1 when a graph differs from the model or would be refused by its target.
     """
-    check_format(format)
-    terms = read_terms(source, licence, commercial=commercial, notice=notice, preset=preset)
-    ladder = [size for text in sizes or [] if (size := parse_size(text)) is not None]
-    record = read_record(training_record)
-    with needs_extra("export", "pixio-edge export"):
-        from pixio_edge.export.base import default_sizes
-        from pixio_edge.export.bundle_details import BundleDetails
-        from pixio_edge.export.pipeline import export_bundle
-        from pixio_edge.export.source import open_source
-        from pixio_edge.licences import check_commercial
-    opened = open_source(source, preset)
-    details = BundleDetails(
-        name=name or output.resolve().name,
-        preset=opened.preset,
-        licence=terms or opened.licence(),
-        licence_file=licence_file or opened.documents.get("licence"),
-        attribution_file=attribution_file or opened.documents.get("attribution"),
-        training=record or (opened.manifest.training if opened.manifest else None),
-        commit=commit or (opened.manifest.model.commit if opened.manifest else None),
-        family=opened.family,
+    request = FormatRequest(
+        formats=tuple(formats or ("onnx",)),
+        sizes=tuple(size for text in sizes or [] if (size := parse_size(text)) is not None),
+        precisions=tuple(precisions) if precisions else None,
+        variants=tuple(variants) if variants else None,
+        target=target,
+        depth_output=depth_output,
+        enumerated=enumerated,
     )
-    check_commercial(details.licence, what=f"weights {source}")
-    wanted, done = ladder or list(default_sizes(opened.model.config.encoder.patch_size)), count(1)
-    with Meter("export") as meter:
-        bundle = export_bundle(
-            opened.model,
-            output,
-            details=details,
-            sizes=wanted,
-            replace=replace,
-            on_stage=lambda stage: meter.update(next(done), 2 * len(wanted), stage),
-        )
-    if json:
-        print_json({"folder": str(bundle.folder)} | bundle.manifest.model_dump(mode="json"))
-    else:
-        print_bundle(bundle)
+    options = WeightsOptions(
+        name=name,
+        preset=preset,
+        licence=licence,
+        commercial=commercial,
+        notice=notice,
+        licence_file=licence_file,
+        attribution_file=attribution_file,
+        training_record=training_record,
+        commit=commit,
+    )
+    with term_interrupts(), _destination(output, dry_run=dry_run) as folder:
+        bundle, notes = _run(source, folder, request, options, name=output.resolve().name, replace=replace)
+        for note in notes:
+            print_problem(note)
+        if json:
+            written = None if dry_run else str(bundle.folder)
+            print_json({"folder": written, "notes": notes} | bundle.manifest.model_dump(mode="json"))
+        else:
+            print_bundle(bundle)
 
 
-def check_format(name: str) -> None:
-    """Refuse what cannot be exported to.
-
-    Raises:
-        InputError: The format is not built yet, or unknown.
-    """
-    if name in LATER_FORMATS:
-        raise InputError(
-            f"--format {name}: not built yet, it comes with the extra '{LATER_FORMATS[name]}' of a later release; "
-            "expected onnx. Fix: --format onnx"
-        )
-    if name not in FORMATS:
-        raise InputError(f"--format: got '{name}', expected one of {', '.join(FORMATS)}. Fix: choose one of these")
-
-
-def read_terms(
-    source: str, licence: str | None, *, commercial: bool | None, notice: str, preset: str | None = None
-) -> LicenceEntry | None:
-    """The terms given, or those under which the file or the preset's weights are known to stand; never a guess.
-
-    Returns:
-        None to take those of the source, which only a bundle has.
-
-    Raises:
-        InputError: Half of the terms is missing, or the source is a file of which nothing is known.
-        LicenceError: The terms allow commercial use, and those of pulled weights forbid it.
-    """
-    from pixio_edge.manifest import LicenceEntry
+def _run(
+    source: str, folder: Path, request: FormatRequest, options: WeightsOptions, *, name: str, replace: bool
+) -> tuple[Bundle, list[str]]:
+    """Take a bundle over, or export weights, and add the other formats."""
+    from pixio_edge.bundle import Bundle
+    from pixio_edge.bundle_writer import check_target
     from pixio_edge.models.checkpoint_names import is_checkpoint
-    from pixio_edge.models.licences import licence_of_preset
-    from pixio_edge.weights.terms import licence_of
 
-    path = Path(source)
-    if licence is not None and commercial is not None:
-        published = licence_of(path) if commercial else None
-        if published is not None and not published.commercial:
-            raise LicenceError(
-                f"{source}: got --commercial, expected --noncommercial as its licence {published.weights} has it. "
-                "Fix: leave both out to take over its terms"
-            )
-        return LicenceEntry(weights=licence, commercial=commercial, notice=notice)
-    given = licence is not None or commercial is not None or bool(notice)
-    if not given and not (path.is_file() or is_checkpoint(path)):
-        return None
-    known = None if given else licence_of(path) or (licence_of_preset(preset) if preset else None)
-    if known is None:
+    if "onnx" not in request.formats and not is_checkpoint(Path(source)):
+        options.refuse_all(source)
+        return add_formats(Bundle.open(source), folder, request, replace=replace)
+    if not request.added:
+        return export_weights(source, folder, options, name=name, sizes=request.sizes, replace=replace), []
+    if "int8" in (request.precisions or ()):
         raise InputError(
-            "--licence: got only a part of the terms of the weights, expected --licence and --commercial or "
-            "--noncommercial. Fix: --licence Apache-2.0 --commercial, or the terms of the data and the teacher"
+            f"--precision int8: weights such as {source} have no calibration table, expected a bundle that has one. "
+            "Fix: export to ONNX, pixio-edge quantize FOLDER --data PHOTOS, then export that bundle"
         )
-    return known
+    check_target(folder, replace=replace)
+    create_folder(folder.parent)
+    # Beside the target: graphs of large models do not fit where temporary files usually go.
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as temporary:
+        exported = export_weights(
+            source, Path(temporary) / "onnx", options, name=name, sizes=request.sizes, replace=False
+        )
+        return add_formats(exported, folder, request, replace=replace)
 
 
-def read_record(path: Path | None) -> dict[str, JsonValue] | None:
-    """Read the training record for the manifest.
-
-    Raises:
-        InputError: The file is missing or holds no JSON object.
-    """
-    if path is None:
-        return None
-    try:
-        record = json_format.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"--training-record {path}: cannot be read ({error}). Fix: give a JSON file") from error
-    if not isinstance(record, dict):
-        raise InputError(f"--training-record {path}: got a {type(record).__name__}, expected an object. Fix: use {{…}}")
-    return record
+@contextmanager
+def _destination(output: Path, *, dry_run: bool) -> Iterator[Path]:
+    """Where to write: a folder that is thrown away for a dry run."""
+    if not dry_run:
+        yield output
+        return
+    with tempfile.TemporaryDirectory(prefix="pixio-edge-") as folder:
+        yield Path(folder) / output.resolve().name

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pixio_edge.cli.export import read_terms
+from pixio_edge.cli.export_weights import read_terms
 from pixio_edge.cli.extras import needs_extra
 from pixio_edge.cli.stopping import term_interrupts
 from pixio_edge.errors import InputError

@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from pixio_edge import DepthEstimator
-from pixio_edge.cli.export import check_format, export, read_record, read_terms
+from pixio_edge.cli.export import export
+from pixio_edge.cli.export_weights import read_record, read_terms
 from pixio_edge.errors import InputError
 from pixio_edge.models.checkpoints import save_checkpoint
 from pixio_edge.models.presets import build_model
@@ -28,7 +29,7 @@ def options(tmp_path: Path) -> dict[str, Any]:
         "licence": "CC-BY-NC-4.0",
         "commercial": False,
         "sizes": ["32x48"],
-        "format": "onnx",
+        "formats": None,
         "notice": "be kind",
         "replace": False,
         "json": True,
@@ -97,11 +98,3 @@ def test_terms_are_refused_when_a_part_is_missing(
 
     with pytest.raises(InputError, match="--commercial or --noncommercial"):
         read_terms(str(tmp_path / "model.safetensors"), licence, commercial=commercial, notice=notice)
-
-
-@pytest.mark.parametrize(
-    ("name", "message"), [("coreml", "later release"), ("tensorrt", "later"), ("stone", "got 'stone'")]
-)
-def test_format_is_refused_when_it_cannot_be_exported(name: str, message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        check_format(name)

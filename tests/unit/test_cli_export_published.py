@@ -13,7 +13,8 @@ from depth_anything_models import MAX_DEPTH, tiny_config, tiny_reference, to_ori
 from random_models import CONFIGS, random_model
 
 from pixio_edge import DepthEstimator
-from pixio_edge.cli.export import export, read_terms
+from pixio_edge.cli.export import export
+from pixio_edge.cli.export_weights import read_terms
 from pixio_edge.errors import InputError, LicenceError
 from pixio_edge.models import presets
 from pixio_edge.models.checkpoint_names import is_checkpoint
@@ -26,7 +27,7 @@ PICTURE = np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)
 @pytest.fixture
 def options(tmp_path: Path) -> dict[str, Any]:
     names = ("name", "licence", "commercial", "licence_file", "attribution_file", "training_record", "commit")
-    fixed = {"sizes": ["42x56"], "format": "onnx", "notice": "", "replace": False, "json": True}
+    fixed = {"sizes": ["42x56"], "formats": None, "notice": "", "replace": False, "json": True}
     return dict.fromkeys(names) | fixed | {"output": tmp_path / "bundle"}
 
 

@@ -12,7 +12,7 @@ from small_photos import write_photos, write_teacher
 from tiny_bundle import write_tiny_bundle
 from train_together import train_together
 
-from pixio_edge.cli.export import read_terms
+from pixio_edge.cli.export_weights import read_terms
 from pixio_edge.errors import BundleError, InputError, LicenceError
 from pixio_edge.licences import check_commercial
 from pixio_edge.manifest import LicenceEntry

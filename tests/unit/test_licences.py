@@ -9,7 +9,7 @@ from tiny_bundle import tiny_header, write_tiny_bundle
 
 from pixio_edge.bundle import Bundle
 from pixio_edge.bundle_writer import rewrite_manifest, write_bundle
-from pixio_edge.cli.export import read_terms
+from pixio_edge.cli.export_weights import read_terms
 from pixio_edge.errors import InputError, LicenceError
 from pixio_edge.licences import check_commercial
 from pixio_edge.manifest import LicenceEntry
