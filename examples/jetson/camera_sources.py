@@ -111,7 +111,7 @@ class GstCamera:
             InputError: The pipeline ended by itself, or delivers nothing.
         """
         frame = np.empty((*self._size, 3), np.uint8)
-        rest = memoryview(frame).cast("B")
+        rest = frame.data.cast("B")
         while rest:
             ready, _, _ = select.select([self._frames], [], [], FIRST_FRAME_S)
             if not ready:
