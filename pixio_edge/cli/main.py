@@ -11,6 +11,7 @@ import typer
 from pixio_edge._version import __version__
 from pixio_edge.cli import (
     benchmark,
+    build,
     conformance,
     demo,
     distill,
@@ -53,6 +54,7 @@ app.command("pretrain", epilog=pretrain.EXAMPLES)(pretrain.pretrain)
 app.command("distill", epilog=distill.EXAMPLES)(distill.distill)
 app.command("scenes", epilog=scenes.EXAMPLES)(scenes.scenes)
 app.command("export", epilog=export.EXAMPLES)(export.export)
+app.command("build", epilog=build.EXAMPLES)(build.build)
 app.command("pull", epilog=pull.EXAMPLES)(pull.pull)
 app.command("quantize", epilog=quantize.EXAMPLES)(quantize.quantize)
 app.command("demo", epilog=demo.EXAMPLES)(demo.demo)

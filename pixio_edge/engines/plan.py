@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pixio_edge.bundle import EMBEDDED
 from pixio_edge.engines.build import BuildSettings
 from pixio_edge.errors import InputError
 from pixio_edge.export.trt.recipe import KIND, read_recipe
@@ -59,8 +60,8 @@ def plan_jobs(
     artifacts = [entry for entry in bundle.artifacts if entry.kind == KIND]
     if not artifacts:
         raise InputError(
-            f"bundle {bundle.folder}: got no graphs for TensorRT, expected some. "
-            f"Fix: pixio-edge export --format tensorrt {bundle.folder} -o FOLDER, then build FOLDER"
+            f"bundle {_name(bundle)}: got no graphs for TensorRT, expected some. "
+            f"Fix: pixio-edge export --format tensorrt {_name(bundle)} -o FOLDER, then pixio-edge build FOLDER"
         )
     recipe = read_recipe(bundle)
     chosen = [entry for entry in artifacts if _matches(entry, precisions, sizes)]
@@ -81,6 +82,12 @@ def plan_jobs(
     ordered = sorted(chosen, key=lambda entry: ORDER.index(entry.precision))
     by_size = {entry.size: [item for item in ordered if item.size == entry.size] for entry in chosen}
     return tuple(tuple(job(entry) for entry in entries) for entries in by_size.values())
+
+
+def _name(bundle: Bundle) -> str:
+    """As a user would give it."""
+    is_embedded = bundle.folder.parent == EMBEDDED.resolve()
+    return bundle.folder.name if is_embedded else str(bundle.folder)
 
 
 def _matches(entry: ArtifactEntry, precisions: Sequence[Precision], sizes: Sequence[Size]) -> bool:

@@ -10,12 +10,12 @@ from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Protocol
 
-from pixio_edge.engine_cache import HostGpu
 from pixio_edge.engines.build import BuiltEngine, build_engine
 from pixio_edge.engines.layers import EngineLayer, layers_of_json
-from pixio_edge.runtimes.cuda import list_gpus
+from pixio_edge.errors import MissingDependencyError, RuntimeUnavailableError
 from pixio_edge.runtimes.cudart import load_cudart
-from pixio_edge.runtimes.trt_library import library_version, load_library
+from pixio_edge.runtimes.trt import host_gpu
+from pixio_edge.runtimes.trt_library import load_library
 from pixio_edge.runtimes.trt_session import EngineSession
 
 if TYPE_CHECKING:
@@ -26,10 +26,11 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from pixio_edge.engine_record import Library
+    from pixio_edge.engine_record import HostGpu, Library
     from pixio_edge.engines.build import BuildSettings, Progress
     from pixio_edge.manifest import ArtifactEntry
 
+FIRST_GPU = 0
 # Clocks of a GPU rise within tens of milliseconds of work; then medians of some dozens of runs repeat to a percent.
 WARMUP_S = 0.5
 ROUNDS = 5
@@ -81,6 +82,24 @@ class Ran:
     layers: tuple[EngineLayer, ...]
 
 
+def find_library_here() -> Library:
+    """The library that is installed: TensorRT, or else TensorRT for RTX.
+
+    Raises:
+        RuntimeUnavailableError: Neither is.
+    """
+    reasons = []
+    names: tuple[Library, ...] = ("tensorrt", "tensorrt-rtx")
+    for name in names:
+        try:
+            load_library(name)
+        except (RuntimeUnavailableError, MissingDependencyError) as error:
+            reasons.append(str(error))
+        else:
+            return name
+    raise RuntimeUnavailableError(" Or: ".join(reasons))
+
+
 class DeviceWorkbench:
     """The GPU of this host.
 
@@ -95,9 +114,7 @@ class DeviceWorkbench:
     def __init__(self, name: Library) -> None:
         self._library: ModuleType = load_library(name)
         self._cudart = load_cudart()
-        self._device = list_gpus(self._cudart)[0]
-        version = library_version(self._library)
-        self._gpu = HostGpu(library=name, version=version, sm=self._device.sm, device=self._device.name)
+        self._gpu = host_gpu(name, FIRST_GPU)
 
     @property
     def gpu(self) -> HostGpu:
@@ -132,7 +149,7 @@ class DeviceWorkbench:
     @contextmanager
     def _session(self, trial: Trial) -> Iterator[EngineSession]:
         name = f"artifact '{trial.artifact.name}'"
-        session = EngineSession(self._library, self._cudart, trial.data, device=self._device.index, name=name)
+        session = EngineSession(self._library, self._cudart, trial.data, device=FIRST_GPU, name=name)
         try:
             session.prepare()
             yield session
