@@ -58,9 +58,12 @@ view:
 
 MYPY := $(abspath $(BIN))/mypy --config-file $(CURDIR)/pyproject.toml --cache-dir $(CURDIR)/.mypy_cache
 
+# Not setup.py of the ROS package: two files of that name would be one module.
+EXAMPLES := *.py jetson/*.py jetson/ros2/pixio_edge_ros/launch/*.py jetson/ros2/pixio_edge_ros/pixio_edge_ros/*.py
+
 types: $(VENV)/.dev view  ## mypy --strict on the package, the benchmarks and the examples
 	cd $(VIEW) && $(MYPY) -p pixio_edge
-	cd $(VIEW) && MYPYPATH=. $(MYPY) $(CURDIR)/benchmarks $(wildcard $(CURDIR)/examples/*.py)
+	cd $(VIEW) && MYPYPATH=. $(MYPY) $(CURDIR)/benchmarks $(wildcard $(addprefix $(CURDIR)/examples/,$(EXAMPLES)))
 
 arch: $(VENV)/.dev view  ## dependency direction, and what the base package must never import
 	cd $(VIEW) && PYTHONPATH=. $(abspath $(BIN))/lint-imports --no-logo --no-cache --config $(CURDIR)/.importlinter
