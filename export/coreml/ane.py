@@ -128,14 +128,16 @@ class ChannelNorm(nn.Module):
     def __init__(self, norm: nn.LayerNorm) -> None:
         super().__init__()
         self.eps = norm.eps
-        self.weight = nn.Parameter(norm.weight.detach()[:, None, None].clone())
-        self.bias = nn.Parameter(norm.bias.detach()[:, None, None].clone())
+        self.has_affine = norm.elementwise_affine
+        if self.has_affine:
+            self.weight = nn.Parameter(norm.weight.detach()[:, None, None].clone())
+            self.bias = nn.Parameter(norm.bias.detach()[:, None, None].clone())
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise each position over its channels."""
         centred = x - x.mean(dim=1, keepdim=True)
         normed = centred * torch.rsqrt((centred * centred).mean(dim=1, keepdim=True) + self.eps)
-        return normed * self.weight + self.bias
+        return normed * self.weight + self.bias if self.has_affine else normed
 
 
 def _pointwise(linear: nn.Linear) -> nn.Conv2d:

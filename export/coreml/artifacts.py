@@ -2,15 +2,42 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+from pixio_edge.errors import BundleError, InputError
+from pixio_edge.export.base import INPUT_NAME, OUTPUT_NAME
+from pixio_edge.export.coreml.calibrated import CalibratedModel, calibrated
+from pixio_edge.export.coreml.gate import check_package
+from pixio_edge.export.coreml.options import CoreMLOptions, Variant, read_options
+from pixio_edge.export.coreml.package import FILES, write_package
+from pixio_edge.export.coreml.table import BundleCalibration
+from pixio_edge.export.coreml.variants import VariantSource, convert_variant
+from pixio_edge.export.source import open_source
+from pixio_edge.manifest import ArtifactEntry, Precision, Requirements
+from pixio_edge.quantization import QuantizationEntry
+from pixio_edge.sizes import size_label
+from pixio_edge.tensor import TensorSpec
 
+if TYPE_CHECKING:
     from pixio_edge.bundle import Bundle
     from pixio_edge.bundle_writer import BundleWriter
-    from pixio_edge.manifest import ArtifactEntry
+    from pixio_edge.export.coreml.convert import Conversion
+    from pixio_edge.models.depth_model import DepthModel
     from pixio_edge.sizes import Size
+
+logger = logging.getLogger(__name__)
+
+KIND = "coreml"
+RUNTIME = "coreml"
+
+PRECISIONS: dict[str, Precision] = {"fp32": "fp32", "w8a8": "int8"}
+"""What variants execute in, where it is not half precision."""
+
+PLAIN = frozenset({"fp16", "fp32"})
+"""Variants without a flavour: the others tell by it which ladder of sizes they belong to."""
 
 
 def add_coreml(
@@ -37,12 +64,116 @@ def add_coreml(
         on_stage: Told in a few words what was done, after each package.
 
     Returns:
-        The new artifacts, named "coreml-<variant>-HxW", all with `verified` false: nothing runs them here.
+        The new artifacts, named "coreml-<variant>-HxW", all with `verified` false: nothing runs them here. Their
+        parity was measured in the MIL interpreter, which their records say.
 
     Raises:
         InputError: Unknown variant, target, output or size.
-        BundleError: The bundle has no checkpoint or stored output, or no calibration table although it is needed.
+        BundleError: The bundle has no checkpoint or stored output, no calibration table although it is needed, or
+            such an artifact already.
         CheckFailedError: A package computes something else than the model.
         MissingDependencyError: coremltools is not installed.
     """
-    raise NotImplementedError
+    options = read_options(variants, target, output, enumerated=enumerated)
+    bases = _bases(bundle, sizes)
+    model = open_source(str(bundle.folder)).model
+    export = _Export(bundle, writer, options, model, BundleCalibration(bundle))
+    entries = []
+    for variant in options.variants:
+        for size, base in bases.items():
+            entries.append(export.add(variant, size, base))
+            (on_stage or logger.debug)(f"converted {variant} at {size_label(size)}")
+    return tuple(entries)
+
+
+def artifact_name(variant: str, size: Size) -> str:
+    """Such as "coreml-fp16-256x256"."""
+    return f"{KIND}-{variant}-{size_label(size)}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Export:
+    """One call of `add_coreml`."""
+
+    bundle: Bundle
+    writer: BundleWriter
+    options: CoreMLOptions
+    model: DepthModel
+    calibration: BundleCalibration
+
+    def add(self, variant: Variant, size: Size, base: ArtifactEntry) -> ArtifactEntry:
+        """Convert one variant at one size, check it, and list it."""
+        name = artifact_name(variant, size)
+        package = f"{name}.mlpackage"
+        if (self.writer.folder / package).exists():
+            raise BundleError(
+                f"artifact {name}: the bundle has it already, expected a bundle without. "
+                "Fix: export to a new folder from the bundle without Core ML packages"
+            )
+        target, output = self.options.target, self.options.output
+        source = VariantSource(self.model, size, lambda: self._calibrated(size))
+        conversion = convert_variant(source, variant, target, output)
+        facts = _facts(variant, target, conversion)
+        write_package(conversion.model, self.writer.folder / package, header=self.bundle.manifest, facts=facts)
+        entry = check_package(self._describe(variant, package, base), self.writer.folder, variant)
+        self.writer.add_artifact(entry)
+        return entry
+
+    def _calibrated(self, size: Size) -> CalibratedModel:
+        found = self.calibration
+        return calibrated(self.model, size, found.graph(size), found.table, keep_float=found.keep_float)
+
+    def _describe(self, variant: Variant, package: str, base: ArtifactEntry) -> ArtifactEntry:
+        graph, *data = (self.writer.describe(f"{package}/{path}", role) for path, role in FILES.items())
+        quantization = None
+        if variant not in PLAIN:
+            path, kept = (self.calibration.path, self.calibration.keep_float) if variant == "w8a8" else (None, ())
+            quantization = QuantizationEntry(flavour=f"{KIND}-{variant}", calibration=path, keep_float=kept)
+        return ArtifactEntry(
+            name=artifact_name(variant, base.size),
+            kind=KIND,
+            precision=PRECISIONS.get(variant, "fp16"),
+            size=base.size,
+            path=graph.path,
+            sha256=graph.sha256,
+            bytes=graph.bytes,
+            data=tuple(data),
+            inputs=(TensorSpec(INPUT_NAME, (1, *base.size, 3), "uint8"),),
+            outputs=(TensorSpec(OUTPUT_NAME, (1, *base.size), "float32"),),
+            requires=Requirements(runtimes=(RUNTIME,)),
+            golden=base.golden,
+            quantization=quantization,
+        )
+
+
+def _facts(variant: str, target: str, conversion: Conversion) -> dict[str, str]:
+    facts = {"variant": variant, "target": target, "frontend": conversion.frontend}
+    if conversion.fallback is not None:
+        facts["fallback"] = conversion.fallback
+    return {f"pixio_edge.{name}": value for name, value in facts.items()}
+
+
+def _bases(bundle: Bundle, sizes: Sequence[Size] | None) -> dict[Size, ArtifactEntry]:
+    """For each wanted size an artifact with a stored output.
+
+    Raises:
+        BundleError: The bundle has none at all.
+        InputError: It has none of a wanted size.
+    """
+    known: dict[Size, ArtifactEntry] = {}
+    for artifact in bundle.artifacts:
+        if artifact.golden is not None:
+            known.setdefault(artifact.size, artifact)
+    if not known:
+        raise BundleError(
+            f"{bundle.folder}: has no stored output to check a package against, expected one for each size. "
+            "Fix: export it again with 'pixio-edge export'"
+        )
+    wanted = tuple(known) if sizes is None else tuple(sizes)
+    for size in wanted:
+        if size not in known:
+            raise InputError(
+                f"size {size_label(size)}: the bundle has {', '.join(size_label(other) for other in known)}, expected "
+                "one of them. Fix: choose one of these, or export the weights at this size first"
+            )
+    return {size: known[size] for size in wanted}

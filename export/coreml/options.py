@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, TypeVar, get_args
 
 from pixio_edge.errors import InputError
 
 Variant = Literal["fp16", "fp16-islands", "fp32", "ane", "w8", "p8", "p6", "w8a8"]
 Target = Literal["iOS16", "iOS17", "iOS18"]
 DepthOutput = Literal["array", "image"]
+
+_Name = TypeVar("_Name", bound=str)
 
 TARGETS: tuple[Target, ...] = get_args(Target)
 DEPTH_OUTPUTS: tuple[DepthOutput, ...] = get_args(DepthOutput)
@@ -30,48 +33,59 @@ VARIANTS: dict[Variant, str] = {
 OLDEST_TARGET: dict[str, Target] = {"w8a8": "iOS17"}
 """Variants whose operations do not exist before: quantize and dequantize came with iOS 17."""
 
+FIXED_ONLY = frozenset({"ane"})
+"""Variants that come in packages of one size each."""
+
 
 @dataclass(frozen=True, slots=True)
 class CoreMLOptions:
-    """What to convert to.
+    """What to convert to; made by `read_options`.
 
-    Args:
+    Attributes:
         variants: Names out of `VARIANTS`, each once.
         target: Oldest system that the packages run on; iOS16 stands for macOS 13 too, iOS17 for 14, iOS18 for 15.
         output: "array" is float32 (1, H, W); "image" is a one-channel half-precision image of H x W.
-        enumerated: One package for all sizes with the same weights, instead of one for each size.
-
-    Raises:
-        InputError: An unknown or repeated name, or a target older than a variant.
+        enumerated: One package for all sizes with the same weights, instead of one for each.
     """
 
-    variants: tuple[str, ...] = ("fp16",)
-    target: str = "iOS16"
-    output: str = "array"
-    enumerated: bool = False
+    variants: tuple[Variant, ...]
+    target: Target
+    output: DepthOutput
+    enumerated: bool
 
-    def __post_init__(self) -> None:
-        for name in self.variants:
-            _check("variant", name, tuple(VARIANTS))
-        _check("target", self.target, TARGETS)
-        _check("output", self.output, DEPTH_OUTPUTS)
-        if not self.variants or len(set(self.variants)) != len(self.variants):
+
+def read_options(
+    variants: Sequence[str] = ("fp16",), target: str = "iOS16", output: str = "array", *, enumerated: bool = False
+) -> CoreMLOptions:
+    """Check what was asked for.
+
+    Raises:
+        InputError: An unknown or repeated name, a target older than a variant, or a variant that enumerated sizes do
+            not come in.
+    """
+    names = tuple(_known("variant", name, tuple(VARIANTS)) for name in variants)
+    options = CoreMLOptions(
+        names, _known("target", target, TARGETS), _known("output", output, DEPTH_OUTPUTS), enumerated
+    )
+    if not names or len(set(names)) != len(names):
+        raise InputError(f"Core ML variants: got {list(names)}, expected at least one, each once. Fix: list each once")
+    for name in names:
+        oldest = OLDEST_TARGET.get(name, TARGETS[0])
+        if TARGETS.index(options.target) < TARGETS.index(oldest):
             raise InputError(
-                f"Core ML variants: got {list(self.variants)}, expected at least one, each once. Fix: list each once"
+                f"Core ML variant '{name}': got target {target}, expected {oldest} or newer, which has its operations. "
+                f"Fix: target {oldest}"
             )
-        for name in self.variants:
-            oldest = OLDEST_TARGET.get(name, TARGETS[0])
-            if TARGETS.index(_target(self.target)) < TARGETS.index(oldest):
-                raise InputError(
-                    f"Core ML variant '{name}': got target {self.target}, expected {oldest} or newer, which has its "
-                    f"operations. Fix: target {oldest}"
-                )
+        if enumerated and name in FIXED_ONLY:
+            raise InputError(
+                f"Core ML variant '{name}': got enumerated sizes, expected fixed ones: it is laid out for one size. "
+                "Fix: leave out enumerated, or take variant fp16"
+            )
+    return options
 
 
-def _target(name: str) -> Target:
-    return next(target for target in TARGETS if target == name)
-
-
-def _check(what: str, name: str, known: tuple[str, ...]) -> None:
-    if name not in known:
-        raise InputError(f"Core ML {what}: got '{name}', expected one of {', '.join(known)}. Fix: choose one of these")
+def _known(what: str, name: str, known: tuple[_Name, ...]) -> _Name:
+    for candidate in known:
+        if candidate == name:
+            return candidate
+    raise InputError(f"Core ML {what}: got '{name}', expected one of {', '.join(known)}. Fix: choose one of these")

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 MODEL = "Data/com.apple.CoreML/model.mlmodel"
 WEIGHTS = "Data/com.apple.CoreML/weights/weight.bin"
 MANIFEST = "Manifest.json"
-FILES = (MODEL, WEIGHTS, MANIFEST)
-"""All files of a package, relative to its folder; the first is the graph."""
+FILES = {MODEL: "graph", WEIGHTS: "weights", MANIFEST: "package"}
+"""All files of a package, relative to its folder, with their roles in a bundle's manifest; the graph comes first."""
 
 PREVIEW = "com.apple.coreml.model.preview.type"
 """Xcode shows a model with this key in its preview; "depthEstimation" is what Apple's own depth models say."""

@@ -13,10 +13,12 @@ from pixio_edge.export.coreml.library import load_coremltools, quiet
 from pixio_edge.export.coreml.palettes import palettize
 from pixio_edge.export.coreml.planar import PlanarModel
 from pixio_edge.export.coreml.quantize import quantizer
+from pixio_edge.export.prepare import prepare
 
 if TYPE_CHECKING:
     from pixio_edge.export.coreml.options import DepthOutput, Target, Variant
     from pixio_edge.export.prepare import PreparedModel
+    from pixio_edge.models.depth_model import DepthModel
     from pixio_edge.sizes import Size
 
 SMALLEST_WEIGHT = 2048
@@ -32,12 +34,12 @@ class VariantSource:
     """What the package of one size is made of.
 
     Attributes:
-        prepared: The prepared model.
+        model: The model as it was trained.
         size: Its height and width.
         calibrated: Gives the model by the calibration table; called for variant "w8a8" alone.
     """
 
-    prepared: PreparedModel
+    model: DepthModel
     size: Size
     calibrated: Callable[[], CalibratedModel]
 
@@ -54,14 +56,20 @@ def convert_variant(source: VariantSource, variant: Variant, target: Target, out
         found = source.calibrated()
         model = PlanarModel(found.prepared, output)
         return convert(model, source.size, target=target, transform=quantizer(found.layers, target))
-    prepared = channels_first(source.prepared) if variant == "ane" else source.prepared
     compute = COMPUTE.get(variant, "fp16")
-    conversion = convert(PlanarModel(prepared, output), source.size, compute=compute, target=target)
+    conversion = convert(PlanarModel(_prepared(source, variant), output), source.size, compute=compute, target=target)
     if variant == "w8":
         return _compressed(conversion, _integer_weights)
     if variant in PALETTE_BITS:
         return _compressed(conversion, lambda ct, model: _palette_weights(ct, model, PALETTE_BITS[variant]))
     return conversion
+
+
+def _prepared(source: VariantSource, variant: Variant) -> PreparedModel:
+    if variant == "ane":
+        # With the affine part of a norm in the next layer, or the converter makes a batch norm of it.
+        return channels_first(prepare(source.model, source.size, fold_layer_norms=True))
+    return prepare(source.model, source.size)
 
 
 def _compressed(conversion: Conversion, compress: Callable[[Any, Any], Any]) -> Conversion:

@@ -1,0 +1,77 @@
+"""What a bundle knows about INT8, as far as Core ML can use it: its calibration table and which layers stay float."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from pixio_edge.calibration.ladder import FloatLadder
+from pixio_edge.calibration.table import CalibrationTable, load_table
+from pixio_edge.errors import BundleError
+
+if TYPE_CHECKING:
+    import onnx
+
+    from pixio_edge.bundle import Bundle
+    from pixio_edge.manifest import FileEntry
+    from pixio_edge.sizes import Size
+
+# Flavours of the same arithmetic: signed, symmetric, one scale for a tensor. What their search gave back to float is
+# too coarse for eight bits in Core ML too. The first that a bundle has counts.
+LIKE_COREML = ("tensorrt", "openvino")
+
+
+class BundleCalibration:
+    """The calibration of a bundle, read when it is first asked for.
+
+    Args:
+        bundle: Where it is.
+    """
+
+    def __init__(self, bundle: Bundle) -> None:
+        self._bundle = bundle
+
+    @cached_property
+    def table(self) -> CalibrationTable:
+        """The table.
+
+        Raises:
+            BundleError: The bundle has none, or it is damaged.
+        """
+        return load_table(self._bundle.read_file(self._entry))
+
+    @property
+    def path(self) -> str:
+        """Where the table is in the bundle."""
+        return self._entry.path
+
+    @cached_property
+    def keep_float(self) -> tuple[str, ...]:
+        """Layers that a search gave back to float."""
+        for flavour in LIKE_COREML:
+            for artifact in self._bundle.artifacts:
+                if artifact.kind == "onnx" and artifact.flavour == flavour and artifact.quantization is not None:
+                    return artifact.quantization.keep_float
+        return ()
+
+    def graph(self, size: Size) -> onnx.ModelProto:
+        """Float graph of a size, weights in memory; any other if it has none of this size: names and weights are equal.
+
+        Raises:
+            BundleError: The bundle has no fp32 ONNX graph.
+        """
+        return self._ladder[size if size in self._ladder else next(iter(self._ladder))]
+
+    @cached_property
+    def _ladder(self) -> FloatLadder:
+        return FloatLadder(self._bundle)
+
+    @property
+    def _entry(self) -> FileEntry:
+        for entry in self._bundle.manifest.files:
+            if entry.role == "calibration":
+                return entry
+        raise BundleError(
+            f"{self._bundle.folder}: has no calibration table, expected one for variant w8a8. "
+            "Fix: pixio-edge quantize it first, with calibration images"
+        )
