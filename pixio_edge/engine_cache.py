@@ -93,13 +93,14 @@ def list_records(artifact: ArtifactEntry, *, folder: Path | None = None) -> tupl
         artifact: Of a bundle.
         folder: Cache folder; None is `engine_folder`.
     """
-    place = _place(artifact_digest(artifact), folder)
+    digest = artifact_digest(artifact)
+    place = _place(digest, folder)
     try:
         paths = sorted(place.glob(f"*{RECORD_SUFFIX}"))
     except OSError:
         return ()
     records = (_read_record(path) for path in paths)
-    return tuple(record for record in records if record is not None and record.key.artifact == place.name)
+    return tuple(record for record in records if record is not None and record.key.artifact == digest)
 
 
 def find_engines(artifact: ArtifactEntry, gpu: HostGpu, *, folder: Path | None = None) -> tuple[EngineRecord, ...]:
@@ -253,7 +254,7 @@ def engine_path(record: EngineRecord, *, folder: Path | None = None) -> Path:
 
 
 def _place(digest: str, folder: Path | None) -> Path:
-    return (engine_folder() if folder is None else folder) / digest
+    return (engine_folder() if folder is None else folder) / digest[:NAME_DIGITS]
 
 
 def _read_record(path: Path) -> EngineRecord | None:

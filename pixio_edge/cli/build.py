@@ -6,13 +6,14 @@ import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pixio_edge.cli.console import Meter, print_json, print_table
 from pixio_edge.cli.extras import needs_extra
 from pixio_edge.cli.options import JsonOption, examples, parse_precision, parse_size
+from pixio_edge.cli.quantize import refuse_given
 from pixio_edge.cli.stopping import term_interrupts
 from pixio_edge.errors import CheckFailedError, InputError, MissingDependencyError, RuntimeUnavailableError
 from pixio_edge.sizes import size_label
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from pixio_edge.bundle import Bundle
     from pixio_edge.engine_record import Library
     from pixio_edge.engines.ahead import AheadRequest
+    from pixio_edge.engines.build import Progress
     from pixio_edge.engines.device import BuildOptions
     from pixio_edge.engines.outcome import Outcome
     from pixio_edge.engines.plan import Job
@@ -39,7 +41,12 @@ EXAMPLES = examples(
 BAR_STEPS = 1000
 
 
+ON_DEVICE_ONLY = ("budget", "prebuilt")
+"""Parameters that mean nothing ahead of time: nothing runs."""
+
+
 def build(
+    context: typer.Context,
     bundle: Annotated[str, typer.Argument(help="Bundle folder that `export --format tensorrt` wrote.")],
     runtime: Annotated[
         str | None, typer.Option("--runtime", "-r", help="tensorrt or tensorrt-rtx. Default: what is installed.")
@@ -66,6 +73,9 @@ def build(
     budget: Annotated[
         float, typer.Option("--budget", help="Points of delta1 that INT8 may lose on the golden image.")
     ] = 0.5,
+    prebuilt: Annotated[
+        Path | None, typer.Option("--prebuilt", help="Folder of engines from --output elsewhere: checked, not built.")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Build again what is in the cache.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be built, and build nothing.")] = False,
     json: JsonOption = False,
@@ -78,17 +88,19 @@ def build(
     there. Exit status 1 when a size has no engine that passed.
     """
     with needs_extra("tensorrt", "pixio-edge build"):
-        import onnx  # noqa: F401 - everything below reads graphs
-
+        from pixio_edge.calibration.budget import Budget
+        from pixio_edge.engines.device import BuildOptions
     from pixio_edge.bundle import Bundle
 
     wanted = tuple(parse_precisions(precisions)), tuple(parse_sizes(sizes))
     if capabilities or output:
+        refuse_given(context, ON_DEVICE_ONLY, "--compute-capability")
         outcomes = ahead(Bundle.open(bundle), capabilities, output, runtime, wanted, force=force, dry_run=dry_run)
         title = "ahead of time, checked on no GPU"
     else:
         opened = Bundle.open(bundle)
-        outcomes, title = on_device(opened, runtime, wanted, budget=budget, force=force, dry_run=dry_run)
+        options = BuildOptions(Budget(budget), force=force, prebuilt=prebuilt)
+        outcomes, title = on_device(opened, runtime, wanted, options, dry_run=dry_run)
     if json:
         print_json({"gpu": title, "dry_run": dry_run, "engines": [item.to_json() for item in outcomes]})
     else:
@@ -101,9 +113,8 @@ def on_device(
     bundle: Bundle,
     runtime: str | None,
     wanted: tuple[tuple[Precision, ...], tuple[Size, ...]],
+    options: BuildOptions,
     *,
-    budget: float,
-    force: bool,
     dry_run: bool,
 ) -> tuple[tuple[Outcome, ...], str]:
     """Build for the GPU of this host.
@@ -115,27 +126,17 @@ def on_device(
         MissingDependencyError: There is no such library.
         RuntimeUnavailableError: Neither a GPU nor TensorRT is here.
     """
-    from pixio_edge.calibration.budget import Budget
     from pixio_edge.engine_cache import engine_folder
-    from pixio_edge.engines.device import BuildOptions
     from pixio_edge.engines.plan import plan_jobs
     from pixio_edge.engines.selection import build_bundle
 
     precisions, sizes = wanted
     jobs = plan_jobs(bundle, precisions=precisions, sizes=sizes, timing_folder=engine_folder())
-    options = BuildOptions(Budget(budget), force=force)
     if dry_run:
         return preview(bundle, jobs, options, runtime)
     bench = open_workbench(runtime)
     with term_interrupts(), Meter("build") as meter:
-        outcomes = build_bundle(
-            bundle,
-            bench,
-            jobs,
-            options,
-            progress=lambda share, label: meter.update(round(share * BAR_STEPS), BAR_STEPS, label),
-            notify=say,
-        )
+        outcomes = build_bundle(bundle, bench, jobs, options, progress=bar(meter), notify=say)
     return outcomes, str(bench.gpu)
 
 
@@ -181,7 +182,7 @@ def ahead(
     Raises:
         InputError: The options do not fit together.
     """
-    from pixio_edge.engines.ahead import LIBRARY, AheadRequest, build_ahead, preview_ahead
+    from pixio_edge.engines.ahead import LIBRARY, AheadRequest, preview_ahead
 
     if not capabilities or output is None:
         missing = "--output DIR" if capabilities else "--compute-capability X.Y"
@@ -196,19 +197,20 @@ def ahead(
     precisions, sizes = wanted
     numbers = tuple(dict.fromkeys(parse_capability(text) for text in capabilities))
     request = AheadRequest(numbers, output, precisions, sizes, force=force)
-    return preview_ahead(bundle, request) if dry_run else build_with_meter(bundle, request, build_ahead)
+    return preview_ahead(bundle, request) if dry_run else build_with_meter(bundle, request)
 
 
-def build_with_meter(bundle: Bundle, request: AheadRequest, run: Any) -> tuple[Outcome, ...]:
+def build_with_meter(bundle: Bundle, request: AheadRequest) -> tuple[Outcome, ...]:
     """Build ahead of time with a bar."""
+    from pixio_edge.engines.ahead import build_ahead
+
     with term_interrupts(), Meter("build") as meter:
-        outcomes: tuple[Outcome, ...] = run(
-            bundle,
-            request,
-            progress=lambda share, label: meter.update(round(share * BAR_STEPS), BAR_STEPS, label),
-            notify=say,
-        )
-    return outcomes
+        return build_ahead(bundle, request, progress=bar(meter), notify=say)
+
+
+def bar(meter: Meter) -> Progress:
+    """Show the share that is done on a meter."""
+    return lambda share, label: meter.update(round(share * BAR_STEPS), BAR_STEPS, label)
 
 
 def parse_library(text: str) -> Library:

@@ -30,7 +30,6 @@ from pixio_edge.engine_cache import (
 from pixio_edge.engines.build import BuiltEngine, build_engine, find_capability
 from pixio_edge.engines.layers import EngineLayer, count_precisions
 from pixio_edge.engines.outcome import Outcome
-from pixio_edge.engines.pinning import product_names
 from pixio_edge.engines.plan import plan_jobs
 from pixio_edge.errors import RuntimeUnavailableError
 from pixio_edge.files import write_text_atomic
@@ -46,7 +45,7 @@ if TYPE_CHECKING:
     from pixio_edge.engines.device import Notify
     from pixio_edge.engines.outcome import Status
     from pixio_edge.engines.plan import Job
-    from pixio_edge.manifest import Precision
+    from pixio_edge.manifest import ArtifactEntry, Precision
     from pixio_edge.sizes import Size
 
 LIBRARY: Library = "tensorrt-rtx"
@@ -104,6 +103,26 @@ def build_ahead(bundle: Bundle, request: AheadRequest, *, progress: Progress, no
     return tuple(outcomes)
 
 
+def trial_build(bundle: Bundle, artifact: ArtifactEntry, capability: str) -> BuiltEngine:
+    """Build one engine ahead of time and keep nothing: whether the library takes the graph, and its layers.
+
+    Args:
+        bundle: Has the graph and its recipe.
+        artifact: Of kind "tensorrt".
+        capability: Compute capability, such as "8.6".
+
+    Raises:
+        BundleError: A file of the bundle is damaged.
+        KeyboardInterrupt: It was interrupted.
+        MissingDependencyError: TensorRT for RTX is not installed.
+        RuntimeUnavailableError: The library refuses the graph or the compute capability.
+    """
+    library = load_library(LIBRARY)
+    groups = plan_jobs(bundle, precisions=(artifact.precision,), sizes=(artifact.size,), compute_capability=capability)
+    job = next(job for group in groups for job in group if job.artifact == artifact)
+    return build_engine(library, bundle.read_artifact(artifact).path, job.settings, lists=True)
+
+
 def preview_ahead(bundle: Bundle, request: AheadRequest) -> tuple[Outcome, ...]:
     """What `build_ahead` would do, without building or writing.
 
@@ -149,7 +168,7 @@ def _one(library: ModuleType, bundle: Bundle, job: Job, request: AheadRequest, p
         built = build_engine(library, graph, job.settings, progress=progress, lists=True)
     except RuntimeUnavailableError as error:
         return Outcome(job.artifact, "failed", None, str(error), target=_capability(job))
-    record = _record(job, key, built, count_precisions(built.layers, product_names(graph)))
+    record = _record(job, key, built, count_precisions(built.layers))
     path = store(record, built.data, folder=request.output)
     write_text_atomic(layers_path(path), layers_text(built.layers))
     return _outcome(job, record, "built", request.output)

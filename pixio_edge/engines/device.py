@@ -27,10 +27,11 @@ from pixio_edge.engine_cache import (
     write_record,
 )
 from pixio_edge.engines.bisect import DEFAULT_BUILDS, find_pins
+from pixio_edge.engines.build import BuiltEngine
 from pixio_edge.engines.check import Verdict, judge
 from pixio_edge.engines.layers import count_precisions
 from pixio_edge.engines.outcome import Outcome
-from pixio_edge.engines.pinning import PinnableGraph, product_names
+from pixio_edge.engines.pinning import PinnableGraph
 from pixio_edge.engines.workbench import Trial, Workbench
 from pixio_edge.errors import InputError, RuntimeUnavailableError
 from pixio_edge.golden import read_golden
@@ -55,12 +56,15 @@ class BuildOptions:
         force: Whether to build again what is in the cache.
         max_builds: Limit of the search for nodes that need fp32, for each engine.
         folder: Of the engines; None is `engine_folder`.
+        prebuilt: Folder of engines that were built ahead of time: those for this library, version and compute
+            capability are checked and taken instead of built.
     """
 
     budget: Budget = field(default_factory=Budget)
     force: bool = False
     max_builds: int = DEFAULT_BUILDS
     folder: Path | None = None
+    prebuilt: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +138,7 @@ class EngineMaker:
 
     def _build(self, job: Job, progress: Progress) -> tuple[_Attempt, tuple[str, ...]]:
         graph = self.bundle.read_artifact(job.artifact).path
-        attempt = self._attempt(job, graph, progress)
+        attempt = self._attempt(job, self._prebuilt(job) or self.bench.build(graph, job.settings, progress))
         if attempt.verdict:
             return attempt, ()
         source = PinnableGraph(self.bundle, job.artifact)
@@ -153,7 +157,8 @@ class EngineMaker:
             def passes(pinned: tuple[str, ...]) -> bool:
                 nonlocal best, spent
                 try:
-                    attempt = self._attempt(job, source.write(pinned, Path(folder)), progress)
+                    graph = source.write(pinned, Path(folder))
+                    attempt = self._attempt(job, self.bench.build(graph, job.settings, progress))
                 except RuntimeUnavailableError as error:
                     self.notify(f"{job.artifact.name}: {error}")
                     return False
@@ -167,12 +172,23 @@ class EngineMaker:
             pins = find_pins(source.nodes, passes, max_builds=self.options.max_builds)
         return replace(best, build_s=spent), () if pins is None else pins.nodes
 
-    def _attempt(self, job: Job, graph: Path, progress: Progress) -> _Attempt:
-        built = self.bench.build(graph, job.settings, progress)
+    def _prebuilt(self, job: Job) -> BuiltEngine | None:
+        """An engine that was built ahead of time for such a GPU; None if there is none."""
+        if self.options.prebuilt is None:
+            return None
+        for record in list_records(job.artifact, folder=self.options.prebuilt):
+            if self._is_of(record, job):
+                self.notify(f"{job.artifact.name}: built ahead of time, in {self.options.prebuilt}")
+                data = load_engine(record, folder=self.options.prebuilt).data
+                return BuiltEngine(data, record.build_s)
+        self.notify(f"{job.artifact.name}: none in {self.options.prebuilt} for {self.bench.gpu}, it is built")
+        return None
+
+    def _attempt(self, job: Job, built: BuiltEngine) -> _Attempt:
         image = read_golden(self.bundle, job.artifact)[0]
         ran = self.bench.run(Trial(job.artifact, built.data), image)
-        layers = count_precisions(ran.layers, product_names(graph))
-        return _Attempt(built.data, built.build_s, judge(self.bundle, job.artifact, ran.depth), layers)
+        verdict = judge(self.bundle, job.artifact, ran.depth)
+        return _Attempt(built.data, built.build_s, verdict, count_precisions(ran.layers))
 
     def _record(self, job: Job, attempt: _Attempt, pinned: Sequence[str]) -> EngineRecord:
         host, verdict = probe_host(), attempt.verdict

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,9 +27,13 @@ TYPES = {
     "UInt8": "uint8",
     "UINT8": "uint8",
 }
-SYNCHRONISATION = frozenset({"signal", "wait"})
 FUSED_ATTENTION = "mha"
 """In the names that the library gives to kernels that hold a whole softmax(QK)V."""
+
+# What multiplies, by kind: "gemm", "correlation" (a convolution), "CaskConvolution", "MatrixMultiply", …; and by the
+# names of generated and fused kernels, which are put together from what they do: "__myl_FcAddRelu_…", "_gemm_mha_v2_…".
+_PRODUCT_KIND = re.compile(r"gemm|correlation|convolution|matrixmultiply|fullyconnected|mha", re.I)
+_PRODUCT_NAME = re.compile(r"^_.*(?:Fc|Corr|Conv(?!ert)|Gemm|MatMul|gemm|mha)")
 
 _LAYERS = "Layers:"
 _LAYER = re.compile(r"(?:^|\s)Name: ([^,{}\[\]]*), LayerType: (\w+), (.*?)(?=\sName: [^,{}\[\]]*, LayerType: |$)", re.S)
@@ -63,6 +67,11 @@ class EngineLayer:
         return self.inputs[0] if self.inputs else "none"
 
     @property
+    def is_product(self) -> bool:
+        """Whether it is a matrix product or convolution, alone or with what was fused to it."""
+        return bool(_PRODUCT_KIND.search(self.kind) or _PRODUCT_NAME.search(self.name))
+
+    @property
     def is_attention(self) -> bool:
         """Whether it is a whole softmax(QK)V in one kernel."""
         return FUSED_ATTENTION in self.name
@@ -90,27 +99,9 @@ def layers_of_json(text: str) -> tuple[EngineLayer, ...]:
     return tuple(_layer_of_json(layer) for layer in layers)
 
 
-def count_precisions(layers: Iterable[EngineLayer], products: Collection[str]) -> dict[str, int]:
-    """How many layers multiply in which type.
-
-    Args:
-        layers: Of one engine.
-        products: Names of the graph's matrix products and convolutions: see `export.trt`.
-
-    Returns:
-        Number of layers that took in at least one of them, by the type they multiply, most frequent first.
-    """
-    wanted = frozenset(products)
-    counts = Counter(layer.precision for layer in layers if wanted.intersection(layer.nodes))
-    return dict(counts.most_common())
-
-
-def nodes_beside(layers: Iterable[EngineLayer], products: Collection[str], precision: str) -> tuple[str, ...]:
-    """Products that an engine does not compute in a precision, sorted: where INT8 was asked for and did not happen."""
-    wanted = frozenset(products)
-    return tuple(
-        sorted({node for layer in layers if layer.precision != precision for node in layer.nodes if node in wanted})
-    )
+def count_precisions(layers: Iterable[EngineLayer]) -> dict[str, int]:
+    """How many layers multiply in which type, most frequent first."""
+    return dict(Counter(layer.precision for layer in layers if layer.is_product).most_common())
 
 
 def _layer_of_text(name: str, kind: str, rest: str) -> EngineLayer:

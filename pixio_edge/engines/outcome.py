@@ -94,18 +94,5 @@ class Outcome:
         )
 
 
-COLUMNS = (
-    "size",
-    "precision",
-    "for",
-    "status",
-    "build s",
-    "MiB",
-    "ms",
-    "parity",
-    "products",
-    "pinned",
-    "runs",
-    "reason",
-)
+COLUMNS = ("size", "precision", "status", "build s", "MiB", "ms", "parity", "products", "pinned", "runs", "reason")
 """Parity is the share of the tolerance that is used; products are layers with matrix products by what they multiply."""

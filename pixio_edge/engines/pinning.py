@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import onnx
-
 from pixio_edge.calibration.graph import QuantGraph
 from pixio_edge.export.trt.int8_source import Int8Graphs
-from pixio_edge.export.trt.islands import MOVERS, PRODUCTS, wide_nodes
+from pixio_edge.export.trt.islands import MOVERS, wide_nodes
 from pixio_edge.export.trt.precision import to_typed
 from pixio_edge.onnx_weights import write_graphs
 
 if TYPE_CHECKING:
     from collections.abc import Collection
     from pathlib import Path
+
+    import onnx
 
     from pixio_edge.bundle import Bundle
     from pixio_edge.manifest import ArtifactEntry
@@ -56,12 +56,6 @@ class PinnableGraph:
         path = folder / GRAPH_FILE
         write_graphs([(path, to_typed(self._model, pinned=pinned))], folder / WEIGHTS_FILE)
         return path
-
-
-def product_names(graph: Path) -> frozenset[str]:
-    """Names of the matrix products and convolutions of a graph; its weights are not read."""
-    model = onnx.load(graph, load_external_data=False)
-    return frozenset(node.name for node in model.graph.node if node.op_type in PRODUCTS)
 
 
 def _pinnable(model: onnx.ModelProto) -> tuple[str, ...]:
