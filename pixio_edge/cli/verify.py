@@ -61,6 +61,7 @@ def verify(
     Exit status: 0 all equal within tolerance, 1 something differs or nothing could be run, 2 the bundle is damaged.
     """
     from pixio_edge.bundle import Bundle
+    from pixio_edge.verification.execute import check_capabilities
     from pixio_edge.verification.ladder import AHEAD_CAPABILITIES, plan_checks
     from pixio_edge.verification.report import VerificationReport, check_report_path, write_report
     from pixio_edge.verification.run import VerificationRequest, conclude, run_checks
@@ -69,6 +70,8 @@ def verify(
         raise InputError(f"--provider: got '{provider}' for every runtime, expected one. Fix: add --runtime ort")
     if compute_capabilities and not ahead_of_time:
         raise InputError("--compute-capability: got no --ahead-of-time, expected both. Fix: add --ahead-of-time")
+    if compute_capabilities:
+        check_capabilities(compute_capabilities)
     if report is not None:
         check_report_path(report)
     opened = Bundle.open(bundle)

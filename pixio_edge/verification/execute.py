@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import dataclasses
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pixio_edge.errors import SpecError
+from pixio_edge.errors import CheckFailedError, SpecError
 from pixio_edge.runtimes.base import RuntimeOptions
 from pixio_edge.runtimes.registry import make_runtime
+from pixio_edge.runtimes.trt_library import load_library
+from pixio_edge.verification.ladder import AHEAD_LIBRARY
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
     from pixio_edge.bundle import Bundle, VerifiedArtifact
     from pixio_edge.verification.ladder import Check
+
+MIB = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +76,39 @@ def build_ahead(bundle: Bundle, check: Check) -> Built:
     """Build an engine for a GPU that is not here, and keep nothing: the library's parser and builder take the graph.
 
     Raises:
-        NotImplementedError: Until the builder is there.
+        BundleError: A file is damaged.
+        CheckFailedError: The library refuses the graph.
+        MissingDependencyError: TensorRT for RTX is not installed.
+        RuntimeUnavailableError: It does not build for this compute capability.
     """
-    raise NotImplementedError(bundle.folder, check.compute_capability)
+    # Needs the onnx package, which a base install does not have; the caller asked whether it is there.
+    from pixio_edge.engines.ahead import AheadRequest, build_ahead  # noqa: PLC0415
+
+    artifact, capability = check.artifact, check.compute_capability or ""
+    with tempfile.TemporaryDirectory() as folder:
+        request = AheadRequest((capability,), Path(folder), (artifact.precision,), (artifact.size,))
+        outcomes = build_ahead(bundle, request, progress=lambda share, phase: None, notify=lambda line: None)
+    record = next((item.record for item in outcomes if item.artifact.name == artifact.name), None)
+    if record is None:
+        reason = next((item.reason for item in outcomes), "no engine came of it")
+        raise CheckFailedError(f"{artifact.name} for SM {capability}: {reason}. Fix: export the bundle again")
+    layers = ", ".join(f"{count} {name}" for name, count in sorted(record.layers.items()))
+    how = f"{record.key.gpu.library} {record.key.gpu.version} built for SM {capability}, run on no GPU"
+    return Built(how, f"{record.bytes / MIB:.1f} MiB in {record.build_s:.0f} s; products {layers or 'not listed'}")
+
+
+def check_capabilities(capabilities: Sequence[str]) -> None:
+    """Refuse a GPU that nothing here builds for, before any work.
+
+    Raises:
+        MissingDependencyError: TensorRT for RTX is not installed.
+        RuntimeUnavailableError: It does not build for one of them.
+    """
+    from pixio_edge.engines.build import find_capability  # noqa: PLC0415 - as above
+
+    library = load_library(AHEAD_LIBRARY)
+    for capability in capabilities:
+        find_capability(library, capability)
 
 
 def as_onnx(verified: VerifiedArtifact) -> VerifiedArtifact:

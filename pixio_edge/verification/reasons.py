@@ -1,16 +1,21 @@
-"""Why a check cannot be made on a host. Nothing is opened for it: what opens and then fails is a failure."""
+"""Why a check cannot be made on a host. No artifact is opened for it: what opens and then fails is a failure."""
 
 from __future__ import annotations
 
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from pixio_edge.engine_cache import explain_absence, fits, list_records
+from pixio_edge.errors import MissingDependencyError, RuntimeUnavailableError
+from pixio_edge.runtimes.cudart import load_cudart
 from pixio_edge.runtimes.registry import runtime_status
+from pixio_edge.runtimes.trt import device_index, host_gpu
 from pixio_edge.verification.ladder import AHEAD_LIBRARY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pixio_edge.engine_record import Library
     from pixio_edge.host import Host
     from pixio_edge.verification.ladder import Check
 
@@ -18,12 +23,18 @@ if TYPE_CHECKING:
 INTERPRETER_PACKAGES = ("coremltools", "torch")
 
 
-def reason_to_skip(check: Check, host: Host) -> str | None:
-    """Why a check says nothing here; None if it can be made."""
-    return next(_reasons(check, host), None)
+def reason_to_skip(check: Check, host: Host, provider: str | None = None) -> str | None:
+    """Why a check says nothing here; None if it can be made.
+
+    Args:
+        check: What would be run.
+        host: This one.
+        provider: Where a runtime would execute, such as "cuda:1"; None for its default.
+    """
+    return next(_reasons(check, host, provider), None)
 
 
-def _reasons(check: Check, host: Host) -> Iterator[str]:
+def _reasons(check: Check, host: Host, provider: str | None) -> Iterator[str]:
     artifact = check.artifact
     if check.means == "none":
         yield f"no runtime of this release runs kind '{artifact.kind}'"
@@ -37,6 +48,8 @@ def _reasons(check: Check, host: Host) -> Iterator[str]:
         return
     else:
         yield from _reasons_of_runtime(check, host)
+        if artifact.kind == "tensorrt" and check.means == "runtime":
+            yield from _reasons_of_engine(check, provider)
     if artifact.golden is None:
         yield "stores no golden output"
 
@@ -52,6 +65,18 @@ def _reasons_of_runtime(check: Check, host: Host) -> Iterator[str]:
         yield "this processor has no bf16 arithmetic"
     if host.lacks(needs.isa):
         yield f"this processor has none of {', '.join(needs.isa)}"
+
+
+def _reasons_of_engine(check: Check, provider: str | None) -> Iterator[str]:
+    """No GPU, or no engine built on it. One that is damaged or failed its checks is no reason to look away."""
+    library: Library = "tensorrt" if check.runtime == "tensorrt" else "tensorrt-rtx"
+    try:
+        gpu = host_gpu(library, device_index(provider, load_cudart().read_int("cudaGetDeviceCount"), library))
+    except (RuntimeUnavailableError, MissingDependencyError) as error:
+        yield str(error)
+        return
+    if not any(fits(record, gpu) for record in list_records(check.artifact)):
+        yield explain_absence(check.artifact, gpu)
 
 
 def _reasons_ahead() -> Iterator[str]:

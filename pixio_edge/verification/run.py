@@ -111,7 +111,7 @@ def run_checks(bundle: Bundle, checks: Sequence[Check], request: VerificationReq
 
 
 def _run_check(bundle: Bundle, check: Check, request: VerificationRequest, host: Host, steps: _Steps) -> Outcome:
-    reason = reason_to_skip(check, host)
+    reason = reason_to_skip(check, host, request.provider)
     if reason is not None:
         return _outcome(check, plan_of(check), "skipped", reason)
     try:
