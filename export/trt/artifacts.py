@@ -13,7 +13,7 @@ from pixio_edge.errors import CheckFailedError, InputError
 from pixio_edge.export.trt.emulation import run_typed
 from pixio_edge.export.trt.int8_source import Int8Graphs
 from pixio_edge.export.trt.lint import require_buildable
-from pixio_edge.export.trt.precision import to_typed
+from pixio_edge.export.trt.precision import to_portable, to_typed
 from pixio_edge.export.trt.recipe import KIND, RECIPE, RECIPE_ROLE, make_recipe
 from pixio_edge.files import write_text_atomic
 from pixio_edge.golden import load_golden
@@ -145,8 +145,7 @@ def _typed(
 ) -> Iterator[tuple[_Job, onnx.ModelProto]]:
     for job in jobs:
         source = graphs[job.base.size] if job.precision == "int8" else graphs.ladder[job.base.size]
-        typed = onnx.ModelProto()
-        typed.CopyFrom(source if job.precision == "fp32" else to_typed(source))
+        typed = to_portable(source) if job.precision == "fp32" else to_typed(source)
         require_buildable(typed)
         yield job, typed
         report(f"typed {job.name}")

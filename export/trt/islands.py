@@ -13,8 +13,9 @@ if TYPE_CHECKING:
 
     from pixio_edge.calibration.graph import QuantGraph
 
-# Their sums run over hundreds of values and their exponentials and variances leave the range of half precision.
-ISLANDS = frozenset({"LayerNormalization", "Softmax"})
+# Their sums run over hundreds of values, and exponentials and variances leave the range of half precision; Gelu takes
+# the difference of nearly equal values. What computes them is bound by memory, so that fp32 inside costs nothing.
+ISLANDS = frozenset({"Gelu", "LayerNormalization", "Softmax"})
 
 # What brings values elsewhere and does not change them: computes in whatever type its input has.
 MOVERS = frozenset({"DepthToSpace", "Reshape", "Slice", "Split", "Squeeze", "Transpose", "Unsqueeze"})

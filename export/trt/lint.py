@@ -18,8 +18,8 @@ __all__ = ["Finding", "lint", "require_buildable"]
 
 Version = tuple[int, int]
 
-# Newest operator set by the version that first parses it: "opset 9 to 20" until Attention, which is of 23, came.
-OPERATOR_SETS: tuple[tuple[Version, int], ...] = (((10, 0), 20), ((10, 14), 23))
+# Newest operator set by the oldest version that is known to parse it (onnx-tensorrt, docs/operators.md of 10.1, 10.15).
+OPERATOR_SETS: tuple[tuple[Version, int], ...] = (((10, 0), 20), ((10, 15), 24))
 NEWEST_IR = 10
 
 # A network of any version has tensors of at most this many dimensions (TensorRT, Dims::MAX_DIMS).

@@ -1,7 +1,8 @@
 """Precision as TensorRT 10.3 to 11 take it: written into the graph, since a strongly typed network has no other.
 
 Every value is fp16 but for islands of fp32, where half precision loses depth or overflows: the transformer's residual
-stream, LayerNormalization, softmax with the scores it reads, and the last convolution with all that follows it.
+stream, LayerNormalization, softmax with the scores it reads, Gelu, the arithmetic on pixels, and the last convolution
+with all that follows it.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import onnx
 from pixio_edge.calibration.graph import QuantGraph
 from pixio_edge.errors import InputError
 from pixio_edge.export.trt.casts import TypeWriter
+from pixio_edge.export.trt.gelu import spell_out_gelu_
 from pixio_edge.export.trt.islands import wide_nodes
 from pixio_edge.export.trt.scales import fit_scales_, tiny_pairs
 
@@ -43,7 +45,20 @@ def to_typed(model: onnx.ModelProto, *, pinned: Collection[str] = ()) -> onnx.Mo
         )
     _unround_(graph, pinned)
     fit_scales_(graph)
-    TypeWriter(graph, {*pinned, *wide_nodes(graph), *tiny_pairs(graph)}).write_()
+    wide = {*pinned, *wide_nodes(graph), *tiny_pairs(graph), *spell_out_gelu_(graph)}
+    TypeWriter(graph, wide).write_()
+    return copy
+
+
+def to_portable(model: onnx.ModelProto) -> onnx.ModelProto:
+    """An fp32 graph in the operators that all versions of TensorRT parse; a copy.
+
+    Args:
+        model: The fp32 master graph of a bundle, weights in memory.
+    """
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    spell_out_gelu_(QuantGraph(copy))
     return copy
 
 

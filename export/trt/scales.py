@@ -21,6 +21,9 @@ def fit_scales_(graph: QuantGraph) -> None:
     The integers change only in channels whose scale was below `SMALLEST_NORMAL`: elsewhere a scale moves by 0.05 %,
     which is less than half a step at 127.
 
+    DequantizeLinear loses its zero points, which are 0: parsers up to TensorRT 10 turn them into float32 constants
+    beside half scales (onnx-tensorrt, onnxOpImporters.cpp). QuantizeLinear needs them, since they say that it is INT8.
+
     Args:
         graph: With Q/DQ pairs of constant scales; edited in place.
     """
@@ -40,6 +43,9 @@ def fit_scales_(graph: QuantGraph) -> None:
             continue  # a tensor of tiny values: its pair stays in fp32, see `tiny_pairs`
         graph.replace_constant(node.input[1], new)
         done.add(node.input[1])
+    for node in graph.model.graph.node:
+        if node.op_type == "DequantizeLinear" and len(node.input) > 2 and _is_zero(graph, node.input[2]):
+            del node.input[2:]
 
 
 def tiny_pairs(graph: QuantGraph) -> frozenset[str]:
@@ -51,3 +57,7 @@ def tiny_pairs(graph: QuantGraph) -> frozenset[str]:
         and node.input[1] in graph.constants
         and np.asarray(graph.constant(node.input[1]), np.float32).min() < SMALLEST_NORMAL
     )
+
+
+def _is_zero(graph: QuantGraph, name: str) -> bool:
+    return name in graph.constants and not np.any(graph.constant(name))
