@@ -14,8 +14,7 @@ from pixio_edge.calibration.graph import QuantGraph
 from pixio_edge.calibration.tensor_statistics import Statistics, TensorAccumulator
 from pixio_edge.errors import InputError, SpecError
 from pixio_edge.image import ImageSpec
-from pixio_edge.resolve import choose_size
-from pixio_edge.sizes import Size, size_label
+from pixio_edge.sizes import Size, choose_size, size_label
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -11,9 +11,9 @@ import onnx
 
 from pixio_edge.calibration.trial import open_graph
 from pixio_edge.depth import DepthMap
-from pixio_edge.resolve import choose_size
 from pixio_edge.runtimes.base import RuntimeOptions
 from pixio_edge.runtimes.registry import make_runtime
+from pixio_edge.sizes import choose_size
 
 if TYPE_CHECKING:
     from types import TracebackType

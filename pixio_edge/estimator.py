@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +13,11 @@ from pixio_edge.depth import DepthMap, Timing
 from pixio_edge.errors import PixioEdgeError, RuntimeUnavailableError
 from pixio_edge.host import probe_host
 from pixio_edge.image import as_rgb
-from pixio_edge.resolve import RuntimeRequest, choose_size, resolve
+from pixio_edge.resolve import RuntimeRequest, resolve
 from pixio_edge.runtimes.base import RuntimeOptions
+from pixio_edge.runtimes.built import probe_engines
 from pixio_edge.runtimes.registry import make_runtime
+from pixio_edge.sizes import choose_size
 
 if TYPE_CHECKING:
     import os
@@ -65,13 +68,15 @@ class DepthEstimator:
 
         Args:
             bundle: Name of an embedded bundle, path of a bundle folder, or an opened bundle.
-            runtime: "ort", "openvino" or "pytorch"; None takes the best on this host.
-            precision: "fp32", "bf16", "fp16" or "int8"; None is int8 where the bundle has measured that it wins on
-                such a processor, else fp32.
+            runtime: Name in `runtimes.registry.RUNTIMES`, such as "ort"; None takes the best on this host: engines that
+                `pixio-edge build` made and checked here, else the fastest engine for the CPU.
+            precision: "fp32", "bf16", "fp16" or "int8"; None is what was chosen when engines were built, or else int8
+                where the bundle has measured that it wins on such a processor, else fp32.
             size: Input (height, width); None takes the one of the bundle that is nearest to each image's aspect ratio.
             threads: Threads for one inference; None takes one for each usable core.
             pin_cores: Hardware threads to bind to, one for each thread.
-            provider: Device library inside the runtime, such as "cuda" in ort; None is the CPU.
+            provider: Device library inside the runtime, such as "cuda" in ort, or "cuda:1" for the second GPU in
+                tensorrt; None is the CPU, and the first GPU in tensorrt.
             allow_unverified: Whether artifacts that never ran on real hardware may be chosen.
 
         Raises:
@@ -80,7 +85,9 @@ class DepthEstimator:
         """
         opened = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
         request = RuntimeRequest(runtime, precision, size, allow_unverified, provider)
-        resolution = resolve(opened.artifacts, probe_host(), request)
+        host = probe_host()
+        engines = probe_engines(opened.artifacts, host, runtime=runtime, provider=provider)
+        resolution = resolve(opened.artifacts, host, request, engines)
         options = RuntimeOptions(threads, pin_cores, resolution.precision, provider)
         return cls(opened, resolution, options)
 
@@ -157,7 +164,8 @@ class DepthEstimator:
             )
         if size not in self._runtimes:
             artifact = self.bundle.read_artifact(self._ladder[size])
-            runtime = make_runtime(self.resolution.runtime, artifact, self.options)
+            options = replace(self.options, precision=self.resolution.precision_of(artifact.entry))
+            runtime = make_runtime(self.resolution.runtime, artifact, options)
             runtime.open()
             self._runtimes[size] = runtime
         return self._runtimes[size]
@@ -198,7 +206,8 @@ class DepthEstimator:
 
     def _source(self, artifact: ArtifactEntry) -> str:
         """What ran, such as "ort/onnx-fp32-256x256", with the executed precision where it is not the stored one."""
-        executed = "" if self.options.precision == artifact.precision else f" in {self.options.precision}"
+        precision = self.resolution.precision_of(artifact)
+        executed = "" if precision == artifact.precision else f" in {precision}"
         return f"{self.resolution.runtime}/{artifact.name}{executed}"
 
 

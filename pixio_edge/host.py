@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from pixio_edge.nvidia import Nvidia, read_nvidia
+
 # Distributions whose version decides what can run or explains a number.
 PACKAGES = (
     "numpy",
@@ -27,6 +29,11 @@ PACKAGES = (
     "torch",
     "onnx",
     "safetensors",
+    "tensorrt",
+    "tensorrt-cu13",
+    "tensorrt-cu12",
+    "tensorrt_rtx",
+    "coremltools",
 )
 # Instruction sets that change which kernels run, under the names that Linux gives them.
 ISA_FLAGS = (
@@ -63,6 +70,7 @@ class Host:
         python: Version of the interpreter.
         packages: Version by distribution name, for those of `PACKAGES` that are installed.
         gpus: Names of NVIDIA GPUs whose driver is loaded, and of a Jetson board.
+        nvidia: NVIDIA's driver, CUDA and JetPack; None where there is no trace of any.
     """
 
     os: str
@@ -77,6 +85,7 @@ class Host:
     python: str
     packages: dict[str, str]
     gpus: tuple[str, ...] = ()
+    nvidia: Nvidia | None = None
 
     @property
     def is_x86(self) -> bool:
@@ -123,6 +132,7 @@ def probe_host() -> Host:
         python=platform.python_version(),
         packages=_package_versions(),
         gpus=_gpus(),
+        nvidia=read_nvidia(_read_text),
     )
 
 

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pixio_edge.errors import RuntimeUnavailableError, SpecError
+from pixio_edge.errors import RuntimeUnavailableError
 from pixio_edge.quantization import WEIGHTS_FLAVOUR
+from pixio_edge.runtimes.built import ENGINE_KIND, ENGINE_RUNTIMES, reason_against_engine, reason_against_gaps
 from pixio_edge.runtimes.registry import RUNTIMES, RuntimeStatus, find_runtime, runtime_status
+from pixio_edge.sizes import size_label
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from pixio_edge.host import Host
     from pixio_edge.manifest import ArtifactEntry, Precision
+    from pixio_edge.runtimes.built import Engines
 
 # What runs when nothing is asked for and no INT8 artifact is known to win. bf16 is never chosen unless asked for: it
 # changes the result without a gate that has looked at it.
 DEFAULT_PRECISION: Precision = "fp32"
 CPU_PROVIDER = "cpu"
+# Formats whose files are made for one precision each, and run in nothing else.
+OWN_PRECISION_KINDS = (ENGINE_KIND, "coreml")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +60,7 @@ class Resolution:
 
     Args:
         runtime: The chosen runtime.
-        precision: Precision it executes in.
+        precision: Precision it executes in; engines of other sizes may be in another: see `precision_of`.
         ladder: Chosen artifacts, one for each input size, in the order of the manifest.
         rejected: All other pairs of artifact and runtime that were looked at.
     """
@@ -71,20 +75,38 @@ class Resolution:
         """The first of the ladder: what runs when the size does not matter."""
         return self.ladder[0]
 
+    def precision_of(self, artifact: ArtifactEntry) -> Precision:
+        """Precision that one of the ladder is executed in."""
+        return artifact.computes_in if artifact.kind in OWN_PRECISION_KINDS else self.precision
 
-def resolve(artifacts: Sequence[ArtifactEntry], host: Host, request: RuntimeRequest) -> Resolution:
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """Who asks for what, where."""
+
+    host: Host
+    request: RuntimeRequest
+    engines: Engines
+    status: dict[str, RuntimeStatus]
+
+
+def resolve(
+    artifacts: Sequence[ArtifactEntry], host: Host, request: RuntimeRequest, engines: Engines | None = None
+) -> Resolution:
     """Choose the runtime and the artifacts it will run.
 
     Runtimes are tried in the order of preference of the host; the first with an acceptable artifact is chosen, and its
     artifacts of the same kind, stored precision and flavour as that one make up the ladder. When no precision is asked
     for, that is the INT8 ladder of the runtime if it was verified, was measured to be faster than float in this
     runtime, covers every size, and this processor has the instructions that it was measured with; else fp32. A runtime
-    with such a ladder goes before those without one.
+    with such a ladder goes before those without one, and engines that were built and checked on this host for every
+    size go before all else: of each size, that of the precision which was chosen when they were built.
 
     Args:
         artifacts: Of one bundle.
         host: The machine to choose for.
         request: What the caller insists on.
+        engines: From `runtimes.built.probe_engines`; None is none.
 
     Raises:
         RuntimeUnavailableError: Nothing fits; the message gives the reasons.
@@ -92,19 +114,19 @@ def resolve(artifacts: Sequence[ArtifactEntry], host: Host, request: RuntimeRequ
     if request.runtime is not None:
         find_runtime(request.runtime)
     _check_size(artifacts, request.size)
-    status = runtime_status(host)
+    question = _Question(host, request, engines or {}, runtime_status(host))
     rejected: list[Rejection] = []
     chosen: list[ArtifactEntry] = []
     chosen_runtime = ""
     against = {
-        runtime: _reasons_against_all(artifacts, runtime, status[runtime], host, request)
-        for runtime in _by_preference(host, request)
+        runtime: _reasons_against_all(artifacts, runtime, question)
+        for runtime in _by_preference(artifacts, host, request)
     }
-    for runtime in sorted(against, key=lambda name: not _takes_int8(artifacts, against[name])):
+    for runtime in sorted(against, key=lambda name: _order(name, artifacts, against[name])):
         for artifact in sorted(artifacts, key=_rank):
             reason = against[runtime][artifact.name]
             if reason is None and chosen:
-                reason = _reason_for_another(artifact, runtime, chosen[0], chosen_runtime)
+                reason = _reason_for_another(artifact, runtime, chosen, chosen_runtime)
             if reason is None:
                 chosen.append(artifact)
                 chosen_runtime = runtime
@@ -115,28 +137,6 @@ def resolve(artifacts: Sequence[ArtifactEntry], host: Host, request: RuntimeRequ
     return Resolution(chosen_runtime, _executed(chosen[0], request), tuple(chosen), tuple(rejected))
 
 
-def choose_size(sizes: Iterable[tuple[int, int]], image_size: tuple[int, int]) -> tuple[int, int]:
-    """Size whose aspect ratio is nearest to an image's, by the ratio of the ratios; among equals, the larger area.
-
-    Args:
-        sizes: Available (height, width).
-        image_size: (height, width) of the image.
-
-    Raises:
-        SpecError: There are no sizes.
-    """
-    candidates = list(sizes)
-    if not candidates:
-        raise SpecError("sizes: got none, expected at least one. Fix: choose a bundle with artifacts")
-    wanted = math.log(image_size[0] / image_size[1])
-
-    def distance(size: tuple[int, int]) -> tuple[float, int]:
-        # Rounded so that 256x256 and 384x384 are equally square.
-        return round(abs(math.log(size[0] / size[1]) - wanted), 9), -size[0] * size[1]
-
-    return min(candidates, key=distance)
-
-
 def preferred_runtimes(host: Host) -> tuple[str, ...]:
     """Runtimes that may be chosen unasked, best first: on x86 OpenVINO was the fastest CPU engine that we measured."""
     return ("openvino", "ort") if host.is_x86 else ("ort", "openvino")
@@ -145,36 +145,46 @@ def preferred_runtimes(host: Host) -> tuple[str, ...]:
 def _check_size(artifacts: Sequence[ArtifactEntry], size: tuple[int, int] | None) -> None:
     sizes = dict.fromkeys(artifact.size for artifact in artifacts)
     if size is not None and size not in sizes:
+        known = ", ".join(map(size_label, sizes)) or "none"
         raise RuntimeUnavailableError(
-            f"size: got {_shape(size)}, expected one of {', '.join(map(_shape, sizes)) or 'none'} (height x width). "
-            "Fix: choose one of these, or leave it out to take the nearest in shape"
+            f"size: got {size_label(size)}, expected one of {known} (height x width). Fix: choose one of these, "
+            "or leave it out to take the nearest in shape"
         )
 
 
-def _by_preference(host: Host, request: RuntimeRequest) -> tuple[str, ...]:
+def _by_preference(artifacts: Sequence[ArtifactEntry], host: Host, request: RuntimeRequest) -> tuple[str, ...]:
     if request.runtime is not None:
         return (request.runtime,)
-    return preferred_runtimes(host)
+    has_engines = any(artifact.kind == ENGINE_KIND for artifact in artifacts)
+    return (*(ENGINE_RUNTIMES if has_engines else ()), *preferred_runtimes(host))
+
+
+def _order(runtime: str, artifacts: Sequence[ArtifactEntry], reasons: dict[str, str | None]) -> tuple[bool, bool]:
+    """Sorts runtimes that are equally preferred: those with an engine, then those with an INT8 artifact that wins."""
+    runnable = [artifact for artifact in artifacts if reasons[artifact.name] is None]
+    has_int8 = any(artifact.computes_in == "int8" for artifact in runnable)
+    return not (runtime in ENGINE_RUNTIMES and runnable), not has_int8
 
 
 def _reasons_against_all(
-    artifacts: Sequence[ArtifactEntry], runtime: str, status: RuntimeStatus, host: Host, request: RuntimeRequest
+    artifacts: Sequence[ArtifactEntry], runtime: str, question: _Question
 ) -> dict[str, str | None]:
     """By name, why an artifact is not taken in this runtime, if there were no other runtime."""
-    reasons = {a.name: _reason_against(a, runtime, status, host, request) for a in artifacts}
+    request = question.request
+    reasons = {a.name: _reason_against(a, runtime, question) for a in artifacts}
+    runnable = [artifact for artifact in artifacts if reasons[artifact.name] is None]
+    if runtime in ENGINE_RUNTIMES:
+        typed = [a for a in artifacts if a.kind == ENGINE_KIND and request.size in (None, a.size)]
+        gaps = reason_against_gaps(typed, runnable) if request.runtime is None else None
+        return reasons | {artifact.name: gaps for artifact in runnable}
     if request.precision is None:
-        reasons |= _reasons_against_default_int8(artifacts, runtime, host, request, reasons)
+        reasons |= _reasons_against_default_int8(runnable, runtime, question)
     return reasons
 
 
-def _takes_int8(artifacts: Sequence[ArtifactEntry], reasons: dict[str, str | None]) -> bool:
-    return any(artifact.computes_in == "int8" and reasons[artifact.name] is None for artifact in artifacts)
-
-
-def _reason_against(
-    artifact: ArtifactEntry, runtime: str, status: RuntimeStatus, host: Host, request: RuntimeRequest
-) -> str | None:
+def _reason_against(artifact: ArtifactEntry, runtime: str, question: _Question) -> str | None:
     """Why this pair cannot run or was not asked for; None if it can."""
+    host, request, status = question.host, question.request, question.status[runtime]
     entry = RUNTIMES[runtime]
     precision = _executed(artifact, request)
     isa = artifact.requires.isa
@@ -190,26 +200,28 @@ def _reason_against(
         (host.lacks(isa), f"this processor has none of {', '.join(isa)}"),
         (
             request.size is not None and request.size != artifact.size,
-            f"size {_shape(artifact.size)}, asked for {_shape(request.size or artifact.size)}",
+            f"size {size_label(artifact.size)}, asked for {size_label(request.size or artifact.size)}",
         ),
         (
-            not artifact.verified and not request.allow_unverified,
+            runtime not in ENGINE_RUNTIMES and not artifact.verified and not request.allow_unverified,
             "never verified on real hardware; allow_unverified is off",
         ),
     )
-    return next((reason for applies, reason in reasons if applies), None)
+    found = next((reason for applies, reason in reasons if applies), None)
+    if found is None and runtime in ENGINE_RUNTIMES:
+        # What counts is the engine, which was checked on this GPU, and not the graph it was built from.
+        asked = request.precision is not None
+        return reason_against_engine(
+            artifact, runtime, question.engines, provider=request.provider, is_precision_asked=asked
+        )
+    return found
 
 
 def _reasons_against_default_int8(
-    artifacts: Sequence[ArtifactEntry],
-    runtime: str,
-    host: Host,
-    request: RuntimeRequest,
-    reasons: dict[str, str | None],
+    runnable: Sequence[ArtifactEntry], runtime: str, question: _Question
 ) -> dict[str, str | None]:
     """Why INT8 artifacts that could run are not taken unasked: not known to win here, or not for every size."""
-    runnable = [artifact for artifact in artifacts if reasons[artifact.name] is None]
-    against = {a.name: _reason_not_to_win(a, runtime, host, request) for a in runnable if a.computes_in == "int8"}
+    against = {a.name: _reason_not_to_win(a, runtime, question) for a in runnable if a.computes_in == "int8"}
     sizes = {artifact.size for artifact in runnable}
     winners = [artifact for artifact in runnable if against.get(artifact.name, "") is None]
     for artifact in winners:
@@ -219,7 +231,8 @@ def _reasons_against_default_int8(
     return against
 
 
-def _reason_not_to_win(artifact: ArtifactEntry, runtime: str, host: Host, request: RuntimeRequest) -> str | None:
+def _reason_not_to_win(artifact: ArtifactEntry, runtime: str, question: _Question) -> str | None:
+    host, request = question.host, question.request
     speed, isa = artifact.speed_in(runtime), artifact.requires.isa
     if speed is None or speed.speedup <= 1.0:
         return f"INT8 that was not measured to be faster in {runtime}, so not unless asked for"
@@ -238,6 +251,8 @@ def _rank(artifact: ArtifactEntry) -> int:
 
 def _executed(artifact: ArtifactEntry, request: RuntimeRequest) -> Precision:
     """Precision that an artifact would be executed in."""
+    if artifact.kind in OWN_PRECISION_KINDS:
+        return request.precision or artifact.computes_in
     return request.precision or ("int8" if artifact.computes_in == "int8" else DEFAULT_PRECISION)
 
 
@@ -248,10 +263,15 @@ def _kind_of_graph(artifact: ArtifactEntry) -> str:
 
 
 def _reason_for_another(
-    artifact: ArtifactEntry, runtime: str, chosen: ArtifactEntry, chosen_runtime: str
+    artifact: ArtifactEntry, runtime: str, ladder: Sequence[ArtifactEntry], chosen_runtime: str
 ) -> str | None:
+    chosen = ladder[0]
     if runtime != chosen_runtime:
         return f"{chosen_runtime} is preferred on this host"
+    if runtime in ENGINE_RUNTIMES:
+        # Which precision is the faster may differ from size to size.
+        same = next((other.name for other in ladder if other.size == artifact.size), None)
+        return None if same is None else f"'{same}' is run at this size"
     speed = chosen.speed_in(runtime)
     if speed is not None and artifact.precision != chosen.precision:
         return f"'{chosen.name}' was measured {speed.speedup:.2f} times as fast"
@@ -263,7 +283,7 @@ def _reason_for_another(
 def _nothing_fits(rejected: Sequence[Rejection], request: RuntimeRequest) -> str:
     wanted = f"runtime {request.runtime or 'any'}, precision {request.precision or 'any'}"
     if request.size is not None:
-        wanted += f", size {_shape(request.size)}"
+        wanted += f", size {size_label(request.size)}"
     # The sizes of a ladder mostly fail for one reason, which is said once.
     alike: dict[tuple[str, str], list[str]] = {}
     for item in rejected:
@@ -276,7 +296,3 @@ def _nothing_fits(rejected: Sequence[Rejection], request: RuntimeRequest) -> str
         f"no artifact of this bundle can run as asked ({wanted}): {reasons or 'the bundle has no artifacts'}. "
         "Fix: ask for another runtime, precision or size; 'pixio-edge doctor' lists what this host can run"
     )
-
-
-def _shape(size: tuple[int, int]) -> str:
-    return f"{size[0]}x{size[1]}"

@@ -13,8 +13,9 @@ from pixio_edge.errors import RuntimeUnavailableError, SpecError
 from pixio_edge.host import PACKAGES, Host
 from pixio_edge.manifest import ArtifactEntry, Requirements
 from pixio_edge.quantization import WEIGHTS_FLAVOUR, QuantizationEntry, SpeedEntry
-from pixio_edge.resolve import RuntimeRequest, choose_size, resolve
+from pixio_edge.resolve import RuntimeRequest, resolve
 from pixio_edge.runtimes.registry import RUNTIMES, runtime_status
+from pixio_edge.sizes import choose_size
 from pixio_edge.tensor import TensorSpec
 
 X86 = Host(
