@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 
 from pixio_edge.engine_cache import explain_absence, find_engines, list_records
 from pixio_edge.errors import PixioEdgeError
-from pixio_edge.runtimes.cudart import load_cudart
 from pixio_edge.runtimes.registry import runtime_status
-from pixio_edge.runtimes.trt import PROVIDER, device_index, host_gpu
+from pixio_edge.runtimes.trt import PROVIDER, find_gpu
 
 if TYPE_CHECKING:
     from pixio_edge.engine_record import Library
@@ -103,8 +102,7 @@ def _states(typed: Sequence[ArtifactEntry], library: Library, provider: str | No
     try:
         if not any(record.key.gpu.library == library for item in typed for record in list_records(item)):
             return [EngineState(f"no engine was built on this host. {BUILD_FIX}")] * len(typed)
-        index = device_index(provider, load_cudart().read_int("cudaGetDeviceCount"), library)
-        gpu = host_gpu(library, index)
+        _, gpu = find_gpu(library, provider)
     except PixioEdgeError as error:
         return [EngineState(str(error))] * len(typed)
     states = []

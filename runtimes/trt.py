@@ -105,13 +105,13 @@ class TensorRtRuntime(Runtime):
                 f"{self.name}: got precision '{options.precision}' for artifact '{entry.name}', expected "
                 f"'{entry.computes_in}', which is in its graph. Fix: choose that, or another artifact"
             )
-        library, cudart = load_library(self.library), load_cudart()
-        index = device_index(options.provider, cudart.read_int("cudaGetDeviceCount"), self.name)
-        self._gpu = host_gpu(self.library, index)
+        library = load_library(self.library)
+        index, gpu = find_gpu(self.library, options.provider)
         # Hashed here, and opened from the same bytes.
-        data = read_engine(entry, self._gpu).data
+        data = read_engine(entry, gpu).data
         try:
-            self._session = EngineSession(library, cudart, data, device=index, name=f"artifact '{entry.name}'")
+            self._gpu = gpu
+            self._session = EngineSession(library, load_cudart(), data, device=index, name=f"artifact '{entry.name}'")
             self._check_specs(self._session.inputs, self._session.outputs)
             self._session.prepare()
         except BaseException:
@@ -156,6 +156,29 @@ class TensorRtRtxRuntime(TensorRtRuntime):
     library: ClassVar[Library] = "tensorrt-rtx"
 
 
+def find_gpu(library: Library, provider: str | None) -> tuple[int, HostGpu]:
+    """The GPU that a provider names: its number, and what engines for it are built for.
+
+    Args:
+        library: Which of the two libraries.
+        provider: None and "cuda" are the first GPU, "cuda:1" the second.
+
+    Raises:
+        MissingDependencyError: The library is not installed.
+        RuntimeUnavailableError: The library or CUDA cannot be loaded, or there is no such GPU.
+    """
+    load_library(library)
+    names = [_provider(index) for index in range(load_cudart().read_int("cudaGetDeviceCount"))]
+    wanted = _provider(0) if provider is None or provider.lower() == PROVIDER else provider.lower()
+    if wanted not in names:
+        raise RuntimeUnavailableError(
+            f"{library} provider '{provider}': no such GPU here, expected one of: {', '.join(names) or 'none'}. "
+            "Fix: choose one of these, or another runtime"
+        )
+    index = names.index(wanted)
+    return index, host_gpu(library, index)
+
+
 def host_gpu(library: Library, index: int = 0) -> HostGpu:
     """What engines are built for on this host: library, version and GPU.
 
@@ -166,29 +189,6 @@ def host_gpu(library: Library, index: int = 0) -> HostGpu:
     version = library_version(load_library(library))
     gpu = read_gpu(load_cudart(), index)
     return HostGpu(library=library, version=version, sm=gpu.sm, device=gpu.name)
-
-
-def device_index(provider: str | None, count: int, runtime: str) -> int:
-    """Number of the GPU that a provider names: 0 for None and "cuda", 1 for "cuda:1".
-
-    Args:
-        provider: Of `RuntimeOptions`.
-        count: GPUs that there are.
-        runtime: Name of the runtime, for the message.
-
-    Raises:
-        RuntimeUnavailableError: It names none that is there.
-    """
-    names = [_provider(index) for index in range(count)]
-    wanted = (provider or PROVIDER).lower()
-    if wanted == PROVIDER and names:
-        return 0
-    if wanted not in names:
-        raise RuntimeUnavailableError(
-            f"{runtime} provider '{provider}': no such GPU here, expected one of: {', '.join(names) or 'none'}. "
-            "Fix: choose one of these, or another runtime"
-        )
-    return names.index(wanted)
 
 
 def count_kernels(description: str) -> Counter[str]:

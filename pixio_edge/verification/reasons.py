@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 from pixio_edge.engine_cache import explain_absence, fits, list_records
 from pixio_edge.errors import MissingDependencyError, RuntimeUnavailableError
-from pixio_edge.runtimes.cudart import load_cudart
 from pixio_edge.runtimes.registry import runtime_status
-from pixio_edge.runtimes.trt import device_index, host_gpu
+from pixio_edge.runtimes.trt import find_gpu
 from pixio_edge.verification.ladder import AHEAD_LIBRARY
 
 if TYPE_CHECKING:
@@ -71,7 +70,7 @@ def _reasons_of_engine(check: Check, provider: str | None) -> Iterator[str]:
     """No GPU, or no engine built on it. One that is damaged or failed its checks is no reason to look away."""
     library: Library = "tensorrt" if check.runtime == "tensorrt" else "tensorrt-rtx"
     try:
-        gpu = host_gpu(library, device_index(provider, load_cudart().read_int("cudaGetDeviceCount"), library))
+        _, gpu = find_gpu(library, provider)
     except (RuntimeUnavailableError, MissingDependencyError) as error:
         yield str(error)
         return
