@@ -50,7 +50,8 @@ def tiny_reference(pixels: np.ndarray) -> np.ndarray:
 def convert_tiny(
     package: Path,
     *,
-    size: tuple[int, int] = SIZE,
+    size: tuple[Any, Any] = SIZE,
+    example: tuple[int, int] = SIZE,
     sizes: Sequence[tuple[int, int]] = (),
     layout: str = "RGB",
     scale: float = 1.0,
@@ -62,7 +63,8 @@ def convert_tiny(
 
     Args:
         package: Where to.
-        size: Height and width of the image.
+        size: Height and width of the image; either may be a `coremltools.RangeDim`.
+        example: A height and width to trace with.
         sizes: Several of them, one package for all.
         layout: Colours inside.
         scale: Multiplies pixel values, before `bias` is added.
@@ -85,7 +87,7 @@ def convert_tiny(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model = coremltools.convert(
-            torch.jit.trace(module, torch.zeros(1, 3, *size)),
+            torch.jit.trace(module, torch.zeros(1, 3, *example)),
             inputs=[image],
             outputs=[depth],
             convert_to="mlprogram",
