@@ -8,7 +8,7 @@ READERS = {"PIXIO_EDGE_MAX_PIXELS": env.max_pixels, "PIXIO_EDGE_THREADS": env.th
 
 
 def test_every_listed_variable_has_a_reader_and_a_meaning() -> None:
-    assert {variable.name for variable in env.VARIABLES} == {*READERS, COMMERCIAL}
+    assert {variable.name for variable in env.VARIABLES} == {*READERS, COMMERCIAL, "PIXIO_EDGE_CACHE"}
     assert all(variable.meaning for variable in env.VARIABLES)
 
 
