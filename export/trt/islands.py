@@ -33,22 +33,30 @@ def wide_nodes(graph: QuantGraph) -> frozenset[str]:
 
 
 def _stream(graph: QuantGraph) -> set[str]:
-    """Sums and concatenations behind the inputs of LayerNormalization: the residual stream.
+    """Sums and concatenations behind the inputs of LayerNormalization, and sums onto them: the residual stream.
 
     It grows from block to block, and what a block adds is small beside it, so that rounding it loses most.
     """
     found: set[str] = set()
     waiting = [node.input[0] for node in graph.model.graph.node if node.op_type == "LayerNormalization"]
     while waiting:
-        node = graph.producers.get(waiting.pop())
+        tensor = waiting.pop()
+        node = graph.producers.get(tensor)
         if node is None or node.name in found:
             continue
         if node.op_type in MOVERS:
             waiting.append(node.input[0])
-        elif node.op_type == "Concat" or (node.op_type == "Add" and not _adds_bias(graph, node)):
+        elif node.op_type == "Concat" or _adds_to_stream(graph, node):
             found.add(node.name)
             waiting += node.input
+            # The last block has no LayerNormalization behind it where a head reads its result as it is.
+            sums = [reader for reader in graph.consumers.get(tensor, []) if _adds_to_stream(graph, reader)]
+            waiting += [reader.output[0] for reader in sums]
     return found
+
+
+def _adds_to_stream(graph: QuantGraph, node: onnx.NodeProto) -> bool:
+    return node.op_type == "Add" and not _adds_bias(graph, node)
 
 
 def _adds_bias(graph: QuantGraph, node: onnx.NodeProto) -> bool:
