@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pixio_edge.errors import BundleError, InputError
 from pixio_edge.export.base import INPUT_NAME, OUTPUT_NAME
-from pixio_edge.export.coreml.calibrated import CalibratedModel, calibrated
+from pixio_edge.export.coreml.calibrated import CalibratedModel, apply_table_
 from pixio_edge.export.coreml.gate import check_package
 from pixio_edge.export.coreml.options import CoreMLOptions, Variant, read_options
 from pixio_edge.export.coreml.package import FILES, write_package
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pixio_edge.bundle import Bundle
     from pixio_edge.bundle_writer import BundleWriter
     from pixio_edge.export.coreml.convert import Conversion
+    from pixio_edge.export.prepare import PreparedModel
     from pixio_edge.models.depth_model import DepthModel
     from pixio_edge.sizes import Size
 
@@ -64,11 +65,11 @@ def add_coreml(
         on_stage: Told in a few words what was done, after each package.
 
     Returns:
-        The new artifacts, named "coreml-<variant>-HxW", all with `verified` false: nothing runs them here. Their
-        parity was measured in the MIL interpreter, which their records say.
+        The new artifacts, named "coreml-<variant>-HxW" or "coreml-<variant>-enumerated-HxW", all with `verified`
+        false: nothing runs them here. Their parity was measured in the MIL interpreter, which their records say.
 
     Raises:
-        InputError: Unknown variant, target, output or size.
+        InputError: Unknown variant, target, output or size, or a size that cannot be enumerated.
         BundleError: The bundle has no checkpoint or stored output, no calibration table although it is needed, or
             such an artifact already.
         CheckFailedError: A package computes something else than the model.
@@ -78,17 +79,13 @@ def add_coreml(
     bases = _bases(bundle, sizes)
     model = open_source(str(bundle.folder)).model
     export = _Export(bundle, writer, options, model, BundleCalibration(bundle))
-    entries = []
+    groups = [tuple(bases)] if enumerated else [(size,) for size in bases]
+    entries: list[ArtifactEntry] = []
     for variant in options.variants:
-        for size, base in bases.items():
-            entries.append(export.add(variant, size, base))
-            (on_stage or logger.debug)(f"converted {variant} at {size_label(size)}")
+        for group in groups:
+            entries += export.add(variant, {size: bases[size] for size in group})
+            (on_stage or logger.debug)(f"converted {variant} at {', '.join(size_label(size) for size in group)}")
     return tuple(entries)
-
-
-def artifact_name(variant: str, size: Size) -> str:
-    """Such as "coreml-fp16-256x256"."""
-    return f"{KIND}-{variant}-{size_label(size)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,36 +98,40 @@ class _Export:
     model: DepthModel
     calibration: BundleCalibration
 
-    def add(self, variant: Variant, size: Size, base: ArtifactEntry) -> ArtifactEntry:
-        """Convert one variant at one size, check it, and list it."""
-        name = artifact_name(variant, size)
-        package = f"{name}.mlpackage"
+    def add(self, variant: Variant, bases: Mapping[Size, ArtifactEntry]) -> list[ArtifactEntry]:
+        """Convert one variant to one package, check it at each of its sizes, and list it once for each."""
+        label = f"{variant}-enumerated" if self.options.enumerated else variant
+        stem = label if self.options.enumerated else f"{label}-{size_label(next(iter(bases)))}"
+        package = f"{KIND}-{stem}.mlpackage"
         if (self.writer.folder / package).exists():
             raise BundleError(
-                f"artifact {name}: the bundle has it already, expected a bundle without. "
+                f"{package}: the bundle has it already, expected a bundle without. "
                 "Fix: export to a new folder from the bundle without Core ML packages"
             )
-        target, output = self.options.target, self.options.output
-        source = VariantSource(self.model, size, lambda: self._calibrated(size))
-        conversion = convert_variant(source, variant, target, output)
+        target = self.options.target
+        source = VariantSource(self.model, tuple(bases), self._apply_table_)
+        conversion = convert_variant(source, variant, target, self.options.output)
         facts = _facts(variant, target, conversion)
         write_package(conversion.model, self.writer.folder / package, header=self.bundle.manifest, facts=facts)
-        entry = check_package(self._describe(variant, package, base), self.writer.folder, variant)
-        self.writer.add_artifact(entry)
-        return entry
+        entries = []
+        for base in bases.values():
+            entry = self._describe(variant, label, package, base)
+            entries.append(check_package(entry, self.writer.folder, variant))
+            self.writer.add_artifact(entries[-1])
+        return entries
 
-    def _calibrated(self, size: Size) -> CalibratedModel:
+    def _apply_table_(self, prepared: PreparedModel) -> CalibratedModel:
         found = self.calibration
-        return calibrated(self.model, size, found.graph(size), found.table, keep_float=found.keep_float)
+        return apply_table_(prepared, found.graph, found.table, keep_float=found.keep_float)
 
-    def _describe(self, variant: Variant, package: str, base: ArtifactEntry) -> ArtifactEntry:
+    def _describe(self, variant: Variant, label: str, package: str, base: ArtifactEntry) -> ArtifactEntry:
         graph, *data = (self.writer.describe(f"{package}/{path}", role) for path, role in FILES.items())
         quantization = None
-        if variant not in PLAIN:
+        if label not in PLAIN:
             path, kept = (self.calibration.path, self.calibration.keep_float) if variant == "w8a8" else (None, ())
-            quantization = QuantizationEntry(flavour=f"{KIND}-{variant}", calibration=path, keep_float=kept)
+            quantization = QuantizationEntry(flavour=f"{KIND}-{label}", calibration=path, keep_float=kept)
         return ArtifactEntry(
-            name=artifact_name(variant, base.size),
+            name=f"{KIND}-{label}-{size_label(base.size)}",
             kind=KIND,
             precision=PRECISIONS.get(variant, "fp16"),
             size=base.size,

@@ -20,7 +20,6 @@ from pixio_edge.calibration.graph import Layer, QuantGraph
 from pixio_edge.calibration.qparams import symmetric
 from pixio_edge.calibration.smooth import apply_smoothing_
 from pixio_edge.errors import BundleError
-from pixio_edge.export.prepare import PreparedModel, prepare
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -29,8 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pixio_edge.calibration.table import CalibrationTable
-    from pixio_edge.models.depth_model import DepthModel
-    from pixio_edge.sizes import Size
+    from pixio_edge.export.prepare import PreparedModel
 
 # Whose rule of which layers are worth it is taken: both are symmetric, and both have wide units that small layers
 # leave idle. It has not been measured on a Neural Engine.
@@ -73,19 +71,13 @@ class CalibratedModel:
 
 
 @torch.no_grad()
-def calibrated(
-    model: DepthModel,
-    size: Size,
-    graph: onnx.ModelProto,
-    table: CalibrationTable,
-    *,
-    keep_float: Collection[str] = (),
+def apply_table_(
+    prepared: PreparedModel, graph: onnx.ModelProto, table: CalibrationTable, *, keep_float: Collection[str] = ()
 ) -> CalibratedModel:
-    """Prepare a model and apply a calibration table to it.
+    """Apply a calibration table to a prepared model.
 
     Args:
-        model: The model of the bundle's checkpoint; not changed.
-        size: Height and width.
+        prepared: Its weights are changed: smoothed, and biases corrected.
         graph: The float ONNX graph of the bundle, of any size, weights in memory; not changed.
         table: Its calibration.
         keep_float: Names of layers that stay in float, besides those that the table skips.
@@ -95,7 +87,6 @@ def calibrated(
         InputError: `keep_float` names no layer, or the table lacks a range.
         SchemaError: The table's smoothing does not fit the graph.
     """
-    prepared = prepare(model, size)
     onnx_copy = type(graph)()
     onnx_copy.CopyFrom(graph)
     smoothed = QuantGraph(onnx_copy)

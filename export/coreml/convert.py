@@ -16,6 +16,7 @@ from pixio_edge.export.coreml.islands import is_half
 from pixio_edge.export.coreml.library import load_coremltools, quiet
 from pixio_edge.export.coreml.passes import pipeline_with
 from pixio_edge.export.coreml.planar import CHANNELS
+from pixio_edge.sizes import size_label
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -28,6 +29,7 @@ logger = logging.getLogger(__name__)
 
 Compute = Literal["fp16", "fp16-islands", "fp32"]
 Frontend = Literal["torch.export", "torch.jit.trace"]
+ENUMERATED_FRONTENDS: tuple[Frontend, ...] = ("torch.jit.trace",)
 
 # What the converter raises for graphs that it does not understand; anything else is a defect and is passed on.
 CONVERSION_ERRORS = (NotImplementedError, ValueError, RuntimeError, TypeError, KeyError, AssertionError)
@@ -50,7 +52,7 @@ class Conversion:
 
 def convert(
     model: PlanarModel,
-    size: Size,
+    sizes: Sequence[Size],
     *,
     compute: Compute = "fp16",
     target: Target = "iOS16",
@@ -61,21 +63,23 @@ def convert(
 
     Args:
         model: What to convert, in eval mode.
-        size: Height and width of the image.
+        sizes: Height and width of the image; several are enumerated, the first is the default, and the module has to
+            take all of them.
         compute: Precision of its arithmetic; the output is float32 as an array, half precision as an image.
         target: Oldest system that it runs on.
-        frontends: What to read the module with, in order of preference.
+        frontends: What to read the module with, in order of preference. Enumerated sizes are traced: torch.export would
+            want one range of sizes for each side instead of a list of pairs.
         transform: Edits function "main" of the MIL program when all of coremltools' passes are through.
 
     Raises:
         CheckFailedError: No frontend could convert it.
         MissingDependencyError: coremltools is not installed.
     """
-    settings = _Settings(size, compute, target, transform)
+    settings = _Settings(tuple(sizes), compute, target, transform)
     problems: list[str] = []
-    for frontend in frontends:
+    for frontend in frontends if len(sizes) == 1 else ENUMERATED_FRONTENDS:
         try:
-            program = READERS[frontend](model, size)
+            program = READERS[frontend](model, sizes[0])
             converted = _convert(program, model, settings)
         except CONVERSION_ERRORS as error:
             problems.append(f"{frontend}: {type(error).__name__}: {' '.join(str(error).split())[:200]}")
@@ -83,14 +87,14 @@ def convert(
             continue
         return Conversion(converted, frontend, "; ".join(problems) or None)
     raise CheckFailedError(
-        f"Core ML conversion at {size[0]}x{size[1]}: {'; '.join(problems)}. "
+        f"Core ML conversion at {size_label(sizes[0])}: {'; '.join(problems)}. "
         "Fix: another variant or target; if all fail, please report the model"
     )
 
 
 @dataclass(frozen=True, slots=True)
 class _Settings:
-    size: Size
+    sizes: tuple[Size, ...]
     compute: Compute
     target: Target
     transform: Callable[[Any], None] | None
@@ -102,9 +106,10 @@ def _convert(program: Any, model: PlanarModel, settings: _Settings) -> Any:
         output = ct.ImageType(name=OUTPUT_NAME, color_layout=ct.colorlayout.GRAYSCALE_FLOAT16)
     else:
         output = ct.TensorType(name=OUTPUT_NAME, dtype=np.float32)
+    shapes = [(1, CHANNELS, *size) for size in settings.sizes]
     image = ct.ImageType(
         name=INPUT_NAME,
-        shape=(1, CHANNELS, *settings.size),
+        shape=shapes[0] if len(shapes) == 1 else ct.EnumeratedShapes(shapes=shapes, default=shapes[0]),
         scale=1.0,
         bias=list(model.bias),
         color_layout=ct.colorlayout.RGB,

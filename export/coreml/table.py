@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
     from pixio_edge.bundle import Bundle
     from pixio_edge.manifest import FileEntry
-    from pixio_edge.sizes import Size
 
 # Flavours of the same arithmetic: signed, symmetric, one scale for a tensor. What their search gave back to float is
 # too coarse for eight bits in Core ML too. The first that a bundle has counts.
@@ -54,17 +53,15 @@ class BundleCalibration:
                     return artifact.quantization.keep_float
         return ()
 
-    def graph(self, size: Size) -> onnx.ModelProto:
-        """Float graph of a size, weights in memory; any other if it has none of this size: names and weights are equal.
+    @cached_property
+    def graph(self) -> onnx.ModelProto:
+        """A float graph, weights in memory; of any size, as names and weights are those of all sizes.
 
         Raises:
-            BundleError: The bundle has no fp32 ONNX graph.
+            BundleError: The bundle has none.
         """
-        return self._ladder[size if size in self._ladder else next(iter(self._ladder))]
-
-    @cached_property
-    def _ladder(self) -> FloatLadder:
-        return FloatLadder(self._bundle)
+        ladder = FloatLadder(self._bundle)
+        return ladder[next(iter(ladder))]
 
     @property
     def _entry(self) -> FileEntry:

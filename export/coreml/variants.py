@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pixio_edge.export.coreml.ane import channels_first
 from pixio_edge.export.coreml.calibrated import CalibratedModel
 from pixio_edge.export.coreml.convert import Compute, Conversion, convert
+from pixio_edge.export.coreml.enumerated import prepare_enumerated
 from pixio_edge.export.coreml.library import load_coremltools, quiet
 from pixio_edge.export.coreml.palettes import palettize
 from pixio_edge.export.coreml.planar import PlanarModel
@@ -31,33 +32,34 @@ COMPUTE: dict[str, Compute] = {"fp32": "fp32", "fp16-islands": "fp16-islands"}
 
 @dataclass(frozen=True, slots=True)
 class VariantSource:
-    """What the package of one size is made of.
+    """What a package is made of.
 
     Attributes:
         model: The model as it was trained.
-        size: Its height and width.
-        calibrated: Gives the model by the calibration table; called for variant "w8a8" alone.
+        sizes: Its height and width; several are enumerated in one package.
+        apply_table_: Applies the calibration table to the prepared model; called for variant "w8a8" alone.
     """
 
     model: DepthModel
-    size: Size
-    calibrated: Callable[[], CalibratedModel]
+    sizes: tuple[Size, ...]
+    apply_table_: Callable[[PreparedModel], CalibratedModel]
 
 
 def convert_variant(source: VariantSource, variant: Variant, target: Target, output: DepthOutput) -> Conversion:
-    """Convert one variant of a model at one size.
+    """Convert one variant of a model.
 
     Raises:
         CheckFailedError: It cannot be converted.
         BundleError: Variant "w8a8" without a table, or with one that does not fit.
+        InputError: A size that cannot be enumerated.
         MissingDependencyError: coremltools is not installed.
     """
+    prepared = _prepared(source, variant)
     if variant == "w8a8":
-        found = source.calibrated()
-        model = PlanarModel(found.prepared, output)
-        return convert(model, source.size, target=target, transform=quantizer(found.layers, target))
+        layers = source.apply_table_(prepared).layers
+        return convert(PlanarModel(prepared, output), source.sizes, target=target, transform=quantizer(layers, target))
     compute = COMPUTE.get(variant, "fp16")
-    conversion = convert(PlanarModel(_prepared(source, variant), output), source.size, compute=compute, target=target)
+    conversion = convert(PlanarModel(prepared, output), source.sizes, compute=compute, target=target)
     if variant == "w8":
         return _compressed(conversion, _integer_weights)
     if variant in PALETTE_BITS:
@@ -66,10 +68,12 @@ def convert_variant(source: VariantSource, variant: Variant, target: Target, out
 
 
 def _prepared(source: VariantSource, variant: Variant) -> PreparedModel:
+    if len(source.sizes) > 1:
+        return prepare_enumerated(source.model, source.sizes)
     if variant == "ane":
         # With the affine part of a norm in the next layer, or the converter makes a batch norm of it.
-        return channels_first(prepare(source.model, source.size, fold_layer_norms=True))
-    return prepare(source.model, source.size)
+        return channels_first(prepare(source.model, source.sizes[0], fold_layer_norms=True))
+    return prepare(source.model, source.sizes[0])
 
 
 def _compressed(conversion: Conversion, compress: Callable[[Any, Any], Any]) -> Conversion:
