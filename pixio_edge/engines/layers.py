@@ -69,7 +69,7 @@ class EngineLayer:
     @property
     def is_product(self) -> bool:
         """Whether it is a matrix product or convolution, alone or with what was fused to it."""
-        return bool(_PRODUCT_KIND.search(self.kind) or _PRODUCT_NAME.search(self.name))
+        return bool(self.inputs and (_PRODUCT_KIND.search(self.kind) or _PRODUCT_NAME.search(self.name)))
 
     @property
     def is_attention(self) -> bool:
