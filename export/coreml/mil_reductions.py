@@ -26,7 +26,7 @@ REDUCTIONS: dict[str, Callable[[Tensor, list[int]], Tensor]] = {
 def _reduce(call: Call, compute: Callable[[Tensor, list[int]], Tensor]) -> Tensor:
     x = call.tensor("x")
     axes = [axis % x.dim() for axis in call.ints("axes")] if call.has("axes") else list(range(x.dim()))
-    reduced = compute(x, axes)
+    reduced = compute(x, axes).to(x.dtype)  # torch adds up whole numbers in a wider type
     return reduced if call.flag("keep_dims") else reduced.squeeze(axes)
 
 

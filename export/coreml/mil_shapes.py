@@ -100,8 +100,8 @@ def split(call: Call) -> tuple[Tensor, ...]:
 
 @mil_op("concat")
 def concat(call: Call) -> Tensor:
-    """One after the other along an axis; interleaved, one element of each in turn."""
-    values, axis = call.tensors("values"), call.int("axis")
+    """One after the other along an axis; interleaved, one element of each in turn. Numbers make a vector."""
+    values, axis = [torch.atleast_1d(value) for value in call.tensors("values")], call.int("axis")
     if not call.flag("interleave"):
         return torch.cat(values, dim=axis)
     axis %= values[0].dim()
@@ -184,7 +184,7 @@ def gather(call: Call) -> Tensor:
         raise call.refuse(f"batch_dims {call.int('batch_dims')}")
     axis %= x.dim()
     picked = x.index_select(axis, indices.reshape(-1).long() % x.shape[axis])
-    return picked.reshape(*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :])
+    return picked.reshape((*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :]))
 
 
 @mil_op("fill")

@@ -45,6 +45,13 @@ def test_reduction_follows_its_formula(
     np.testing.assert_allclose(result, expected, rtol=RTOL, atol=ATOL)
 
 
+def test_reduction_of_whole_numbers_keeps_their_type() -> None:
+    result = run_op(lambda x: mb.reduce_sum(x=x, axes=[0], keep_dims=False), np.array([3, 4], np.int32))
+
+    assert result.dtype == np.int32
+    assert result == 7
+
+
 @pytest.mark.parametrize(("name", "expected"), [("reduce_argmax", [1, 0]), ("reduce_argmin", [0, 2])])
 def test_argmax_and_argmin_give_whole_numbers(name: str, expected: list[int]) -> None:
     x = np.array([[1.0, 5.0, 2.0], [7.0, 3.0, -1.0]], np.float32)

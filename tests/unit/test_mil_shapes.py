@@ -119,6 +119,14 @@ def test_concat_follows_the_documented_example(interleave: bool, expected: list[
     np.testing.assert_array_equal(result, expected)
 
 
+def test_concat_makes_a_vector_of_numbers() -> None:
+    def make(x: Any) -> Any:
+        last = mb.gather(x=mb.shape(x=x), indices=np.int32(2), axis=0)
+        return mb.concat(values=(last, np.int32(-1), last), axis=0)
+
+    np.testing.assert_array_equal(run_op(make, COUNT), [4, -1, 4])
+
+
 @pytest.mark.parametrize("axis", [0, 1, -1])
 def test_stack_makes_a_new_axis(axis: int) -> None:
     result = run_op(lambda x, y: mb.stack(values=(x, y), axis=axis), COUNT, COUNT + 1)
@@ -182,6 +190,13 @@ def test_gather_picks_by_index(axis: int, indices: list[Any]) -> None:
     result = run_op(lambda x: mb.gather(x=x, indices=np.array(indices, np.int32), axis=axis), COUNT)
 
     np.testing.assert_array_equal(result, np.take(COUNT, indices, axis=axis))
+
+
+def test_gather_of_one_index_takes_the_dimension_away() -> None:
+    result = run_op(lambda x: mb.gather(x=mb.shape(x=x), indices=np.int32(2), axis=0), COUNT)
+
+    assert result.shape == ()
+    assert result == 4
 
 
 def test_gather_below_zero_counts_from_the_end_before_ios17() -> None:
