@@ -27,6 +27,7 @@ class RuntimeEntry:
         packages: Distributions of which one has to be installed.
         install: What to give to pip for it.
         executes: Precisions it can execute in, by precision of the artifact.
+        on_jetson: What to do for it on a Jetson, where pip has nothing that fits; None where pip has.
     """
 
     module: str
@@ -35,6 +36,7 @@ class RuntimeEntry:
     packages: tuple[str, ...]
     install: str
     executes: Mapping[Precision, tuple[Precision, ...]] = field(default_factory=dict)
+    on_jetson: str | None = None
 
 
 RUNTIMES: Mapping[str, RuntimeEntry] = {
@@ -76,6 +78,8 @@ RUNTIMES: Mapping[str, RuntimeEntry] = {
         packages=("tensorrt", "tensorrt-cu13", "tensorrt-cu12"),
         install="tensorrt",
         executes={"fp32": ("fp32",), "fp16": ("fp16",), "int8": ("int8",)},
+        on_jetson="sudo apt install python3-libnvinfer, and make the environment with the system's Python: "
+        "/usr/bin/python3 -m venv --system-site-packages .venv",
     ),
     "tensorrt-rtx": RuntimeEntry(
         module="pixio_edge.runtimes.trt",
@@ -154,6 +158,6 @@ def _status(entry: RuntimeEntry, host: Host) -> RuntimeStatus:
     for package in entry.packages:
         if package in host.packages:
             return RuntimeStatus(usable=True, reason=f"{package} {host.packages[package]}")
-    return RuntimeStatus(
-        usable=False, reason=f"{entry.packages[0]} is not installed. Fix: pip install '{entry.install}'"
-    )
+    is_jetson = host.nvidia is not None and host.nvidia.l4t is not None
+    fix = entry.on_jetson if is_jetson and entry.on_jetson else f"pip install '{entry.install}'"
+    return RuntimeStatus(usable=False, reason=f"{entry.packages[0]} is not installed. Fix: {fix}")
