@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 # Of driver_types.h.
 STREAM_NON_BLOCKING = 1
-EVENT_TIMED, EVENT_UNTIMED = 0, 2
+EVENT_DISABLE_TIMING = 2  # events that are never timed cost less
 HOST_ALLOC_DEFAULT = 0
 HOST_TO_DEVICE, DEVICE_TO_HOST = 1, 2
 # A capture that other threads cannot spoil: in mode "global", any allocation anywhere in the process would end it.
@@ -158,17 +158,16 @@ class PinnedBuffer(Resource):
 
 
 class Event(Resource):
-    """A point in the work of a stream.
+    """A point in the work of a stream, for other streams to wait for.
 
     Args:
         cudart: The library.
-        timed: Whether `milliseconds_since` may be asked; such an event costs more.
     """
 
     _release = "cudaEventDestroy"
 
-    def __init__(self, cudart: Cudart, *, timed: bool = False) -> None:
-        super().__init__(cudart, cudart.make("cudaEventCreateWithFlags", EVENT_TIMED if timed else EVENT_UNTIMED))
+    def __init__(self, cudart: Cudart) -> None:
+        super().__init__(cudart, cudart.make("cudaEventCreateWithFlags", EVENT_DISABLE_TIMING))
 
     def record(self, stream: int) -> None:
         """Put the point behind all work that is in a stream now.
@@ -178,23 +177,11 @@ class Event(Resource):
         """
         self.cudart.call("cudaEventRecord", self.handle, stream)
 
-    def synchronize(self) -> None:
-        """Wait until the stream has come to this point.
 
-        Raises:
-            RuntimeUnavailableError: The work before it failed.
-        """
-        self.cudart.call("cudaEventSynchronize", self.handle)
+class Recording(Resource):
+    """Recorded work that cannot be started yet."""
 
-    def milliseconds_since(self, earlier: Event) -> float:
-        """Time that the device took between two points it has passed; both events timed.
-
-        Raises:
-            RuntimeUnavailableError: It has not passed them yet, or an event is not timed.
-        """
-        elapsed = ctypes.c_float()
-        self.cudart.call("cudaEventElapsedTime", ctypes.byref(elapsed), earlier.handle, self.handle)
-        return elapsed.value
+    _release = "cudaGraphDestroy"
 
 
 class Graph(Resource):
@@ -271,10 +258,18 @@ class Stream(Resource):
             raise
         recorded = c_void_p()
         self.cudart.call("cudaStreamEndCapture", self.handle, ctypes.byref(recorded))
+        recording = Recording(self.cudart, recorded.value or 0)
         try:
-            return Graph(self.cudart, self.cudart.make("cudaGraphInstantiateWithFlags", recorded.value, 0))
-        finally:
-            self.cudart.call("cudaGraphDestroy", recorded.value)
+            graph = Graph(self.cudart, self.cudart.make("cudaGraphInstantiateWithFlags", recording.handle, 0))
+        except RuntimeUnavailableError:
+            recording.close()
+            raise
+        try:
+            recording.close()
+        except RuntimeUnavailableError:
+            graph.close()
+            raise
+        return graph
 
     def _abandon_capture(self) -> None:
         """End a capture that failed half-way: until then, the stream takes no other work."""
@@ -283,8 +278,7 @@ class Stream(Resource):
             self.cudart.call("cudaStreamEndCapture", self.handle, ctypes.byref(recorded))
         except RuntimeUnavailableError:
             return  # it follows from the error that is on its way already
-        if recorded.value:
-            self.cudart.call("cudaGraphDestroy", recorded.value)
+        Recording(self.cudart, recorded.value or 0).close()
 
     def _copy(self, target: int, source: int, size: int, kind: int) -> None:
         self.cudart.call("cudaMemcpyAsync", target, source, size, kind, self.handle)

@@ -11,7 +11,7 @@ import ctypes
 import importlib.util
 import sys
 from collections.abc import Iterator, Mapping
-from ctypes import POINTER, c_char_p, c_float, c_int, c_size_t, c_uint, c_ulonglong, c_void_p
+from ctypes import POINTER, c_char_p, c_int, c_size_t, c_uint, c_ulonglong, c_void_p
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -43,8 +43,6 @@ SIGNATURES: Mapping[str, tuple[Any, ...]] = {
     "cudaStreamEndCapture": (c_void_p, POINTER(c_void_p)),
     "cudaEventCreateWithFlags": (POINTER(c_void_p), c_uint),
     "cudaEventRecord": (c_void_p, c_void_p),
-    "cudaEventSynchronize": (c_void_p,),
-    "cudaEventElapsedTime": (POINTER(c_float), c_void_p, c_void_p),
     "cudaEventDestroy": (c_void_p,),
     "cudaGraphInstantiateWithFlags": (POINTER(c_void_p), c_void_p, c_ulonglong),
     "cudaGraphLaunch": (c_void_p, c_void_p),

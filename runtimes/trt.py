@@ -82,15 +82,18 @@ class TensorRtRuntime(Runtime):
         """
         self._require_open("run_on_device()")
         entry = self.artifact.entry
-        tensors = {}
-        for what, given, specs in (("inputs", inputs, entry.inputs), ("outputs", outputs, entry.outputs)):
+        sides = (("inputs", inputs, entry.inputs), ("outputs", outputs, entry.outputs))
+        for what, given, specs in sides:
             if set(given) != {spec.name for spec in specs}:
                 raise SpecError(
                     f"{what}: got {sorted(given)}, expected {sorted(spec.name for spec in specs)}. "
                     f"Fix: pass all {what} of the artifact by their names"
                 )
-            for spec in specs:
-                tensors[spec.name] = read_device_tensor(given[spec.name], spec, is_written=what == "outputs")
+        tensors = {
+            spec.name: read_device_tensor(given[spec.name], spec, is_written=what == "outputs")
+            for what, given, specs in sides
+            for spec in specs
+        }
         self._opened().run_on_device(tensors, stream=stream)
 
     def _open(self) -> None:

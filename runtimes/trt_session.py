@@ -95,7 +95,7 @@ class EngineSession:
                 self._pinned[spec.name] = self._keep(PinnedBuffer(self._cudart, _size(spec)))
                 self._buffers[spec.name] = self._keep(DeviceBuffer(self._cudart, _size(spec)))
                 self._views[spec.name] = self._pinned[spec.name].view(spec.shape, spec.dtype)
-            self._context = _make_context(self._library, self._engine, self._name)
+            self._context = self._make_context()
             for spec in self.inputs:
                 self._views[spec.name][...] = 0
             # Outside a recording first: the library finishes its own set-up in the first execution.
@@ -189,6 +189,17 @@ class EngineSession:
         self._resources.callback(resource.close)
         return resource
 
+    def _make_context(self) -> Any:
+        # The engine is named nowhere but in `self`: an error keeps the variables of functions alive, and it has to go.
+        with collected_log(self._library) as lines:
+            context = self._engine.create_execution_context()
+        if context is None:
+            raise RuntimeUnavailableError(
+                f"{self._name}: the engine opens and cannot start ({lines.cause()}), expected enough free memory on "
+                "the GPU. Fix: close other programs that use the GPU, or choose a smaller size"
+            )
+        return context
+
     def _drop_engine(self) -> None:
         # In this order: each is used by the one before it until that is gone.
         self._context = None
@@ -261,17 +272,6 @@ def _deserialise(library: ModuleType, cudart: Cudart, data: bytes, device: int, 
 def _plainly(lines: LogLines) -> str:
     said = " ".join(lines.errors).lower()
     return next((meaning for signs, meaning in REFUSALS if any(sign in said for sign in signs)), UNKNOWN_REFUSAL)
-
-
-def _make_context(library: ModuleType, engine: Any, name: str) -> Any:
-    with collected_log(library) as lines:
-        context = engine.create_execution_context()
-    if context is None:
-        raise RuntimeUnavailableError(
-            f"{name}: the engine opens and cannot start ({lines.cause()}), expected enough free memory on the GPU. "
-            "Fix: close other programs that use the GPU, or choose a smaller size"
-        )
-    return context
 
 
 def _tensor(engine: Any, index: int) -> tuple[TensorSpec, Any]:

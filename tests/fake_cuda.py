@@ -21,6 +21,20 @@ from pixio_edge.runtimes.cudart import SIGNATURES
 ORIN = ("Orin", (8, 7), True)
 DEFAULT_STREAMS = (0, 1, 2)
 DEVICE_BASE = 0x7F00_0000_0000
+# These do their work even when they report an error, which then is one of earlier work.
+RELEASES = frozenset(
+    {
+        "cudaFree",
+        "cudaFreeHost",
+        "cudaStreamDestroy",
+        "cudaEventDestroy",
+        "cudaGraphDestroy",
+        "cudaGraphExecDestroy",
+        "cudaStreamEndCapture",
+        "cudaStreamSynchronize",
+        "cudaSetDevice",
+    }
+)
 CAPTURE_INVALIDATED, INVALID_VALUE, NO_SUCH_DEVICE = 901, 1, 101
 
 
@@ -57,10 +71,8 @@ class StreamState:
 
 @dataclass
 class EventState:
-    is_timed: bool
     stream: int | None = None
     work: Work | None = None
-    is_reached: bool = False
 
 
 @dataclass
@@ -81,6 +93,7 @@ class FakeCuda:
         self.calls: list[str] = []
         self.violations: list[str] = []
         self.failures: dict[str, int] = {}
+        self.failing_call: tuple[int, int] | None = None
         self.current = 0
         self.memories: list[Memory] = []
         self.streams = {handle: StreamState(handle, 0) for handle in DEFAULT_STREAMS}
@@ -102,8 +115,23 @@ class FakeCuda:
         return self._functions[name]
 
     def fail(self, name: str, code: int) -> None:
-        """Let the next call of a function do nothing and give this error."""
+        """Let the next call of a function do nothing and give this error; what releases something does so still."""
         self.failures[name] = code
+
+    def fail_call(self, index: int, code: int) -> None:
+        """Likewise for the call that comes after `index` others from now on, whatever it is."""
+        self.failing_call = (index, code)
+
+    def take_failure(self, name: str) -> int | None:
+        """Error that a call shall give."""
+        if name == "cudaGetLastError":
+            return None
+        if self.failing_call is not None:
+            index, code = self.failing_call
+            self.failing_call = (index - 1, code) if index else None
+            if not index:
+                return code
+        return self.failures.pop(name, None)
 
     def leaks(self) -> dict[str, int]:
         """What was made and not given back, by kind."""
@@ -274,7 +302,8 @@ class FakeCuda:
         awaited, source = state.work, state.stream
 
         def wait() -> None:
-            if awaited in self.streams[source].queue:
+            # A stream that is gone had done its work.
+            if source in self.streams and awaited in self.streams[source].queue:
                 self.drain(source, until=awaited)
 
         (self._stream(stream).queue).append(Work(wait))
@@ -300,30 +329,13 @@ class FakeCuda:
 
     def do_cudaEventCreateWithFlags(self, out: Any, flags: int) -> int:
         out.value = self._handle()
-        self.events[out.value] = EventState(is_timed=flags == 0)
+        self.events[out.value] = EventState()
         return 0
 
     def do_cudaEventRecord(self, event: int, stream: int) -> int:
         state = self._event(event)
-
-        def reach() -> None:
-            state.is_reached = True
-
-        state.work, state.stream, state.is_reached = Work(reach), stream, False
+        state.work, state.stream = Work(lambda: None), stream
         self._stream(stream).queue.append(state.work)
-        return 0
-
-    def do_cudaEventSynchronize(self, event: int) -> int:
-        state = self._event(event)
-        if state.stream is not None and state.work in self.streams[state.stream].queue:
-            self.drain(state.stream, until=state.work)
-        return 0
-
-    def do_cudaEventElapsedTime(self, out: Any, start: int, end: int) -> int:
-        states = (self._event(start), self._event(end))
-        if not all(state.is_timed and state.is_reached for state in states):
-            return INVALID_VALUE
-        out.value = 1.5
         return 0
 
     def do_cudaEventDestroy(self, event: int) -> int:
@@ -402,11 +414,15 @@ class FakeFunction:
             raise ProtocolError(f"{self._name} takes {len(self.argtypes)} arguments, got {len(arguments)}")
         if self._name in SIGNATURES:
             self._cuda.calls.append(self._name)
-        code = self._cuda.failures.pop(self._name, None)
-        if code is not None:
+        code = self._cuda.take_failure(self._name)
+        if code is not None and self._name not in RELEASES:
             return code
         values = [_converted(value, kind) for value, kind in zip(arguments, self.argtypes, strict=True)]
-        return getattr(self._cuda, f"do_{self._name}")(*values)
+        answer = getattr(self._cuda, f"do_{self._name}")(*values)
+        if code is not None and self._name == "cudaStreamEndCapture":
+            self._cuda.graphs.pop(values[1].value, None)
+            values[1].value = None
+        return answer if code is None else code
 
 
 def _converted(value: Any, kind: Any) -> Any:

@@ -60,6 +60,9 @@ class ILogger:
     def __init__(self) -> None:
         self.is_constructed = True
 
+    def log(self, severity: Severity, message: str) -> None:
+        """Overridden by the program."""
+
 
 def layer(kind: str, datatype: str, *, name: str = "layer") -> dict[str, Any]:
     """A layer as the inspector of TensorRT 10 shows it at detailed verbosity."""
