@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from pixio_edge.export.trt.recipe import InputProfile
 
-    Progress = Callable[[float, str], None]
-    """Told the share of the build that is done, 0..1, and what the library is doing."""
+Progress = Callable[[float, str], None]
+"""Told the share of the build that is done, 0..1, and what the library is doing."""
 
 # TensorRT for RTX times its kernels when an engine is first opened; its timing cache does nothing since 1.2.
 HAS_TIMING_CACHE = "tensorrt"

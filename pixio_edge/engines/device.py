@@ -164,7 +164,7 @@ class EngineMaker:
                     return False
                 spent += attempt.build_s
                 word = "passes" if attempt.verdict else str(attempt.verdict.problem)
-                self.notify(f"{job.artifact.name}: with {len(pinned)} nodes in fp32 {word}")
+                self.notify(f"{job.artifact.name}: {len(pinned)} of {len(source.nodes)} nodes in fp32: {word}")
                 if attempt.verdict:
                     best = attempt
                 return bool(attempt.verdict)

@@ -105,9 +105,7 @@ def test_build_ends_between_two_steps_when_it_is_interrupted(library: Any, graph
     assert signal.getsignal(number) is before
 
 
-def test_times_of_kernels_are_kept_also_when_the_build_is_interrupted(
-    library: Any, graph: Path, tmp_path: Path
-) -> None:
+def test_times_of_kernels_are_kept_when_the_build_is_interrupted(library: Any, graph: Path, tmp_path: Path) -> None:
     library.on_step = lambda: os.kill(os.getpid(), signal.SIGINT)
 
     with pytest.raises(KeyboardInterrupt):

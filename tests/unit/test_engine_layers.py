@@ -12,10 +12,10 @@ def tensor(name: str, datatype: str) -> str:
     )
 
 
-def line(name: str, kind: str, inputs: list[str], constants: list[str], outputs: list[str], nodes: list[str]) -> str:
+def line(name: str, kind: str, types: tuple[list[str], list[str], list[str]], nodes: list[str]) -> str:
     parts = [
-        f"{label}: [ {', '.join(tensor('t', t) for t in types)}]" if types else f"{label}: []"
-        for label, types in (("Inputs", inputs), ("Constants", constants), ("Outputs", outputs))
+        f"{label}: [ {', '.join(tensor('t', t) for t in of_side)}]" if of_side else f"{label}: []"
+        for label, of_side in zip(("Inputs", "Constants", "Outputs"), types, strict=True)
     ]
     metadata = "".join(f"[ONNX Layer: {node}]" for node in nodes)
     return f"Name: {name}, LayerType: {kind}, {', '.join(parts)}, TacticName: , StreamId: 0, Metadata: {metadata}"
@@ -23,13 +23,13 @@ def line(name: str, kind: str, inputs: list[str], constants: list[str], outputs:
 
 # In the form of TensorRT for RTX 1.7, with names from an engine of nano.
 LINES = [
-    line("__myl_CastTranAdd_myl0_0", "kgen", ["UInt8"], ["Float"], ["Half"], ["Cast", "Transpose"]),
-    line("stem/Conv_U10_myl0_1", "correlation", ["Half"], ["Float", "Half"], ["Half"], ["stem/Conv", "stem/Relu"]),
-    line("qkv/MatMul_U321_myl0_20", "gemm", ["Int8"], ["Float", "Int8"], ["Half"], ["qkv/MatMul"]),
-    line("_gemm_mha_v2_myl0_22", "kgen", ["Half", "Half", "Half"], [], ["Int8"], ["attn/MatMul", "attn/Softmax"]),
-    line("__myl_FcAdd_myl0_12", "runtime_fusion", ["Half"], ["Half"], ["Half"], ["fc1/MatMul", "fc1/Add"]),
-    line("__myl_Conv_ert_myl0_3", "signal", [], [], [], []),
-    line("__myl_ConvertMean_myl0_4", "kgen", ["Half"], [], ["Float"], ["norm"]),
+    line("__myl_CastTranAdd_myl0_0", "kgen", (["UInt8"], ["Float"], ["Half"]), ["Cast", "Transpose"]),
+    line("stem/Conv_U10_myl0_1", "correlation", (["Half"], ["Float", "Half"], ["Half"]), ["stem/Conv", "stem/Relu"]),
+    line("qkv/MatMul_U321_myl0_20", "gemm", (["Int8"], ["Float", "Int8"], ["Half"]), ["qkv/MatMul"]),
+    line("_gemm_mha_v2_myl0_22", "kgen", (["Half", "Half", "Half"], [], ["Int8"]), ["attn/MatMul", "attn/Softmax"]),
+    line("__myl_FcAdd_myl0_12", "runtime_fusion", (["Half"], ["Half"], ["Half"]), ["fc1/MatMul", "fc1/Add"]),
+    line("__myl_Conv_ert_myl0_3", "signal", ([], [], []), []),
+    line("__myl_ConvertMean_myl0_4", "kgen", (["Half"], [], ["Float"]), ["norm"]),
 ]
 TAIL = ["I/O Tensors:", " Name: image, IOMode: Input, DataType: UInt8", "Engine Metadata:", " Multi-Device: Disabled"]
 
