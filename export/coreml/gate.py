@@ -9,8 +9,8 @@ import numpy as np
 
 from pixio_edge.errors import CheckFailedError
 from pixio_edge.export.base import INPUT_NAME, OUTPUT_NAME
-from pixio_edge.export.coreml.interpreter import InterpreterPrecision, MilInterpreter
-from pixio_edge.export.coreml.mil_program import Program, load_program
+from pixio_edge.export.coreml.interpreter import MilInterpreter
+from pixio_edge.export.coreml.mil_program import load_program
 from pixio_edge.golden import load_golden
 from pixio_edge.parity import SUGGESTED_HEADROOM, ParityReport, Tolerance, compare
 
@@ -52,12 +52,14 @@ class PackageParity:
         rounded: Every result that is declared half precision rounded to it as well.
         peak: Largest magnitude of a half-precision result; half precision ends at 65504.
         overflowed: Names of operations that overflowed in half precision.
+        depth: What it gave in half precision, float32 (1, H, W).
     """
 
     exact: ParityReport
     rounded: ParityReport
     peak: float
     overflowed: tuple[str, ...]
+    depth: NDArray[np.float32]
 
 
 def measure_package(
@@ -72,9 +74,17 @@ def measure_package(
         limit: Largest norm of the error over that of the reference.
     """
     program = load_program(package)
-    exact, _, _ = _run(program, "fp32", image, reference, limit)
-    rounded, peak, overflowed = _run(program, "fp16", image, reference, limit)
-    return PackageParity(exact, rounded, peak, overflowed)
+    tolerance = Tolerance(rel_l2=limit)
+    exact = MilInterpreter(program, "fp32").run({INPUT_NAME: image})[OUTPUT_NAME]
+    rounded = MilInterpreter(program, "fp16").trace({INPUT_NAME: image})
+    depth = rounded.outputs[OUTPUT_NAME]
+    return PackageParity(
+        exact=compare(reference, exact, tolerance),
+        rounded=compare(reference, depth, tolerance),
+        peak=rounded.peak,
+        overflowed=tuple(overflow.name for overflow in rounded.overflows),
+        depth=depth,
+    )
 
 
 def check_package(entry: ArtifactEntry, folder: Path, variant: str) -> ArtifactEntry:
@@ -104,15 +114,3 @@ def check_package(entry: ArtifactEntry, folder: Path, variant: str) -> ArtifactE
     facts |= {"fp32": parity.exact.to_json(), "largest_fp16": parity.peak}
     tolerance = Tolerance(rel_l2=max(smallest, SUGGESTED_HEADROOM * parity.rounded.rel_l2))
     return entry.model_copy(update={"parity": facts, "tolerance": tolerance, "verified": False})
-
-
-def _run(
-    program: Program,
-    precision: InterpreterPrecision,
-    image: NDArray[np.uint8],
-    reference: NDArray[np.float32],
-    limit: float,
-) -> tuple[ParityReport, float, tuple[str, ...]]:
-    trace = MilInterpreter(program, precision).trace({INPUT_NAME: image})
-    parity = compare(reference, trace.outputs[OUTPUT_NAME], Tolerance(rel_l2=limit))
-    return parity, trace.peak, tuple(overflow.name for overflow in trace.overflows)

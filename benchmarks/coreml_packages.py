@@ -1,0 +1,164 @@
+"""Converts models to every Core ML variant and measures size, parity in the MIL interpreter, and what the linter says.
+
+A bundle brings its weights, stored image and calibration table. A preset gets random weights that keep the size of the
+signal, a test image, and a table of minima and maxima on three images of noise: its numbers say what the format costs,
+not what it costs trained weights. Nothing here runs on Apple hardware.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from recording import append_records
+from torch import nn
+
+from pixio_edge.bundle import Bundle, list_embedded
+from pixio_edge.calibration.agreement import compare_depth
+from pixio_edge.calibration.collect import layer_tensors, stream_tensors
+from pixio_edge.calibration.table import ActivationRange, CalibrationTable, Provenance
+from pixio_edge.cli.options import parse_size
+from pixio_edge.export.base import ExportRequest
+from pixio_edge.export.bundle_details import BundleDetails, bundle_header
+from pixio_edge.export.coreml.calibrated import CalibratedModel, apply_table_
+from pixio_edge.export.coreml.gate import LIMITS, measure_package
+from pixio_edge.export.coreml.lint import summarise
+from pixio_edge.export.coreml.mil_program import load_program
+from pixio_edge.export.coreml.options import VARIANTS
+from pixio_edge.export.coreml.package import FILES, write_package
+from pixio_edge.export.coreml.table import BundleCalibration
+from pixio_edge.export.coreml.variants import VariantSource, convert_variant
+from pixio_edge.export.golden_image import make_golden_image
+from pixio_edge.export.onnx import export_graphs
+from pixio_edge.export.prepare import PreparedModel
+from pixio_edge.export.reference import reference_depth
+from pixio_edge.export.source import open_source
+from pixio_edge.manifest import BundleHeader, LicenceEntry
+from pixio_edge.models.depth_model import DepthModel
+from pixio_edge.models.presets import build_model
+from pixio_edge.sizes import Size, size_label
+
+CALIBRATION_IMAGES = 3
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One model, and how its calibration table is applied."""
+
+    name: str
+    model: DepthModel
+    header: BundleHeader
+    bundle: Bundle | None
+
+    def apply_table_(self, prepared: PreparedModel, size: Size) -> CalibratedModel:
+        """Apply the bundle's calibration table, or one of noise."""
+        if self.bundle is not None:
+            found = BundleCalibration(self.bundle)
+            return apply_table_(prepared, found.graph, found.table, keep_float=found.keep_float)
+        ((_, graph),) = export_graphs(self.model, ExportRequest((size,), self.header.image.multiple_of), {})
+        noise = np.random.default_rng(0)
+        images = [noise.integers(0, 256, (*size, 3), np.uint8) for _ in range(CALIBRATION_IMAGES)]
+        bounds: dict[str, tuple[float, float]] = {}
+        for values in stream_tensors({size: graph}, images, layer_tensors(graph), threads=2):
+            for name, value in values.items():
+                low, high = bounds.get(name, (np.inf, -np.inf))
+                bounds[name] = (min(low, float(value.min())), max(high, float(value.max())))
+        ranges = {name: ActivationRange(low=a, high=b, seen_low=a, seen_high=b) for name, (a, b) in bounds.items()}
+        source = Provenance(
+            tool="", created="", graph_sha256="", images=CALIBRATION_IMAGES, images_sha256="", source="noise", config={}
+        )
+        return apply_table_(prepared, graph, CalibrationTable(provenance=source, activations=ranges))
+
+
+def open_subject(name: str) -> Subject:
+    """A bundle by name, or a preset with random weights."""
+    if name in list_embedded():
+        bundle = Bundle.open(name)
+        return Subject(name, open_source(name).model, bundle.manifest, bundle)
+    torch.manual_seed(0)
+    model = build_model(name).eval().requires_grad_(False)
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+            module.weight.copy_(torch.randn(module.weight.shape) * module.weight[0].numel() ** -0.5)
+    licence = LicenceEntry(weights="none", commercial=True, notice="random weights")
+    return Subject(name, model, bundle_header(model, BundleDetails(name, name, licence)), None)
+
+
+def measure(subject: Subject, size: Size, variant: str, target: str) -> dict[str, Any]:
+    """Convert one variant and say what it is."""
+    image = make_golden_image(size)
+    reference = reference_depth(subject.model, image)
+    source = VariantSource(subject.model, (size,), lambda prepared: subject.apply_table_(prepared, size))
+    start = time.perf_counter()
+    conversion = convert_variant(source, variant, target, "array")  # type: ignore[arg-type]
+    seconds = time.perf_counter() - start
+    with tempfile.TemporaryDirectory() as folder:
+        package = Path(folder) / "model.mlpackage"
+        write_package(conversion.model, package, header=subject.header, facts={})
+        found = measure_package(package, image, reference, LIMITS[variant])
+        summary = summarise(load_program(package))
+        size_bytes = sum((package / path).stat().st_size for path in FILES)
+    agreement = compare_depth(reference, found.depth, subject.header.output.kind)
+    return {
+        "model": subject.name,
+        "weights": "bundle" if subject.bundle else "random",
+        "size": list(size),
+        "variant": variant,
+        "target": target,
+        "bytes": size_bytes,
+        "convert_s": round(seconds, 1),
+        "frontend": conversion.frontend,
+        "fp32": found.exact.to_json(),
+        "fp16": found.rounded.to_json(),
+        "delta1": agreement.delta1,
+        "largest_fp16": found.peak,
+        "overflowed": list(found.overflowed),
+        "engine": summary.to_json(),
+    }
+
+
+def row(record: dict[str, Any]) -> str:
+    """One row of the table in docs/coreml.md."""
+    counts = [sum(record["engine"][where].values()) for where in ("on", "some_chips", "off")]
+    fp32, fp16 = record["fp32"], record["fp16"]
+    cells = [
+        f"{record['model']} {size_label(tuple(record['size']))}",
+        record["variant"],
+        f"{record['bytes'] / 1e6:.1f}",
+        f"{fp32['rel_l2']:.1e}",
+        f"{fp16['rel_l2']:.1e}" if fp16["rel_l2"] is not None else "overflows",
+        f"{fp16['max_rel']:.1e}" if fp16["max_rel"] is not None else "",
+        f"{100 * record['delta1']:.2f}",
+        f"{record['largest_fp16']:.0f}",
+        "/".join(str(count) for count in counts),
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def main() -> None:
+    """Measure what the command line asks for, print a table, and record it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("models", nargs="+", metavar="MODEL@HxW", help="bundle or preset, and a size")
+    parser.add_argument("--variant", action="append", choices=list(VARIANTS), help="default: all")
+    parser.add_argument("--target", default="iOS17")
+    parser.add_argument("--record", action="store_true", help="append to benchmarks/records/coreml.jsonl")
+    arguments = parser.parse_args()
+    records = []
+    for given in arguments.models:
+        name, _, label = given.partition("@")
+        subject, size = open_subject(name), parse_size(label) or (256, 256)
+        for variant in arguments.variant or VARIANTS:
+            records.append(measure(subject, size, variant, arguments.target))
+            print(row(records[-1]), flush=True)
+    if arguments.record:
+        append_records("coreml", records)
+
+
+if __name__ == "__main__":
+    main()
