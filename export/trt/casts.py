@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from pixio_edge.calibration.graph import QuantGraph
 
-SUFFIXES = {TensorProto.FLOAT: "fp32", TensorProto.FLOAT16: "fp16"}
+SUFFIXES: dict[int, str] = {TensorProto.FLOAT: "fp32", TensorProto.FLOAT16: "fp16"}
 
 # Inputs of an operator that are float32 whatever it computes in (ONNX, Resize: roi and scales).
 FIXED_INPUTS = {"Resize": (1, 2)}

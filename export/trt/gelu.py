@@ -32,7 +32,7 @@ def spell_out_gelu_(graph: QuantGraph) -> frozenset[str]:
     if not found:
         return frozenset()
     for name, value in CONSTANTS.items():
-        graph.add_constant(name, np.float32(value))
+        graph.add_constant(name, np.array(value, np.float32))
     written = {node.name: _spelled_out(node) for node in found}
     values = {value.name: value for value in graph.model.graph.value_info}
     for node in found:

@@ -54,10 +54,10 @@ class LintGraph:
     def type_of(self, name: str) -> str:
         """Type of a value or constant by its ONNX name; "UNDEFINED" where it is not known."""
         if name in self.constants:
-            return TensorProto.DataType.Name(self.constants[name].data_type)
+            return str(TensorProto.DataType.Name(self.constants[name].data_type))
         value = self.values.get(name)
         kind = TensorProto.UNDEFINED if value is None else value.type.tensor_type.elem_type
-        return TensorProto.DataType.Name(kind)
+        return str(TensorProto.DataType.Name(kind))
 
     def value(self, name: str) -> NDArray[Any] | None:
         """Value of a constant; None if it is none, or in another file."""

@@ -37,7 +37,7 @@ def fit_scales_(graph: QuantGraph) -> None:
             integers = graph.constant(node.input[0])
             axis = next((item.i for item in node.attribute if item.name == "axis"), 1)
             ratio = (old / new).reshape([-1 if index == axis % integers.ndim else 1 for index in range(integers.ndim)])
-            fitted = np.clip(np.rint(integers * ratio), -127, 127).astype(integers.dtype)
+            fitted = np.clip(np.rint(integers.astype(np.float32) * ratio), -127, 127).astype(integers.dtype)
             graph.replace_constant(node.input[0], fitted)
         elif old.size and old.min() < SMALLEST_NORMAL:
             continue  # a tensor of tiny values: its pair stays in fp32, see `tiny_pairs`
