@@ -52,10 +52,9 @@ def read_device_tensor(value: object, spec: TensorSpec, *, is_written: bool) -> 
             f"{spec.dtype} {spec.shape} on a CUDA device. Fix: {FIX}, or run() for arrays of the host"
         )
     shape, dtype = tuple(interface["shape"]), np.dtype(interface["typestr"])
-    if shape != spec.shape or dtype.name != spec.dtype:
-        raise SpecError(
-            f"tensor '{spec.name}': got {dtype.name} {shape}, expected {spec.dtype} {spec.shape}. Fix: {FIX}"
-        )
+    if shape != spec.shape or dtype != np.dtype(spec.dtype):
+        found = dtype.name if dtype.isnative else f"byte-swapped {dtype.name}"
+        raise SpecError(f"tensor '{spec.name}': got {found} {shape}, expected {spec.dtype} {spec.shape}. Fix: {FIX}")
     address, is_read_only = interface["data"]
     faults = (
         (not _is_contiguous(interface.get("strides"), shape, dtype.itemsize), "strides that are not contiguous"),

@@ -35,13 +35,14 @@ DTYPES = {
 # Sets of device tensors of which a graph is kept: enough for a caller that turns three buffers over.
 DEVICE_GRAPHS = 4
 # What the library says when it cannot open an engine, as found in its messages, and what that means.
+UNKNOWN_REFUSAL = "it is damaged, or built by another version or for another GPU"
 REFUSALS = (
+    (("magictag",), UNKNOWN_REFUSAL),  # goes on about a serialisation version, whatever is in the file
     (("serialization version", "version tag", "library version"), "it was built by another version"),
     (("incompatible device", "compute capability", "expecting compute"), "it was built for another GPU"),
     (("out of memory", "outofmemory", "cudaerror 2)"), "the GPU has not enough free memory for it"),
     (("cudaerror 35", "insufficient", "cudaerror 100", "no cuda-capable"), "there is no GPU with a driver that fits"),
 )
-UNKNOWN_REFUSAL = "it is damaged, or built by another version or for another GPU"
 
 
 class EngineSession:
