@@ -9,17 +9,21 @@ from pixio_edge.engine_cache import explain_absence, fits, list_records
 from pixio_edge.errors import MissingDependencyError, RuntimeUnavailableError
 from pixio_edge.runtimes.registry import runtime_status
 from pixio_edge.runtimes.trt import find_gpu
-from pixio_edge.verification.ladder import AHEAD_LIBRARY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from pixio_edge.engine_record import Library
     from pixio_edge.host import Host
-    from pixio_edge.verification.ladder import Check
+    from pixio_edge.verification.ladder import Check, Means
 
-# What the MIL interpreter imports; it is asked for by name so that a base install is never made to import it.
-INTERPRETER_PACKAGES = ("coremltools", "torch")
+# Packages that the stand-ins of a device import, and the extra that has them. They are asked for by name, so that a
+# base install is never made to import them.
+STAND_IN_PACKAGES: Mapping[Means, tuple[tuple[str, ...], str]] = {
+    "MIL interpreter": (("coremltools", "torch"), "coreml"),
+    "typed graph": (("onnx",), "tensorrt"),
+    "ahead of time": (("tensorrt_rtx", "onnx"), "tensorrt-rtx"),
+}
 
 
 def reason_to_skip(check: Check, host: Host, provider: str | None = None) -> str | None:
@@ -38,18 +42,16 @@ def _reasons(check: Check, host: Host, provider: str | None) -> Iterator[str]:
     if check.means == "none":
         yield f"no runtime of this release runs kind '{artifact.kind}'"
         return
-    if check.means == "MIL interpreter":
-        missing = [package for package in INTERPRETER_PACKAGES if find_spec(package) is None]
+    if check.means in STAND_IN_PACKAGES:
+        packages, extra = STAND_IN_PACKAGES[check.means]
+        missing = [package for package in packages if find_spec(package) is None]
         if missing:
-            yield f"{' and '.join(missing)} not installed. Fix: pip install 'pixio-edge[coreml]'"
-    elif check.means == "ahead of time":
-        yield from _reasons_ahead()
-        return
+            yield f"{' and '.join(missing)} not installed. Fix: pip install 'pixio-edge[{extra}]'"
     else:
         yield from _reasons_of_runtime(check, host)
-        if artifact.kind == "tensorrt" and check.means == "runtime":
+        if artifact.kind == "tensorrt":
             yield from _reasons_of_engine(check, provider)
-    if artifact.golden is None:
+    if artifact.golden is None and check.means != "ahead of time":
         yield "stores no golden output"
 
 
@@ -58,7 +60,7 @@ def _reasons_of_runtime(check: Check, host: Host) -> Iterator[str]:
     status = runtime_status(host)[check.runtime]
     if not status.usable:
         yield status.reason
-    if check.means == "runtime" and check.runtime not in needs.runtimes:
+    if check.runtime not in needs.runtimes:
         yield f"was built for {', '.join(needs.runtimes)}"
     if check.precision == "bf16" and host.lacks_bf16:
         yield "this processor has no bf16 arithmetic"
@@ -76,10 +78,3 @@ def _reasons_of_engine(check: Check, provider: str | None) -> Iterator[str]:
         return
     if not any(fits(record, gpu) for record in list_records(check.artifact)):
         yield explain_absence(check.artifact, gpu)
-
-
-def _reasons_ahead() -> Iterator[str]:
-    if find_spec("tensorrt_rtx") is None:
-        yield f"tensorrt_rtx is not installed. Fix: pip install 'pixio-edge[{AHEAD_LIBRARY}]'"
-    if find_spec("onnx") is None:
-        yield f"onnx is not installed. Fix: pip install 'pixio-edge[{AHEAD_LIBRARY}]'"
