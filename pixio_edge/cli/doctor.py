@@ -9,7 +9,7 @@ import typer
 
 from pixio_edge.cli.console import print_json, print_table
 from pixio_edge.cli.options import JsonOption, examples
-from pixio_edge.errors import CheckFailedError, RuntimeUnavailableError
+from pixio_edge.errors import CheckFailedError, PixioEdgeError, RuntimeUnavailableError
 
 if TYPE_CHECKING:
     from pixio_edge.bundle import Bundle
@@ -27,16 +27,24 @@ def doctor(
 ) -> None:
     """Show the host, open each runtime on it, and explain what would be chosen and why everything else would not.
 
+    Versions of GPU driver, CUDA, JetPack, TensorRT and packages that do not go together are named with the fix.
+
     Exit status 1 when nothing can run, or nothing of a bundle, and 2 when a bundle is damaged.
     """
+    from dataclasses import asdict
+
     from pixio_edge.bundle import Bundle, list_embedded
+    from pixio_edge.cli.gpu_checks import describe, find_problems, probe_cuda, system_pythons
     from pixio_edge.env import VARIABLES
     from pixio_edge.host import probe_host
 
     host = probe_host()
+    cuda = probe_cuda(host)
     bundles = [Bundle.open(name) for name in ([bundle] if bundle else list_embedded())]
     report: dict[str, Any] = {
         "host": host.to_json(),
+        "gpu": describe(host, cuda),
+        "problems": [asdict(problem) for problem in find_problems(host, cuda, system_pythons())],
         "runtimes": try_runtimes(host, bundles),
         "bundles": [choose(opened, host) for opened in bundles],
         "environment": [{"name": item.name, "default": item.default, "meaning": item.meaning} for item in VARIABLES],
@@ -59,28 +67,39 @@ def try_runtimes(host: Host, bundles: list[Bundle]) -> list[dict[str, Any]]:
         row: dict[str, Any] = {"runtime": name, "usable": status.usable, "reason": status.reason}
         row |= {"device": None, "providers": []}
         if status.usable:
-            row |= open_once(name, bundles, status.reason)
+            row |= open_once(name, bundles, status.reason, host)
         rows.append(row)
     return rows
 
 
-def open_once(runtime: str, bundles: list[Bundle], reason: str) -> dict[str, Any]:
+def open_once(runtime: str, bundles: list[Bundle], reason: str, host: Host) -> dict[str, Any]:
     """Open the first artifact that a runtime takes; an installed package can still be broken.
+
+    Of artifacts that run as engines built here, it is the first that was built.
 
     Raises:
         BundleError: The artifact is damaged, which says nothing about the runtime.
     """
     from pixio_edge.runtimes.base import RuntimeOptions
+    from pixio_edge.runtimes.built import BUILD_FIX, ENGINE_RUNTIMES, probe_engines
     from pixio_edge.runtimes.registry import list_providers, make_runtime
 
-    artifact = next((item for item in candidates(bundles) if runtime in item[1].requires.runtimes), None)
+    suitable = [item for item in candidates(bundles) if runtime in item[1].requires.runtimes]
+    missing = "no artifact here is for it"
+    if suitable and runtime in ENGINE_RUNTIMES:
+        missing = f"no engine was built on this host. {BUILD_FIX}"
+        engines = probe_engines([artifact for _, artifact in suitable], host, runtime=runtime)
+        suitable = [item for item in suitable if engines[runtime, item[1].name].absence is None]
+    artifact = next(iter(suitable), None)
     verified = artifact[0].read_artifact(artifact[1]) if artifact is not None else None
     try:
         row: dict[str, Any] = {"providers": list(list_providers(runtime))}
         if verified is None:
-            return row | {"reason": f"{reason}; no artifact here is for it"}
+            return row | {"reason": f"{reason}; {missing}"}
         with make_runtime(runtime, verified, RuntimeOptions(precision=verified.entry.computes_in)) as opened:
             return row | {"device": opened.info().device}
+    except PixioEdgeError as error:
+        return {"usable": False, "reason": str(error)}
     except Exception as error:  # a diagnosis has to survive whatever a half-installed engine raises
         return {"usable": False, "reason": f"{type(error).__name__}: {error}"}
 
@@ -95,10 +114,11 @@ def candidates(bundles: list[Bundle]) -> Iterator[tuple[Bundle, ArtifactEntry]]:
 def choose(bundle: Bundle, host: Host) -> dict[str, Any]:
     """What would run of a bundle, and every rejected pair with its reason."""
     from pixio_edge.resolve import RuntimeRequest, resolve
+    from pixio_edge.runtimes.built import probe_engines
 
     record: dict[str, Any] = {"bundle": bundle.manifest.model.name, "folder": str(bundle.folder)}
     try:
-        resolution = resolve(bundle.artifacts, host, RuntimeRequest())
+        resolution = resolve(bundle.artifacts, host, RuntimeRequest(), probe_engines(bundle.artifacts, host))
     except RuntimeUnavailableError as error:
         return record | {"runtime": None, "reason": str(error), "artifacts": [], "rejected": []}
     return record | {
@@ -118,8 +138,12 @@ def print_report(report: dict[str, Any]) -> None:
     print(f"host      {host['os']} {host['arch']}, Python {host['python']}")
     print(f"cpu       {host['cpu']}: {cores}; {' '.join(host['isa']) or 'instruction sets unknown'}")
     print(f"memory    {host['ram_mib'] or 'unknown'} MiB")
-    print(f"gpu       {', '.join(host['gpus']) or 'none found'}")
+    print(f"gpu       {describe_gpu(host, report['gpu'])}")
     print(f"packages  {', '.join(f'{name} {version}' for name, version in host['packages'].items())}\n")
+    for problem in report["problems"]:
+        print(f"problem   {problem['what']}. Fix: {problem['fix']}")
+    if report["problems"]:
+        print()
     rows = [
         (
             row["runtime"],
@@ -133,6 +157,23 @@ def print_report(report: dict[str, Any]) -> None:
     print_table(("runtime", "usable", "default device", "providers", "why"), rows)
     for bundle in report["bundles"]:
         print_choice(bundle)
+
+
+def describe_gpu(host: dict[str, Any], gpu: dict[str, Any]) -> str:
+    """GPUs with their compute capability, and the versions of what is below them, on one line."""
+    names = [f"{item['name']} (SM {item['sm']})" for item in gpu["gpus"]] or host["gpus"]
+    versions = {
+        "JetPack": gpu["jetpack"],
+        "Jetson Linux": gpu["l4t"],
+        "driver": gpu["driver"],
+        "driver for CUDA": gpu["cuda_driver"],
+        "CUDA runtime": gpu["cuda_runtime"],
+        "CUDA toolkit": gpu["cuda_toolkit"],
+        "TensorRT": gpu["tensorrt"],
+    }
+    return "; ".join(
+        [", ".join(names) or "none found", *(f"{name} {value}" for name, value in versions.items() if value)]
+    )
 
 
 def print_choice(bundle: dict[str, Any]) -> None:

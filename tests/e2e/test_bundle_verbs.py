@@ -94,6 +94,8 @@ def test_doctor_explains_every_runtime_and_the_choice(bundle: Path) -> None:
     assert choice["runtime"] in runtimes
     assert all(item["reason"] for item in choice["rejected"])
     assert report["host"]["usable_cores"] >= 1
+    assert set(report["gpu"]) >= {"gpus", "driver", "jetpack", "tensorrt"}
+    assert all(set(problem) == {"what", "fix"} for problem in report["problems"])
     assert {item["name"] for item in report["environment"]} >= {"PIXIO_EDGE_MAX_PIXELS", "PIXIO_EDGE_THREADS"}
 
 
