@@ -135,6 +135,16 @@ def test_pinned_nodes_compute_in_fp32_and_the_rest_as_before() -> None:
     assert difference(run_typed(pinned, [image], 1)[0], reference) < FP16_DIFFERENCE
 
 
+def test_graph_with_every_node_pinned_is_the_float_graph() -> None:
+    graph, image = block_graph(), random_image(SIZE)
+
+    typed = to_typed(graph, pinned=[node.name for node in graph.graph.node])
+
+    kinds = {value.type.tensor_type.elem_type for value in typed.graph.value_info}
+    assert TensorProto.FLOAT16 not in kinds
+    np.testing.assert_allclose(run_typed(typed, [image], 1)[0], run_graph(graph, [image], 1)[0], rtol=1e-4)
+
+
 def test_gelu_may_be_pinned_by_the_name_it_has_in_the_float_graph() -> None:
     assert computes_in(to_typed(block_graph(), pinned=("gelu",)), "gelu") == "FLOAT"
 
