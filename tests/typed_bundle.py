@@ -42,18 +42,43 @@ def write_typed_bundle(
         sizes: Of all graphs.
     """
     source = write_block_bundle(folder.with_name(f"{folder.name}-float"), sizes=sizes)
-    header = BundleHeader(**{name: getattr(source.manifest, name) for name in BundleHeader.model_fields})
-    quantized = folder.with_name(f"{folder.name}-table")
-    with write_bundle(quantized, header) as writer:
-        writer.take_over(source)
-        graph = onnx.load(source.folder / source.artifacts[0].path)
-        (writer.folder / "calibration.json").write_text(table_of(graph).model_dump_json())
-        writer.add_file("calibration.json", "calibration")
-    bundle = Bundle.open(quantized)
-    with write_bundle(folder, header) as writer:
+    return write_typed(with_table(source, folder.with_name(f"{folder.name}-table")), folder, precisions=precisions)
+
+
+def with_table(bundle: Bundle, folder: Path) -> Bundle:
+    """A bundle of fp32 graphs and a calibration table from a few random images."""
+    float_graph = next(artifact for artifact in bundle.artifacts if artifact.kind == "onnx")
+    with write_bundle(folder, _header(bundle)) as writer:
         writer.take_over(bundle)
-        add_tensorrt(bundle, writer, precisions=precisions)
+        table = table_of(onnx.load(bundle.folder / float_graph.path))
+        (writer.folder / "calibration.json").write_text(table.model_dump_json())
+        writer.add_file("calibration.json", "calibration")
     return Bundle.open(folder)
+
+
+def write_typed(
+    bundle: Bundle,
+    folder: Path,
+    *,
+    precisions: Sequence[Precision] = ("fp16", "int8"),
+    sizes: Sequence[tuple[int, int]] | None = None,
+) -> Bundle:
+    """A bundle and its typed graphs.
+
+    Args:
+        bundle: With fp32 graphs, and a calibration table for INT8.
+        folder: Must not exist.
+        precisions: Of the typed graphs.
+        sizes: Of the typed graphs; None takes all.
+    """
+    with write_bundle(folder, _header(bundle)) as writer:
+        writer.take_over(bundle)
+        add_tensorrt(bundle, writer, precisions=precisions, sizes=sizes)
+    return Bundle.open(folder)
+
+
+def _header(bundle: Bundle) -> BundleHeader:
+    return BundleHeader(**{name: getattr(bundle.manifest, name) for name in BundleHeader.model_fields})
 
 
 class FakeBench:
