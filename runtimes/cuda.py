@@ -154,7 +154,7 @@ class PinnedBuffer(Resource):
     def view(self, shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
         """The memory as an array, which is not to be used after `close`."""
         memory = (ctypes.c_ubyte * self.size).from_address(self.handle)
-        return np.frombuffer(memory, dtype).reshape(shape)
+        return np.frombuffer(memoryview(memory), np.dtype(dtype)).reshape(shape)
 
 
 class Event(Resource):

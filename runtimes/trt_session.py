@@ -241,10 +241,11 @@ class EngineSession:
             self.graph_refusal = "the engine cannot be recorded"
             return None
         try:
-            return self._stream.capture(work)
+            graph: Graph = self._stream.capture(work)
         except RuntimeUnavailableError as error:
             self.graph_refusal = str(error)
             return None
+        return graph
 
     def _enqueue(self, addresses: Mapping[str, int]) -> None:
         with collected_log(self._library) as lines:

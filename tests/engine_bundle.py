@@ -17,6 +17,7 @@ from pixio_edge.bundle import Bundle
 from pixio_edge.bundle_writer import write_bundle
 from pixio_edge.engine_cache import EngineKey, EngineRecord, HostGpu, artifact_digest, engine_name, store
 from pixio_edge.manifest import ArtifactEntry, Requirements
+from pixio_edge.parity import Tolerance
 from pixio_edge.runtimes import trt
 from pixio_edge.runtimes.cudart import Cudart
 from pixio_edge.runtimes.trt_library import LIBRARIES
@@ -43,6 +44,7 @@ def write_engine_bundle(
     precisions: tuple[str, ...] = ("fp16",),
     sizes: tuple[tuple[int, int], ...] = SIZES,
     with_onnx: bool = False,
+    tolerance: Tolerance = TINY_TOLERANCE,
 ) -> Bundle:
     """Write typed graphs, and on request the fp32 ONNX ladder beside them. All compute in fp32 in truth."""
     weights = tiny_weights()
@@ -60,7 +62,7 @@ def write_engine_bundle(
                     _named(tiny_graph(size, weights), precision)
                 )
                 graph = writer.describe(f"{precision}_{shape}.onnx", "graph")
-                entry = onnx_entry(size, graph, data, tolerance=TINY_TOLERANCE, verified=True)
+                entry = onnx_entry(size, graph, data, tolerance=tolerance, verified=True)
                 writer.add_artifact(entry if precision == "fp32" else _typed(entry, precision))
     return Bundle.open(folder)
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from pixio_edge.bundle import Bundle
@@ -65,3 +66,17 @@ class TestTensorRt11(OnFakes):
 class TestTensorRtRtx(OnFakes):
     runtime_name = "tensorrt-rtx"
     version = "1.7.1.116"
+
+    def test_engine_that_says_it_cannot_be_recorded_runs_without_a_graph(
+        self, closed: Runtime, feeds: dict[str, Any], library: Any
+    ) -> None:
+        with closed as runtime:
+            expected = runtime.run(feeds)["depth"]
+        library.refusals["recording"] = "unused"
+
+        with closed as runtime:
+            depth = runtime.run(feeds)["depth"]
+            device = runtime.info().device
+
+        np.testing.assert_array_equal(depth, expected)
+        assert device == "Orin (SM 8.7), no CUDA graph: the engine cannot be recorded"
