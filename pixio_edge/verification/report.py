@@ -112,12 +112,12 @@ def check_report_path(path: Path) -> None:
     """Refuse a name that no report can be written under, before any work.
 
     Raises:
-        OutputError: The suffix is neither .json nor .md.
+        OutputError: The suffix is neither .json nor .md, or the folder is missing.
     """
     if path.suffix.lower() not in (".json", ".md"):
-        raise OutputError(
-            f"report {path}: got suffix '{path.suffix}', expected .json or .md. Fix: use {path.stem}.json"
-        )
+        raise OutputError(f"report {path}: got suffix '{path.suffix}', expected .json or .md. Fix: {path.stem}.json")
+    if not path.parent.is_dir():
+        raise OutputError(f"report {path}: {path.parent} is not a folder, expected one. Fix: create it first")
 
 
 def row(outcome: Outcome) -> tuple[str, ...]:

@@ -19,6 +19,8 @@ BASE_MODULES = (
     "pixio_edge.bundle_writer",
     "pixio_edge.calibration",
     "pixio_edge.cli.main",
+    "pixio_edge.conformance.check",
+    "pixio_edge.conformance.write",
     "pixio_edge.depth",
     "pixio_edge.estimator",
     "pixio_edge.evaluation.datasets",
@@ -34,6 +36,8 @@ BASE_MODULES = (
     "pixio_edge.runtimes.ort",
     "pixio_edge.runtimes.ov",
     "pixio_edge.runtimes.registry",
+    "pixio_edge.verification.report",
+    "pixio_edge.verification.run",
     "pixio_edge.video",
     "pixio_edge.weights.terms",
 )
