@@ -77,6 +77,7 @@ class RuntimeInfo:
         threads: Threads that the engine uses for one inference.
         kernels: Executed operators as "Operator/precision" with their number; None when not looked at.
         fallbacks: Operators that run elsewhere than on `device`, as "Operator on provider"; None when not looked at.
+        device_ms: Median milliseconds on each device that was tried, where the runtime chose by measuring; else None.
     """
 
     runtime: str
@@ -86,6 +87,7 @@ class RuntimeInfo:
     threads: int
     kernels: Mapping[str, int] | None = None
     fallbacks: tuple[str, ...] | None = None
+    device_ms: Mapping[str, float] | None = None
 
     @property
     def int8_ops(self) -> int | None:

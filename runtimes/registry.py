@@ -36,10 +36,20 @@ class RuntimeEntry:
     packages: tuple[str, ...]
     install: str
     executes: Mapping[Precision, tuple[Precision, ...]] = field(default_factory=dict)
+    system: str = ""
     on_jetson: str | None = None
 
 
 RUNTIMES: Mapping[str, RuntimeEntry] = {
+    "coreml": RuntimeEntry(
+        module="pixio_edge.runtimes.coreml",
+        class_name="CoreMlRuntime",
+        kinds=("coreml",),
+        packages=("coremltools",),
+        install="pixio-edge[coreml]",
+        executes={"fp32": ("fp32",), "fp16": ("fp16",), "int8": ("int8",)},
+        system="Darwin",
+    ),
     "openvino": RuntimeEntry(
         module="pixio_edge.runtimes.ov",
         class_name="OpenVinoRuntime",
@@ -90,6 +100,9 @@ RUNTIMES: Mapping[str, RuntimeEntry] = {
         executes={"fp32": ("fp32",), "fp16": ("fp16",), "int8": ("int8",)},
     ),
 }
+
+
+SYSTEM_NAMES = {"Darwin": "macOS"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +168,12 @@ def _load_class(name: str) -> type[Runtime]:
 
 
 def _status(entry: RuntimeEntry, host: Host) -> RuntimeStatus:
+    system = host.os.partition(" ")[0]
+    if entry.system and system != entry.system:
+        known = SYSTEM_NAMES.get(entry.system, entry.system)
+        return RuntimeStatus(
+            usable=False, reason=f"runs on {known} only, this is {system}. Fix: choose another runtime"
+        )
     for package in entry.packages:
         if package in host.packages:
             return RuntimeStatus(usable=True, reason=f"{package} {host.packages[package]}")

@@ -26,6 +26,9 @@ ERRORS = {
 HOMES = {
     "accelerate": {"pixio_edge/training/processes.py"},
     "openvino": {"runtimes/ov.py"},
+    # The export and the runtime are in layers that do not import each other.
+    "coremltools": {"export/coreml/library.py", "runtimes/coreml_model.py"},
+    "PIL": {"runtimes/coreml_model.py"},
     "tensorrt": {"runtimes/trt_library.py"},
     "tensorrt_rtx": {"runtimes/trt_library.py"},
     "h5py": {"pixio_edge/evaluation/nyu.py"},
@@ -34,7 +37,6 @@ HOMES = {
     "safetensors": {"pixio_edge/models/checkpoint_files.py"},
     "huggingface_hub": {"pixio_edge/weights/hub.py"},
     # For tests and benchmarks alone.
-    "PIL": set(),
     "psutil": set(),
     "transformers": set(),
 }

@@ -321,7 +321,21 @@ def test_every_registered_runtime_has_a_status_with_a_fix_when_unusable() -> Non
     status = runtime_status(replace(X86, packages={}))
 
     assert set(status) == set(RUNTIMES)
-    assert all(not item.usable and "Fix: pip install" in item.reason for item in status.values())
+    elsewhere = {name for name, entry in RUNTIMES.items() if entry.system not in ("", "Linux")}
+    assert all(not item.usable for item in status.values())
+    assert all("Fix: pip install" in item.reason for name, item in status.items() if name not in elsewhere)
+    assert all("Fix: choose another runtime" in status[name].reason for name in elsewhere)
+
+
+def test_runtime_of_one_system_is_usable_only_there() -> None:
+    packages = {"coremltools": "9.1"}
+    mac = replace(ARM, os="Darwin 24.5.0", packages=packages)
+
+    assert runtime_status(mac)["coreml"].usable
+    assert runtime_status(replace(mac, packages={}))["coreml"].reason.endswith("pip install 'pixio-edge[coreml]'")
+    linux = runtime_status(replace(X86, packages=packages))["coreml"]
+    assert not linux.usable
+    assert linux.reason == "runs on macOS only, this is Linux. Fix: choose another runtime"
 
 
 def test_host_looks_for_every_package_that_makes_a_runtime_usable() -> None:
