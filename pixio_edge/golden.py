@@ -96,7 +96,7 @@ def host_record(info: RuntimeInfo) -> dict[str, JsonValue]:
     return {
         "runtime": f"{info.runtime} {info.version}",
         "device": info.device,
-        "os": host.os,
+        "os": host.os if host.macos is None else f"macOS {host.macos}",
         "arch": host.arch,
         "cpu": host.cpu,
         "isa": list(host.isa),

@@ -71,6 +71,7 @@ class Host:
         packages: Version by distribution name, for those of `PACKAGES` that are installed.
         gpus: Names of NVIDIA GPUs whose driver is loaded, and of a Jetson board.
         nvidia: NVIDIA's driver, CUDA and JetPack; None where there is no trace of any.
+        macos: Version of macOS, which is that of Core ML, such as "15.5"; None on other systems.
     """
 
     os: str
@@ -86,6 +87,7 @@ class Host:
     packages: dict[str, str]
     gpus: tuple[str, ...] = ()
     nvidia: Nvidia | None = None
+    macos: str | None = None
 
     @property
     def is_x86(self) -> bool:
@@ -133,6 +135,7 @@ def probe_host() -> Host:
         packages=_package_versions(),
         gpus=_gpus(),
         nvidia=read_nvidia(_read_text),
+        macos=platform.mac_ver()[0] or None,
     )
 
 

@@ -99,6 +99,15 @@ def test_jetson_board_and_gpus_are_named(monkeypatch: pytest.MonkeyPatch, tmp_pa
     assert probe_host().gpus[-1] == "NVIDIA Jetson Orin Nano Developer Kit"
 
 
+@pytest.mark.parametrize(("version", "expected"), [("15.5", "15.5"), ("", None)])
+def test_version_of_macos_is_known_only_there(
+    monkeypatch: pytest.MonkeyPatch, version: str, expected: str | None
+) -> None:
+    monkeypatch.setattr(host_module.platform, "mac_ver", lambda: (version, ("", "", ""), "arm64"))
+
+    assert probe_host().macos == expected
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="this system does not tell")
 def test_peak_memory_grows_with_use() -> None:
     before = peak_rss_mib()
