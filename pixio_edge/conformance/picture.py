@@ -35,4 +35,5 @@ def render_picture() -> NDArray[np.uint8]:
     picture[(y > 0.6) & (y < 0.85) & (x > 0.7) & (x < 0.9)] = (250, 230, 90)
     stripes = (x > 0.4) & (x < 0.6) & (np.floor(rows / STRIPE_PX) % 2 == 0)
     picture[stripes] = 255 - picture[stripes]
-    return np.rint(picture).clip(0, 255).astype(np.uint8)
+    pixels: NDArray[np.uint8] = np.rint(picture).clip(0, 255).astype(np.uint8)
+    return pixels

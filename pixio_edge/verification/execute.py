@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pixio_edge.bundle import Bundle, VerifiedArtifact
+    from pixio_edge.export.coreml.interpreter import InterpreterPrecision
     from pixio_edge.verification.ladder import Check
 
 MIB = 1 << 20
@@ -136,7 +137,8 @@ def _interpret(verified: VerifiedArtifact, check: Check, image: NDArray[np.uint8
 
     entry = verified.entry
     program = load_program(package_folder(verified))
-    outputs = MilInterpreter(program, precision=check.precision).run({entry.inputs[0].name: image})
+    precision: InterpreterPrecision = "fp16" if check.precision == "fp16" else "fp32"
+    outputs = MilInterpreter(program, precision).run({entry.inputs[0].name: image})
     wanted = entry.outputs[0]
     found = outputs.get(wanted.name)
     # A Core ML image has two more axes of length 1 than the array of the same depth.
@@ -146,7 +148,7 @@ def _interpret(verified: VerifiedArtifact, check: Check, image: NDArray[np.uint8
             f"artifact '{entry.name}': the program gives {shapes}, the manifest says {wanted.name} {wanted.shape}. "
             "Fix: export the bundle again"
         )
-    emulated = "emulated fp16" if check.precision == "fp16" else check.precision
+    emulated = "emulated fp16" if precision == "fp16" else precision
     return Ran(found.reshape(wanted.shape), f"MIL interpreter in {emulated}, not Core ML")
 
 

@@ -194,7 +194,7 @@ def conclude(outcomes: Sequence[Outcome]) -> None:
     failed = [f"{item.artifact} on {item.runtime} in {item.precision}" for item in outcomes if item.status == "failed"]
     if failed:
         raise CheckFailedError(
-            f"{len(failed)} of {len(outcomes)} checks failed: {', '.join(failed)}. Fix: use another runtime"
+            f"{len(failed)} of {len(outcomes)} checks failed: {', '.join(failed)}. Fix: use another runtime or artifact"
         )
     if all(item.status == "skipped" for item in outcomes):
         raise CheckFailedError("no artifact could be run on this host. Fix: see 'pixio-edge doctor'")
