@@ -8,6 +8,7 @@ not what it costs trained weights. Nothing here runs on Apple hardware.
 from __future__ import annotations
 
 import argparse
+import json
 import tempfile
 import time
 from dataclasses import dataclass
@@ -42,7 +43,7 @@ from pixio_edge.export.source import open_source
 from pixio_edge.manifest import BundleHeader, LicenceEntry
 from pixio_edge.models.depth_model import DepthModel
 from pixio_edge.models.presets import build_model
-from pixio_edge.sizes import Size, size_label
+from pixio_edge.sizes import Size
 
 CALIBRATION_IMAGES = 3
 
@@ -123,26 +124,8 @@ def measure(subject: Subject, size: Size, variant: str, target: str) -> dict[str
     }
 
 
-def row(record: dict[str, Any]) -> str:
-    """One row of the table in docs/coreml.md."""
-    counts = [sum(record["engine"][where].values()) for where in ("on", "some_chips", "off")]
-    fp32, fp16 = record["fp32"], record["fp16"]
-    cells = [
-        f"{record['model']} {size_label(tuple(record['size']))}",
-        record["variant"],
-        f"{record['bytes'] / 1e6:.1f}",
-        f"{fp32['rel_l2']:.1e}",
-        f"{fp16['rel_l2']:.1e}" if fp16["rel_l2"] is not None else "overflows",
-        f"{fp16['max_rel']:.1e}" if fp16["max_rel"] is not None else "",
-        f"{100 * record['delta1']:.2f}",
-        f"{record['largest_fp16']:.0f}",
-        "/".join(str(count) for count in counts),
-    ]
-    return f"| {' | '.join(cells)} |"
-
-
 def main() -> None:
-    """Measure what the command line asks for, print a table, and record it."""
+    """Measure what the command line asks for, print JSON lines, and record them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="+", metavar="MODEL@HxW", help="bundle or preset, and a size")
     parser.add_argument("--variant", action="append", choices=list(VARIANTS), help="default: all")
@@ -155,7 +138,7 @@ def main() -> None:
         subject, size = open_subject(name), parse_size(label) or (256, 256)
         for variant in arguments.variant or VARIANTS:
             records.append(measure(subject, size, variant, arguments.target))
-            print(row(records[-1]), flush=True)
+            print(json.dumps(records[-1]), flush=True)
     if arguments.record:
         append_records("coreml", records)
 

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from coreml_table import render_coreml
 from int8_table import int8_rows
 from recording import RECORDS, latest_run
 from table_text import NOT_MEASURED, Record, footer, score, size_of, table, tenth
@@ -192,6 +193,7 @@ PAGES: dict[str, Renderers] = {
         "frames": render_frames,
         "startup": render_startup,
     },
+    "docs/coreml.md": {"coreml": render_coreml},
     "docs/training.md": {"training_ablation": render_training_ablation, "pretraining_ablation": render_pretraining},
 }
 
