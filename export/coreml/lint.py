@@ -220,7 +220,8 @@ def _tensors(operation: Any) -> list[Any]:
 
 
 def _is_constant(operation: Any) -> bool:
-    return operation.op_type == "const" or operation.op_type.startswith("constexpr_")
+    kind: str = operation.op_type
+    return kind == "const" or kind.startswith("constexpr_")
 
 
 def _finding(operation: Any, rule: Rule, severity: Severity, detail: str, fix: str) -> OpFinding:

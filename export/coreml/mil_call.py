@@ -61,7 +61,7 @@ class Call:
         """An input of whole numbers, constant or computed."""
         return [int(value) for value in self.array(name).reshape(-1)]
 
-    def int(self, name: str) -> int:
+    def integer(self, name: str) -> int:
         """One whole number."""
         return int(self.array(name))
 

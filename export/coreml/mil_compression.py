@@ -89,7 +89,7 @@ def _affine(call: Call, rank: int) -> tuple[Tensor, Tensor]:
     if scale.dim() == 0 and zero_point.dim() == 0:
         return scale, zero_point
     shape = [1] * rank
-    shape[call.int("axis")] = -1
+    shape[call.integer("axis")] = -1
     return scale.reshape(shape), zero_point.reshape(shape)
 
 
@@ -102,4 +102,5 @@ def _repeat(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 def _unpack(packed: np.ndarray, bits: int, count: int) -> np.ndarray:
     """Whole numbers of so many bits, packed with the lowest bit first."""
     flat = np.unpackbits(packed.view(np.uint8), bitorder="little")[: count * bits].reshape(count, bits)
-    return (flat.astype(np.int64) << np.arange(bits)).sum(axis=1)
+    unpacked: np.ndarray = (flat.astype(np.int64) << np.arange(bits)).sum(axis=1)
+    return unpacked

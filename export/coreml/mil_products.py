@@ -43,7 +43,7 @@ def conv(call: Call) -> Tensor:
     padded = functional.pad(x, _torch_order(_padding(call, x, weight, strides, dilations)))
     bias = call.tensor("bias") if call.has("bias") else None
     compute = CONVOLUTIONS[x.dim() - 2]
-    result: Tensor = compute(padded, weight, bias, stride=strides, dilation=dilations, groups=call.int("groups"))
+    result: Tensor = compute(padded, weight, bias, stride=strides, dilation=dilations, groups=call.integer("groups"))
     return result
 
 
@@ -54,7 +54,7 @@ def conv_transpose(call: Call) -> Tensor:
     strides, dilations = call.ints("strides"), call.ints("dilations")
     bias = call.tensor("bias") if call.has("bias") else None
     compute = TRANSPOSED[x.dim() - 2]
-    full: Tensor = compute(x, weight, bias, stride=strides, dilation=dilations, groups=call.int("groups"))
+    full: Tensor = compute(x, weight, bias, stride=strides, dilation=dilations, groups=call.integer("groups"))
     kind = call.text("pad_type")
     if call.has("output_shape"):
         wanted = call.ints("output_shape")[2:]

@@ -42,13 +42,13 @@ _enter_reductions()
 def reduce_arg(call: Call) -> Tensor:
     """Index of the largest or smallest element, the first of several."""
     compute = torch.argmax if call.operation.op_type == "reduce_argmax" else torch.argmin
-    return compute(call.tensor("x"), dim=call.int("axis"), keepdim=call.flag("keep_dims")).to(torch.int32)
+    return compute(call.tensor("x"), dim=call.integer("axis"), keepdim=call.flag("keep_dims")).to(torch.int32)
 
 
 @mil_op("softmax")
 def softmax(call: Call) -> Tensor:
     """Along one axis, without overflow: the largest element is taken off first."""
-    return functional.softmax(call.tensor("x"), dim=call.int("axis"))
+    return functional.softmax(call.tensor("x"), dim=call.integer("axis"))
 
 
 @mil_op("layer_norm")

@@ -19,7 +19,7 @@ def upsample_bilinear(call: Call) -> Tensor:
 @mil_op("resize_bilinear")
 def resize_bilinear(call: Call) -> Tensor:
     """To a size in the last two dimensions."""
-    size = (call.int("target_size_height"), call.int("target_size_width"))
+    size = (call.integer("target_size_height"), call.integer("target_size_width"))
     return _resize_linear(call.tensor("x"), size, call.text("sampling_mode"))
 
 
@@ -33,13 +33,13 @@ def upsample_nearest_neighbor(call: Call) -> Tensor:
 @mil_op("resize_nearest_neighbor")
 def resize_nearest_neighbor(call: Call) -> Tensor:
     """To a size in the last two dimensions."""
-    return _resize_nearest(call.tensor("x"), (call.int("target_size_height"), call.int("target_size_width")))
+    return _resize_nearest(call.tensor("x"), (call.integer("target_size_height"), call.integer("target_size_width")))
 
 
 @mil_op("resize")
 def resize(call: Call) -> Tensor:
     """To a size in the last dimensions, where 0 keeps that of the input; iOS 17."""
-    x, shape, count = call.tensor("x"), call.ints("shape"), call.int("resized_dims")
+    x, shape, count = call.tensor("x"), call.ints("shape"), call.integer("resized_dims")
     if count != 2:
         raise call.refuse(f"resized_dims {count}")
     height, width = (wanted or given for wanted, given in zip(shape[-2:], x.shape[-2:], strict=True))

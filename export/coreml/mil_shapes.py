@@ -46,7 +46,7 @@ def squeeze(call: Call) -> Tensor:
 def flatten2d(call: Call) -> Tensor:
     """Two dimensions: those before the axis, and the rest."""
     x = call.tensor("x")
-    leading = x.shape[: call.int("axis")]
+    leading = x.shape[: call.integer("axis")]
     return x.reshape(leading.numel(), -1)
 
 
@@ -93,15 +93,16 @@ def crop(call: Call) -> Tensor:
 @mil_op("split")
 def split(call: Call) -> tuple[Tensor, ...]:
     """Parts along an axis, of given sizes or of equal size."""
-    x, axis = call.tensor("x"), call.int("axis")
-    sizes = call.ints("split_sizes") if call.has("split_sizes") else x.shape[axis] // call.int("num_splits")
+    x, axis = call.tensor("x"), call.integer("axis")
+    sizes = call.ints("split_sizes") if call.has("split_sizes") else x.shape[axis] // call.integer("num_splits")
     return tuple(torch.split(x, sizes, dim=axis))
 
 
 @mil_op("concat")
 def concat(call: Call) -> Tensor:
     """One after the other along an axis; interleaved, one element of each in turn. Numbers make a vector."""
-    values, axis = [torch.atleast_1d(value) for value in call.tensors("values")], call.int("axis")
+    values = [value.reshape(1) if value.dim() == 0 else value for value in call.tensors("values")]
+    axis = call.integer("axis")
     if not call.flag("interleave"):
         return torch.cat(values, dim=axis)
     axis %= values[0].dim()
@@ -111,7 +112,7 @@ def concat(call: Call) -> Tensor:
 @mil_op("stack")
 def stack(call: Call) -> Tensor:
     """Along a new axis."""
-    return torch.stack(call.tensors("values"), dim=call.int("axis"))
+    return torch.stack(call.tensors("values"), dim=call.integer("axis"))
 
 
 @mil_op("tile")
@@ -143,19 +144,19 @@ def pad(call: Call) -> Tensor:
 @mil_op("pixel_shuffle")
 def pixel_shuffle(call: Call) -> Tensor:
     """Channels into space as torch does: each channel of the result is made of neighbouring channels."""
-    return functional.pixel_shuffle(call.tensor("x"), call.int("upscale_factor"))
+    return functional.pixel_shuffle(call.tensor("x"), call.integer("upscale_factor"))
 
 
 @mil_op("pixel_unshuffle")
 def pixel_unshuffle(call: Call) -> Tensor:
     """Space into channels, the inverse of pixel_shuffle."""
-    return functional.pixel_unshuffle(call.tensor("x"), call.int("downscale_factor"))
+    return functional.pixel_unshuffle(call.tensor("x"), call.integer("downscale_factor"))
 
 
 @mil_op("depth_to_space")
 def depth_to_space(call: Call) -> Tensor:
     """Channels into space as TensorFlow does: the place in the block counts before the channel of the result."""
-    x, block = call.tensor("x"), call.int("block_size")
+    x, block = call.tensor("x"), call.integer("block_size")
     images, channels, height, width = x.shape
     blocks = x.reshape(images, block, block, channels // block**2, height, width)
     return blocks.permute(0, 3, 4, 1, 5, 2).reshape(images, -1, height * block, width * block)
@@ -164,7 +165,7 @@ def depth_to_space(call: Call) -> Tensor:
 @mil_op("space_to_depth")
 def space_to_depth(call: Call) -> Tensor:
     """Space into channels, the inverse of depth_to_space."""
-    x, block = call.tensor("x"), call.int("block_size")
+    x, block = call.tensor("x"), call.integer("block_size")
     images, channels, height, width = x.shape
     blocks = x.reshape(images, channels, height // block, block, width // block, block)
     return blocks.permute(0, 3, 5, 1, 2, 4).reshape(images, -1, height // block, width // block)
@@ -179,9 +180,9 @@ def shape(call: Call) -> Tensor:
 @mil_op("gather")
 def gather(call: Call) -> Tensor:
     """Elements by index along an axis; indices below zero count from the end."""
-    x, indices, axis = call.tensor("x"), call.tensor("indices"), call.int("axis")
-    if call.has("batch_dims") and call.int("batch_dims"):
-        raise call.refuse(f"batch_dims {call.int('batch_dims')}")
+    x, indices, axis = call.tensor("x"), call.tensor("indices"), call.integer("axis")
+    if call.has("batch_dims") and call.integer("batch_dims"):
+        raise call.refuse(f"batch_dims {call.integer('batch_dims')}")
     axis %= x.dim()
     picked = x.index_select(axis, indices.reshape(-1).long() % x.shape[axis])
     return picked.reshape((*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :]))
