@@ -166,6 +166,8 @@ class EngineSession:
         Raises:
             RuntimeUnavailableError: CUDA reports an error; everything is released all the same.
         """
+        if self._runtime is None:
+            return
         graphs = (self._graph, *self._device_graphs.values())
         stream, self._stream = self._stream, None
         # Views of memory that is about to be given back go first.
@@ -181,6 +183,11 @@ class EngineSession:
                         stack.callback(graph.close)
                 if stream is not None:
                     stack.callback(stream.synchronize)
+
+    def __del__(self) -> None:
+        # Whoever forgets `close` shall not keep the GPU's memory, and the engine has to go before its library.
+        with suppress(Exception):
+            self.close()
 
     @property
     def _specs(self) -> tuple[TensorSpec, ...]:

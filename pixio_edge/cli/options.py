@@ -18,14 +18,17 @@ BundleOption = Annotated[str, typer.Option("--bundle", "-b", help="Embedded bund
 OutputFolder = Annotated[Path, typer.Option("--output", "-o", help="Folder for the results; created when missing.")]
 RuntimeOption = Annotated[
     str | None,
-    typer.Option("--runtime", "-r", help="ort, openvino. Default: the best usable one; see `pixio-edge doctor`."),
+    typer.Option(
+        "--runtime", "-r", help="ort, openvino, tensorrt, … Default: the best usable one; see `pixio-edge doctor`."
+    ),
 ]
 PrecisionOption = Annotated[
     str | None,
     typer.Option(
         "--precision",
         "-p",
-        help="fp32, bf16, int8. Default: int8 where the bundle measured that it wins on such a processor, else fp32.",
+        help="fp32, bf16, fp16, int8. Default: int8 where the bundle measured that it wins on such a processor, else "
+        "fp32; of engines, what `pixio-edge build` chose.",
     ),
 ]
 SizeOption = Annotated[
@@ -45,7 +48,11 @@ PinCoresOption = Annotated[
 ]
 ProviderOption = Annotated[
     str | None,
-    typer.Option("--provider", help="Where the runtime executes: cuda (ort), GPU (openvino), … Default: the CPU."),
+    typer.Option(
+        "--provider",
+        help="Where the runtime executes: cuda (ort), GPU (openvino), cuda:1 (tensorrt), … Default: the CPU, or the "
+        "first GPU of a runtime that has no other.",
+    ),
 ]
 UnverifiedOption = Annotated[
     bool, typer.Option("--allow-unverified", help="Also take artifacts that never ran on hardware of their kind.")

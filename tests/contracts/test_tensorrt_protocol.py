@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -160,6 +161,18 @@ def test_every_error_of_cuda_while_closing_is_told_and_all_is_released(closed: T
                 closed.close()
         assert cuda.leaks() == {}
         closed.close()
+
+
+def test_runtime_that_is_dropped_without_close_releases_everything(closed: TensorRtRuntime, cuda: FakeCuda) -> None:
+    runtime = make_runtime("tensorrt", closed.artifact, FP16)
+    runtime.open()
+    assert cuda.leaks()
+
+    del runtime
+    gc.collect()
+
+    assert cuda.leaks() == {}
+    assert cuda.violations == []
 
 
 def test_engine_that_cannot_be_recorded_runs_without_a_graph_and_info_says_so(
