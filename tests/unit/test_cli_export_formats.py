@@ -120,6 +120,7 @@ def test_dry_run_checks_everything_and_writes_nothing(run: Callable[..., dict[st
     assert leftovers(tmp_path) == before
 
 
+@pytest.mark.slow
 def test_weights_become_onnx_first_and_leave_nothing_else_behind(
     run: Callable[..., dict[str, Any]], tmp_path: Path
 ) -> None:

@@ -60,7 +60,7 @@ def computes_in(model: onnx.ModelProto, name: str) -> str:
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.slow] if name in ("plain", "stem") else []) for name in CONFIGS]
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if name != "pixio" else []) for name in CONFIGS]
 )
 def test_typed_graph_computes_the_depth_of_the_float_graph_for_every_shape_of_model(name: str) -> None:
     graph = onnx.ModelProto.FromString(exported(name))
@@ -107,7 +107,7 @@ def test_weights_of_products_are_stored_in_half_precision_and_only_so() -> None:
 
 
 def test_each_value_is_cast_at_most_once_to_a_type_and_never_back() -> None:
-    typed = to_typed(onnx.ModelProto.FromString(exported("depth_anything")))
+    typed = to_typed(onnx.ModelProto.FromString(exported("pixio")))
     graph = QuantGraph(typed)
 
     casts = [node for node in typed.graph.node if node.op_type == "Cast"]
