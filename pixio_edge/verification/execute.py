@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pixio_edge.verification.ladder import Check
 
 MIB = 1 << 20
+TYPED_GRAPH = "typed graph in ONNX Runtime on the CPU, no engine"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,10 +117,9 @@ def _run_typed_graph(verified: VerifiedArtifact, image: NDArray[np.uint8], threa
     # came out at a third, and that in INT8 at 14 times of what the graph computes as written (onnxruntime 1.31).
     import onnx  # noqa: PLC0415 - as for `build_ahead`
 
-    from pixio_edge.export.trt.artifacts import EXECUTED  # noqa: PLC0415
     from pixio_edge.export.trt.emulation import run_typed  # noqa: PLC0415
 
-    return Ran(run_typed(onnx.load(verified.path), [image], threads)[0], EXECUTED)
+    return Ran(run_typed(onnx.load(verified.path), [image], threads)[0], TYPED_GRAPH)
 
 
 def _run(verified: VerifiedArtifact, check: Check, image: NDArray[np.uint8], options: RuntimeOptions) -> Ran:

@@ -108,7 +108,7 @@ def test_every_artifact_that_can_run_here_is_measured(bundle: Bundle) -> None:
     assert [outcome.status for outcome in outcomes] == ["ok"] * (len(SIZES) + 1)
     typed = outcomes[-1]
     assert typed.rung == "fp16"
-    assert "no engine was run" in typed.how
+    assert "no engine" in typed.how
     assert typed.against == "golden_32x32.npz"
     assert typed.max_rel is not None
     assert 0 <= typed.max_rel <= 1e-5

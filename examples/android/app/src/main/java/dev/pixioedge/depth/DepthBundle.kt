@@ -20,6 +20,13 @@ data class Artifact(
 class DepthBundle(folder: File) {
     private val manifest = JSONObject(File(folder, "manifest.json").readText())
 
+    init {
+        require(manifest.getInt("schema_version") == 1) { "manifest of another schema; update this application" }
+        val image = manifest.getJSONObject("image")
+        val found = listOf("layout", "color", "dtype", "resize").map(image::getString)
+        require(found == listOf("NHWC", "RGB", "uint8", "stretch")) { "images are prepared otherwise: $found" }
+    }
+
     /** "relative_inverse": larger is nearer, no unit. "metric": metres. */
     val kind: String = manifest.getJSONObject("output").getString("kind")
 
@@ -27,13 +34,6 @@ class DepthBundle(folder: File) {
     val artifacts: List<Artifact> = manifest.getJSONArray("artifacts").objects()
         .filter { it.getString("kind") == "onnx" && "ort" in it.getJSONObject("requires").getJSONArray("runtimes").strings() }
         .map { artifact(folder, it) }
-
-    init {
-        require(manifest.getInt("schema_version") == 1) { "manifest of another schema; update this application" }
-        val image = manifest.getJSONObject("image")
-        val found = listOf("layout", "color", "dtype", "resize").map(image::getString)
-        require(found == listOf("NHWC", "RGB", "uint8", "stretch")) { "images are prepared otherwise: $found" }
-    }
 
     /** The graph whose shape is nearest to that of the frame, as `DepthEstimator` of the Python package chooses. */
     fun nearest(height: Int, width: Int, precision: String): Artifact? = artifacts

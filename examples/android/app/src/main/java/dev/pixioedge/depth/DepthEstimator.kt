@@ -8,6 +8,7 @@ import ai.onnxruntime.OrtSession
 import ai.onnxruntime.providers.NNAPIFlags
 import java.nio.ByteBuffer
 import java.util.EnumSet
+import kotlin.math.abs
 
 /** Where ONNX Runtime executes. Which is fastest differs from phone to phone: see [fastest]. */
 enum class Provider { CPU, XNNPACK, NNAPI, QNN }
@@ -67,7 +68,7 @@ class DepthEstimator(private val artifact: Artifact, provider: Provider, threads
                         if (largestDifference(expected, estimator.run(image)) > tolerance) null
                         else provider to medianMs(estimator, image)
                     }
-                } catch (_: OrtException) { // not in this build of ONNX Runtime, or not on this phone
+                } catch (error: OrtException) { // not in this build of ONNX Runtime, or not on this phone
                     null
                 }
             }.minBy { it.second }
@@ -76,8 +77,8 @@ class DepthEstimator(private val artifact: Artifact, provider: Provider, threads
         /** Largest absolute difference, relative to the largest magnitude of [expected]; infinite for NaN. */
         fun largestDifference(expected: FloatArray, got: FloatArray): Float {
             require(expected.size == got.size) { "another shape: ${got.size} values for ${expected.size}" }
-            val largest = expected.maxOf(Math::abs)
-            val difference = expected.indices.maxOf { Math.abs(expected[it] - got[it]) } // NaN wins
+            val largest = expected.maxOf { abs(it) }
+            val difference = expected.indices.maxOf { abs(expected[it] - got[it]) } // NaN wins
             return if (difference.isNaN()) Float.POSITIVE_INFINITY else difference / largest
         }
 
