@@ -244,6 +244,3 @@ class FakeConfig:
             return False
         self.cache = cache
         return True
-
-    def get_timing_cache(self) -> FakeTimingCache | None:
-        return self.cache

@@ -93,10 +93,10 @@ def build(
     from pixio_edge.bundle import Bundle
 
     wanted = tuple(parse_precisions(precisions)), tuple(parse_sizes(sizes))
+    title: str | None = None
     if capabilities or output:
         refuse_given(context, ON_DEVICE_ONLY, "--compute-capability")
         outcomes = ahead(Bundle.open(bundle), capabilities, output, runtime, wanted, force=force, dry_run=dry_run)
-        title = "ahead of time, checked on no GPU"
     else:
         opened = Bundle.open(bundle)
         options = BuildOptions(Budget(budget), force=force, prebuilt=prebuilt)
@@ -104,7 +104,7 @@ def build(
     if json:
         print_json({"gpu": title, "dry_run": dry_run, "engines": [item.to_json() for item in outcomes]})
     else:
-        print_outcomes(outcomes, title)
+        print_outcomes(outcomes, title or "ahead of time, checked on no GPU")
     if not dry_run:
         conclude(outcomes, is_ahead=bool(capabilities))
 

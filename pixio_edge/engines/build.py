@@ -6,7 +6,6 @@ The network is always strongly typed: precision is in the graph. Classes are tho
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -108,6 +107,7 @@ def build_engine(
         # Kept in a variable: the library does not hold its own reference to it.
         monitor = make_monitor(library, interruption, progress)
         config.progress_monitor = monitor
+        # Kept like the monitor, and for what was timed.
         cache = _load_timing_cache(library, config, settings)
         plan = builder.build_serialized_network(network, config)
         if plan is None and not interruption.is_made:
@@ -116,7 +116,7 @@ def build_engine(
                 "memory, or run 'pixio-edge doctor' to compare versions"
             )
         # Also when interrupted: kernels that were timed need not be timed again.
-        _save_timing_cache(config, cache, settings)
+        _save_timing_cache(cache, settings)
         data = b"" if plan is None else bytes(plan)
         del network, parser
     layers = layers_of_log(log.details) if lists else ()
@@ -191,26 +191,23 @@ def find_capability(library: ModuleType, wanted: str) -> Any:
     return known[wanted]
 
 
-def _load_timing_cache(library: ModuleType, config: Any, settings: BuildSettings) -> bool:
-    """Whether a cache is in use. One that the library refuses, of another version or GPU, is begun anew."""
+def _load_timing_cache(library: ModuleType, config: Any, settings: BuildSettings) -> Any:
+    """The cache in use, None without. One that the library refuses, of another version or GPU, is begun anew."""
     if settings.timing_cache is None or library.__name__ != HAS_TIMING_CACHE:
-        return False
+        return None
     stored = b""
     with suppress(OSError):
         stored = settings.timing_cache.read_bytes()
     for content in (stored, b""):
         cache = config.create_timing_cache(content)
         if cache is not None and config.set_timing_cache(cache, False):
-            return True
-    return False
+            return cache
+    return None
 
 
-def _save_timing_cache(config: Any, is_used: bool, settings: BuildSettings) -> None:
-    if not is_used or settings.timing_cache is None:
+def _save_timing_cache(cache: Any, settings: BuildSettings) -> None:
+    if cache is None or settings.timing_cache is None:
         return
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        cache = config.get_timing_cache()
     # What could not be kept costs time at the next build, and nothing else.
     with suppress(OutputError):
         write_bytes_atomic(settings.timing_cache, bytes(cache.serialize()))

@@ -104,6 +104,8 @@ class EngineMaker:
         """
         cached = None if self.options.force else self.cached(job)
         if cached is not None:
+            if not cached.passed:
+                self.notify(f"{job.artifact.name}: failed in an earlier run; --force builds it again")
             return self.outcome(job, cached, "cached")
         try:
             attempt, pinned = self._build(job, progress)

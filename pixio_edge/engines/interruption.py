@@ -36,7 +36,8 @@ class Interruption:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for number, handler in self._previous.items():
-            signal.signal(number, handler)
+            if handler is not None:  # None is a handler of C code, which Python cannot give back
+                signal.signal(number, handler)
         if self.is_made:
             raise KeyboardInterrupt
 
