@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pixio_edge.calibration.emit import expected_int8
+from pixio_edge.calibration.emit import Flavour, expected_int8
 from pixio_edge.calibration.emit_base import Emission
 from pixio_edge.calibration.graph import Layer, QuantGraph
 from pixio_edge.calibration.qparams import symmetric
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 # Whose rule of which layers are worth it is taken: both are symmetric, and both have wide units that small layers
 # leave idle. It has not been measured on a Neural Engine.
-FLAVOUR = "tensorrt"
+FLAVOUR: Flavour = "tensorrt"
 
 # Both sides were computed in float64 and rounded once; another release of torch may round the last bit differently.
 RELATIVE_DIFFERENCE = 1e-6
@@ -92,7 +92,7 @@ def apply_table_(
     smoothed = QuantGraph(onnx_copy)
     names = {layer.name for layer in smoothed.layers()}
     for layer in smoothed.layers():
-        _require_equal(_module(prepared, layer.name).weight, _weight(smoothed, layer), layer.name)
+        _require_equal(_linear(prepared, layer.name).weight, _weight(smoothed, layer), layer.name)
     kept = {*keep_float, *(name for name in table.skipped if name in names)}
     chosen = expected_int8(onnx_copy, FLAVOUR, kept)
     apply_smoothing_(smoothed, table.smoothing)
@@ -100,7 +100,7 @@ def apply_table_(
     emission = Emission(smoothed, table, tuple(x for x in smoothed.layers() if x.name in chosen), {})
     layers = tuple(_quantized(emission, layer) for layer in emission.layers)
     for layer in emission.layers:
-        _correct_bias_(_module(prepared, layer.name), emission, layer)
+        _correct_bias_(_linear(prepared, layer.name), emission, layer)
     for entry in table.smoothing:
         if entry.kind == "gelu":
             for name in entry.layers:
@@ -131,13 +131,13 @@ class DividedInput(nn.Module):
 
 def _copy_weights_(prepared: PreparedModel, smoothed: QuantGraph) -> None:
     for layer in smoothed.layers():
-        module = _module(prepared, layer.name)
+        module = _linear(prepared, layer.name)
         module.weight.copy_(torch.from_numpy(_weight(smoothed, layer)))
         if layer.bias is not None and module.bias is not None:
             module.bias.copy_(torch.from_numpy(smoothed.constant(layer.bias).astype(np.float32)))
     for node in smoothed.model.graph.node:
         if node.op_type == "LayerNormalization":
-            norm = _module(prepared, node.name)
+            norm = _layer_norm(prepared, node.name)
             for parameter, name in zip((norm.weight, norm.bias), node.input[1:], strict=False):
                 parameter.copy_(torch.from_numpy(smoothed.constant(name).astype(np.float32)))
 
@@ -159,22 +159,30 @@ def _divide_input_(prepared: PreparedModel, layer_name: str, factors: tuple[floa
     prepared.model.set_submodule(path, DividedInput(prepared.model.get_submodule(path), factors))
 
 
-def _module(prepared: PreparedModel, node_name: str) -> nn.Linear | nn.Conv2d | nn.LayerNorm:
-    """The module that a node was traced from.
+def _linear(prepared: PreparedModel, node_name: str) -> nn.Linear | nn.Conv2d:
+    module = _find(prepared, node_name)
+    if isinstance(module, nn.Linear | nn.Conv2d):
+        return module
+    raise _foreign(node_name)
 
-    Raises:
-        BundleError: There is none.
-    """
-    try:
-        module = prepared.model.get_submodule(_path(node_name))
-    except AttributeError:
-        module = None
-    if not isinstance(module, nn.Linear | nn.Conv2d | nn.LayerNorm):
-        raise BundleError(
-            f"ONNX node '{node_name}': the checkpoint has no such layer, expected a graph of the same model. "
-            "Fix: export the bundle again with this release, then quantize it"
-        )
-    return module
+
+def _layer_norm(prepared: PreparedModel, node_name: str) -> nn.LayerNorm:
+    module = _find(prepared, node_name)
+    if isinstance(module, nn.LayerNorm):
+        return module
+    raise _foreign(node_name)
+
+
+def _find(prepared: PreparedModel, node_name: str) -> nn.Module | None:
+    """The module that a node was traced from."""
+    return dict(prepared.model.named_modules()).get(_path(node_name))
+
+
+def _foreign(node_name: str) -> BundleError:
+    return BundleError(
+        f"ONNX node '{node_name}': the checkpoint has no such layer, expected a graph of the same model. "
+        "Fix: export the bundle again with this release, then quantize it"
+    )
 
 
 def _path(node_name: str) -> str:

@@ -146,7 +146,7 @@ def _export(model: PlanarModel, size: Size) -> Any:
 def _trace(model: PlanarModel, size: Size) -> Any:
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
-        return torch.jit.trace(model, _example(size))
+        return torch.jit.trace(model, _example(size))  # type: ignore[no-untyped-call]
 
 
 def _example(size: Size) -> torch.Tensor:

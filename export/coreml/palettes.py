@@ -55,7 +55,8 @@ def _spread(points: NDArray[np.float64], weights: NDArray[np.float64], entries: 
     density, edges = np.histogram(points, bins=4 * entries, weights=weights)
     integral = np.concatenate([[0.0], np.cumsum(np.cbrt(density))])
     steps = (np.arange(entries) + 0.5) / entries * integral[-1]
-    return np.interp(steps, integral, edges)
+    values: NDArray[np.float64] = np.interp(steps, integral, edges)
+    return values
 
 
 def _bounds(points: NDArray[np.float64], centres: NDArray[np.float64]) -> NDArray[np.intp]:

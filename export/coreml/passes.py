@@ -35,7 +35,7 @@ def _register() -> str:
     """Tell coremltools of a pass that calls what its option holds; gives its name."""
     base, registry = load_passes()
 
-    class Transform(base):  # type: ignore[misc]
+    class Transform(base):  # type: ignore[misc, valid-type]
         transform: Any = None
 
         def apply(self, prog: Any) -> None:
