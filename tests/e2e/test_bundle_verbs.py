@@ -25,6 +25,7 @@ VERBS = (
     "evaluate",
     "benchmark",
     "verify",
+    "conformance",
     "inspect",
     "doctor",
     "train",
