@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pixio_edge.bundle import VerifiedArtifact
+    from pixio_edge.manifest_base import Size
     from pixio_edge.runtimes.base import RuntimeOptions
 
 logger = logging.getLogger(__name__)
@@ -74,8 +75,8 @@ class CoreMlRuntime(Runtime):
     """
 
     name: ClassVar[str] = "coreml"
-    # By digest of the model: opening again in this process need not measure again.
-    _measured: ClassVar[dict[str, tuple[UnitTiming, ...]]] = {}
+    # By digest of the model and size: opening again in this process need not measure again.
+    _measured: ClassVar[dict[tuple[str, Size], tuple[UnitTiming, ...]]] = {}
 
     def __init__(self, artifact: VerifiedArtifact, options: RuntimeOptions) -> None:
         super().__init__(artifact, options)
@@ -156,7 +157,7 @@ class CoreMlRuntime(Runtime):
 
     def _choose(self, coremltools: ModuleType, package: Path) -> tuple[str, Any]:
         """The fastest unit and the package loaded for it; of the others, nothing stays in memory."""
-        key = self.artifact.entry.sha256
+        key = (self.artifact.entry.sha256, self.artifact.entry.size)
         if key in self._measured:
             self._timings = self._measured[key]
             unit = min(_working(self._timings), key=_median).unit

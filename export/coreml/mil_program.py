@@ -100,6 +100,11 @@ def load_program(package: Path) -> Program:
             f"Core ML package '{package}': cannot be read ({' '.join(str(error).split())[:200]}). "
             "Fix: copy or export it again"
         ) from error
+    if set(mil.functions) != {MAIN_FUNCTION}:
+        raise InputError(
+            f"Core ML package '{package}': has functions {sorted(mil.functions)}, expected one named "
+            f"'{MAIN_FUNCTION}'. Fix: convert a package for each function"
+        )
     return Program(
         inputs=tuple(_feature(entry) for entry in model.description.input),
         outputs=tuple(_feature(entry) for entry in model.description.output),

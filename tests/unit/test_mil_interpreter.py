@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -179,13 +180,24 @@ def test_damaged_model_is_a_bundle_error(tmp_path: Path) -> None:
         load_program(tmp_path)
 
 
-def test_package_without_its_weights_is_a_bundle_error(tmp_path: Path) -> None:
-    package = convert_tiny(tmp_path / "tiny.mlpackage")
-    for file in (package / WEIGHTS_FOLDER).iterdir():
-        file.unlink()
+def test_package_without_its_weights_is_a_bundle_error(package: Path, tmp_path: Path) -> None:
+    broken = Path(shutil.copytree(package, tmp_path / "broken.mlpackage"))
+    shutil.rmtree(broken / WEIGHTS_FOLDER)
 
     with pytest.raises(BundleError, match=r"cannot be read .*Fix: copy or export it again"):
-        load_program(package)
+        load_program(broken)
+
+
+def test_package_of_several_functions_is_an_input_error(package: Path, tmp_path: Path) -> None:
+    from coremltools.proto import Model_pb2  # noqa: PLC0415 - needs the extra
+
+    broken = Path(shutil.copytree(package, tmp_path / "several.mlpackage"))
+    model = Model_pb2.Model.FromString((broken / MODEL_FILE).read_bytes())
+    model.mlProgram.functions["other"].CopyFrom(model.mlProgram.functions["main"])
+    (broken / MODEL_FILE).write_bytes(model.SerializeToString())
+
+    with pytest.raises(InputError, match=r"has functions \['main', 'other'\], expected one named 'main'"):
+        load_program(broken)
 
 
 def test_model_that_is_no_program_is_an_input_error(tmp_path: Path) -> None:
