@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from pixio_edge.engines.device import Notify
     from pixio_edge.engines.outcome import Status
     from pixio_edge.engines.plan import Job
-    from pixio_edge.manifest import ArtifactEntry, Precision
+    from pixio_edge.manifest import Precision
     from pixio_edge.sizes import Size
 
 LIBRARY: Library = "tensorrt-rtx"
@@ -101,26 +101,6 @@ def build_ahead(bundle: Bundle, request: AheadRequest, *, progress: Progress, no
         outcomes.append(_one(library, bundle, job, request, part))
         notify(f"{label}: {_said(outcomes[-1])}")
     return tuple(outcomes)
-
-
-def trial_build(bundle: Bundle, artifact: ArtifactEntry, capability: str) -> BuiltEngine:
-    """Build one engine ahead of time and keep nothing: whether the library takes the graph, and its layers.
-
-    Args:
-        bundle: Has the graph and its recipe.
-        artifact: Of kind "tensorrt".
-        capability: Compute capability, such as "8.6".
-
-    Raises:
-        BundleError: A file of the bundle is damaged.
-        KeyboardInterrupt: It was interrupted.
-        MissingDependencyError: TensorRT for RTX is not installed.
-        RuntimeUnavailableError: The library refuses the graph or the compute capability.
-    """
-    library = load_library(LIBRARY)
-    groups = plan_jobs(bundle, precisions=(artifact.precision,), sizes=(artifact.size,), compute_capability=capability)
-    job = next(job for group in groups for job in group if job.artifact == artifact)
-    return build_engine(library, bundle.read_artifact(artifact).path, job.settings, lists=True)
 
 
 def preview_ahead(bundle: Bundle, request: AheadRequest) -> tuple[Outcome, ...]:

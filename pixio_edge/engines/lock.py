@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 LOCK_FILE = "build.lock"
 POLL_S = 0.5
+# On Windows nobody else may read what is locked, so that is a byte beyond the number of the process.
+LOCKED_BYTE = 1 << 20
 
 
 @contextmanager
@@ -70,7 +72,7 @@ def _wait(file: IO[str], path: Path, on_wait: Callable[[str], None]) -> None:
 def _take(file: IO[str]) -> bool:
     if sys.platform == "win32":
         msvcrt = importlib.import_module("msvcrt")
-        file.seek(0)
+        file.seek(LOCKED_BYTE)
         try:
             msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
         except PermissionError:
@@ -88,7 +90,7 @@ def _take(file: IO[str]) -> bool:
 def _release(file: IO[str]) -> None:
     if sys.platform == "win32":
         msvcrt = importlib.import_module("msvcrt")
-        file.seek(0)
+        file.seek(LOCKED_BYTE)
         with contextlib.suppress(OSError):
             msvcrt.locking(file.fileno(), msvcrt.LK_UNLCK, 1)
     # Elsewhere closing the file gives the lock back.

@@ -20,7 +20,7 @@ from typed_bundle import with_table, write_typed, write_typed_bundle
 from pixio_edge.bundle import Bundle
 from pixio_edge.cli.main import main
 from pixio_edge.engine_cache import find_engines, load_engine, read_engine
-from pixio_edge.engines.ahead import AheadRequest, build_ahead, layers_path, preview_ahead, trial_build
+from pixio_edge.engines.ahead import AheadRequest, build_ahead, layers_path, preview_ahead
 from pixio_edge.engines.build import BuildSettings, build_engine
 from pixio_edge.engines.outcome import Outcome
 from pixio_edge.engines.workbench import DeviceWorkbench
@@ -118,12 +118,15 @@ def test_nano_is_built_in_every_precision_and_multiplies_in_it(engines: tuple[Pa
     assert sizes["int8"] < sizes["fp16"] < sizes["fp32"]
 
 
-@pytest.mark.parametrize("capability", SMS[1:])
-def test_nano_in_int8_is_built_for_the_other_gpus(nano: Bundle, capability: str) -> None:
-    built = trial_build(nano, nano.artifact("tensorrt-int8-256x256"), capability)
+def test_nano_in_int8_is_built_for_the_other_gpus(nano: Bundle, tmp_path: Path) -> None:
+    request = AheadRequest(SMS[1:], tmp_path, precisions=("int8",))
 
-    assert sum(layer.is_product and layer.precision == "int8" for layer in built.layers) == INT8_PRODUCTS
-    assert sum(layer.is_attention for layer in built.layers) == BLOCKS
+    outcomes = build_ahead(nano, request, progress=lambda share, label: None, notify=lambda text: None)
+
+    assert [item.target for item in outcomes] == list(SMS[1:])
+    assert len({item.file for item in outcomes}) == 2
+    for outcome in outcomes:
+        assert_multiplies_as_asked(outcome)
 
 
 def test_layers_name_the_nodes_of_the_graph(nano: Bundle, engines: tuple[Path, tuple[Outcome, ...]]) -> None:

@@ -1,5 +1,6 @@
 import os
 import signal
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +104,18 @@ def test_build_ends_between_two_steps_when_it_is_interrupted(library: Any, graph
 
     assert len(steps) <= 4
     assert signal.getsignal(number) is before
+
+
+def test_engine_is_built_in_a_thread_where_no_signals_arrive(library: Any, graph: Path) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    during: list[Any] = []
+    library.on_step = lambda: during.append(signal.getsignal(signal.SIGINT))
+
+    with ThreadPoolExecutor(1) as pool:
+        built = pool.submit(build_engine, library, graph, settings()).result()
+
+    assert built.data
+    assert set(during) == {before}
 
 
 def test_times_of_kernels_are_kept_when_the_build_is_interrupted(library: Any, graph: Path, tmp_path: Path) -> None:
