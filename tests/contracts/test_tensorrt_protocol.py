@@ -130,6 +130,17 @@ def test_every_error_of_cuda_while_opening_is_told_and_leaves_nothing_behind(
         assert closed.info().device == "Orin (SM 8.7), CUDA graph"
 
 
+def test_first_error_is_told_when_releasing_after_it_fails_too(closed: TensorRtRuntime, cuda: FakeCuda) -> None:
+    cuda.fail("cudaMalloc", 2)
+    cuda.fail("cudaFreeHost", CUDA_ERROR)
+
+    with pytest.raises(RuntimeUnavailableError, match="cudaMalloc gave error 2"):
+        closed.open()
+
+    assert cuda.failures == {}, "both were reached"
+    assert cuda.leaks() == {}
+
+
 def test_every_error_of_cuda_while_running_is_told_and_the_next_frame_runs(
     runtime: TensorRtRuntime, cuda: FakeCuda
 ) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from pixio_edge.errors import RuntimeUnavailableError
 from pixio_edge.runtimes import cudart as cudart_module
-from pixio_edge.runtimes.cuda import Gpu, list_gpus, on_device, read_gpu
+from pixio_edge.runtimes.cuda import DeviceBuffer, Gpu, list_gpus, on_device, read_gpu
 from pixio_edge.runtimes.cudart import SIGNATURES, Cudart, load_cudart
 from tests.fake_cuda import FakeCuda
 
@@ -139,6 +139,17 @@ def test_gpus_are_described_by_name_capability_and_memory() -> None:
     )
     with pytest.raises(RuntimeUnavailableError, match="gave error 101"):
         read_gpu(cudart, 2)
+
+
+def test_what_is_given_back_twice_is_released_once() -> None:
+    fake = FakeCuda()
+    buffer = DeviceBuffer(Cudart(fake, "fake"), 64)
+
+    buffer.close()
+    buffer.close()
+
+    assert fake.count("cudaFree") == 1
+    assert buffer.handle == 0
 
 
 def test_device_of_the_caller_is_put_back_also_after_an_error() -> None:
