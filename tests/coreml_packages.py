@@ -12,10 +12,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from pixio_edge.bundle import Bundle
+from pixio_edge.bundle_writer import write_bundle
+from pixio_edge.manifest import ArtifactEntry, Precision, Requirements
+from pixio_edge.parity import Tolerance
+from pixio_edge.tensor import TensorSpec
+from tests.tiny_bundle import TINY_TOLERANCE, tiny_header, tiny_image, tiny_weights
 from tests.tiny_bundle import tiny_reference as reference_of
-from tests.tiny_bundle import tiny_weights
 
 SIZE = (16, 24)
+SIZES = (SIZE, (24, 16))
 
 
 class TinyModule(nn.Module):
@@ -97,3 +103,48 @@ def convert_tiny(
         )
     model.save(str(package))
     return package
+
+
+def write_coreml_bundle(
+    folder: Path,
+    *,
+    sizes: tuple[tuple[int, int], ...] = SIZES,
+    precision: Precision = "fp32",
+    tolerance: Tolerance = TINY_TOLERANCE,
+    image_output: bool = False,
+) -> Bundle:
+    """One package for each size, with the depth of the same network in float64 as reference."""
+    with write_bundle(folder, tiny_header()) as writer:
+        for size in sizes:
+            shape = f"{size[0]}x{size[1]}"
+            package = convert_tiny(
+                writer.folder / f"coreml_{shape}.mlpackage",
+                size=size,
+                example=size,
+                precision={"fp32": "FLOAT32", "fp16": "FLOAT16"}[precision],
+                image_output=image_output,
+            )
+            files = sorted(path for path in package.rglob("*") if path.is_file())
+            names = [path.relative_to(writer.folder).as_posix() for path in files]
+            graph = writer.describe(next(name for name in names if name.endswith(".mlmodel")), "graph")
+            image = tiny_image(size)[None]
+            np.savez(writer.folder / f"golden_{shape}.npz", image=image, depth=tiny_reference(image))
+            writer.add_file(f"golden_{shape}.npz", "golden")
+            writer.add_artifact(
+                ArtifactEntry(
+                    name=f"coreml-{precision}-{shape}",
+                    kind="coreml",
+                    precision=precision,
+                    size=size,
+                    path=graph.path,
+                    sha256=graph.sha256,
+                    bytes=graph.bytes,
+                    data=tuple(writer.describe(name, "weights") for name in names if name != graph.path),
+                    inputs=(TensorSpec("image", (1, *size, 3), "uint8"),),
+                    outputs=(TensorSpec("depth", (1, *size), "float32"),),
+                    requires=Requirements(runtimes=("coreml",)),
+                    golden=f"golden_{shape}.npz",
+                    tolerance=tolerance,
+                )
+            )
+    return Bundle.open(folder)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from pixio_edge.cli.console import print_json, print_table
 from pixio_edge.cli.options import BundleArgument, JsonOption, examples
@@ -11,7 +13,20 @@ if TYPE_CHECKING:
     from pixio_edge.bundle import Bundle
     from pixio_edge.manifest import ArtifactEntry, Manifest
 
-EXAMPLES = examples("pixio-edge inspect", "pixio-edge inspect path/to/bundle --json")
+EXAMPLES = examples(
+    "pixio-edge inspect",
+    "pixio-edge inspect path/to/bundle --json",
+    "pixio-edge inspect bundle-ios --neural-engine     # what of its Core ML packages falls off Apple's engine",
+)
+
+NeuralEngineOption = Annotated[
+    bool,
+    typer.Option(
+        "--neural-engine",
+        help="Also tell which operations of each Core ML package Apple's Neural Engine is known to run, and why others "
+        "are not; needs pixio-edge[coreml].",
+    ),
+]
 
 MIB = 1024 * 1024
 
@@ -19,15 +34,22 @@ ARTIFACT_COLUMNS = ("artifact", "precision", "size", "MiB", "runtimes", "verifie
 """Heads of `artifact_row`."""
 
 
-def inspect(bundle: BundleArgument = "nano", json: JsonOption = False) -> None:
+def inspect(
+    bundle: BundleArgument = "nano", neural_engine: NeuralEngineOption = False, json: JsonOption = False
+) -> None:
     """Show a bundle's model, licence, input and output contract, artifacts, and what was measured; runs nothing."""
     from pixio_edge.bundle import Bundle
+    from pixio_edge.cli.neural_engine import inspect_neural_engine, print_neural_engine
 
     opened = Bundle.open(bundle, require_commercial=False)  # it only tells, the licence too
     if json:
-        print_json({"folder": str(opened.folder)} | opened.manifest.model_dump(mode="json"))
+        engine = {"neural_engine": inspect_neural_engine(opened)} if neural_engine else {}
+        print_json({"folder": str(opened.folder)} | opened.manifest.model_dump(mode="json") | engine)
         return
     print_bundle(opened)
+    if neural_engine:
+        print()
+        print_neural_engine(opened)
 
 
 def print_bundle(bundle: Bundle) -> None:

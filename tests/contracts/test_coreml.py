@@ -16,69 +16,20 @@ pytest.importorskip("coremltools", reason="the extra 'coreml' is not installed")
 pytest.importorskip("PIL", reason="pillow is not installed")
 
 from pixio_edge.bundle import Bundle
-from pixio_edge.bundle_writer import write_bundle
 from pixio_edge.errors import BundleError, MissingDependencyError, RuntimeUnavailableError
 from pixio_edge.host import probe_host
-from pixio_edge.manifest import ArtifactEntry, Requirements
 from pixio_edge.parity import Tolerance
 from pixio_edge.runtimes.base import Runtime, RuntimeOptions
 from pixio_edge.runtimes.coreml import TIMED_RUNS, WARMUP_RUNS
 from pixio_edge.runtimes.registry import list_providers, make_runtime, runtime_status
-from pixio_edge.tensor import TensorSpec
 from tests.contracts.runtime_contract import THREADS, RuntimeContract
-from tests.coreml_packages import convert_tiny, tiny_reference
+from tests.coreml_packages import SIZES, tiny_reference, write_coreml_bundle
 from tests.fake_coreml import FakeCoreMl
-from tests.tiny_bundle import TINY_TOLERANCE, tiny_header, tiny_image
+from tests.tiny_bundle import tiny_image
 
 IS_MACOS = platform.system() == "Darwin"
-SIZES = ((16, 24), (24, 16))
 # fp16 rounds the image, two layers and the depth: four times 2^-11.
 FP16_TOLERANCE = Tolerance(max_rel=4 * 2**-11)
-
-
-def write_coreml_bundle(
-    folder: Path,
-    *,
-    sizes: tuple[tuple[int, int], ...] = SIZES,
-    precision: str = "fp32",
-    tolerance: Tolerance = TINY_TOLERANCE,
-    image_output: bool = False,
-) -> Bundle:
-    """One package for each size, with the depth of the same network in float64 as reference."""
-    with write_bundle(folder, tiny_header()) as writer:
-        for size in sizes:
-            shape = f"{size[0]}x{size[1]}"
-            package = convert_tiny(
-                writer.folder / f"coreml_{shape}.mlpackage",
-                size=size,
-                example=size,
-                precision={"fp32": "FLOAT32", "fp16": "FLOAT16"}[precision],
-                image_output=image_output,
-            )
-            files = sorted(path for path in package.rglob("*") if path.is_file())
-            names = [path.relative_to(writer.folder).as_posix() for path in files]
-            graph = writer.describe(next(name for name in names if name.endswith(".mlmodel")), "graph")
-            image = tiny_image(size)[None]
-            np.savez(writer.folder / f"golden_{shape}.npz", image=image, depth=tiny_reference(image))
-            writer.add_file(f"golden_{shape}.npz", "golden")
-            writer.add_artifact(
-                ArtifactEntry(
-                    name=f"coreml-{precision}-{shape}",
-                    kind="coreml",
-                    precision=precision,
-                    size=size,
-                    path=graph.path,
-                    sha256=graph.sha256,
-                    bytes=graph.bytes,
-                    data=tuple(writer.describe(name, "weights") for name in names if name != graph.path),
-                    inputs=(TensorSpec("image", (1, *size, 3), "uint8"),),
-                    outputs=(TensorSpec("depth", (1, *size), "float32"),),
-                    requires=Requirements(runtimes=("coreml",)),
-                    golden=f"golden_{shape}.npz",
-                    tolerance=tolerance,
-                )
-            )
-    return Bundle.open(folder)
 
 
 @pytest.fixture(scope="module")
