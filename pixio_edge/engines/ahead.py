@@ -99,7 +99,7 @@ def build_ahead(bundle: Bundle, request: AheadRequest, *, progress: Progress, no
             progress((index + share) / len(jobs), f"{label}: {phase}")
 
         outcomes.append(_one(library, bundle, job, request, part))
-        notify(f"{label}: {_said(outcomes[-1])}")
+        notify(f"{index + 1}/{len(jobs)} {label}: {_said(outcomes[-1])}")
     return tuple(outcomes)
 
 

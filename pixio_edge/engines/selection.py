@@ -62,7 +62,7 @@ def build_bundle(
             for job in group:
                 made.append(maker.obtain(job, _part(progress, job, done, total)))
                 done += 1
-                _tell(made[-1], notify)
+                _tell(made[-1], f"{done}/{total}", notify)
             outcomes += choose_engine(maker, made)
     return tuple(outcomes)
 
@@ -140,8 +140,8 @@ def _part(progress: Progress, job: Job, done: int, total: int) -> Progress:
     return lambda share, label: progress((done + share) / total, f"{name}: {label}" if label else name)
 
 
-def _tell(outcome: Outcome, notify: Notify) -> None:
-    record, name = outcome.record, outcome.artifact.name
+def _tell(outcome: Outcome, place: str, notify: Notify) -> None:
+    record, name = outcome.record, f"{place} {outcome.artifact.name}"
     if outcome.status == "failed" or record is None:
         notify(f"{name}: failed, {outcome.reason}")
     elif outcome.status == "cached":
