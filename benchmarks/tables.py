@@ -15,6 +15,7 @@ from coreml_table import render_coreml
 from int8_table import int8_rows
 from recording import RECORDS, latest_run
 from table_text import NOT_MEASURED, Record, footer, score, size_of, table, tenth
+from tensorrt_table import render_tensorrt
 from training_tables import render_pretraining, render_training_ablation
 
 from pixio_edge.files import write_text_atomic
@@ -194,6 +195,7 @@ PAGES: dict[str, Renderers] = {
         "startup": render_startup,
     },
     "docs/coreml.md": {"coreml": render_coreml},
+    "docs/tensorrt.md": {"tensorrt": render_tensorrt},
     "docs/training.md": {"training_ablation": render_training_ablation, "pretraining_ablation": render_pretraining},
 }
 
