@@ -77,6 +77,10 @@ def add_coreml(
     """
     options = read_options(variants, target, output, enumerated=enumerated)
     bases = _bases(bundle, sizes)
+    if enumerated and len(bases) == 1:
+        raise InputError(
+            f"enumerated sizes: got {size_label(next(iter(bases)))} alone, expected several. Fix: leave out enumerated"
+        )
     model = open_source(str(bundle.folder)).model
     export = _Export(bundle, writer, options, model, BundleCalibration(bundle))
     groups = [tuple(bases)] if enumerated else [(size,) for size in bases]

@@ -60,8 +60,8 @@ def read_options(
     """Check what was asked for.
 
     Raises:
-        InputError: An unknown or repeated name, a target older than a variant, or a variant that enumerated sizes do
-            not come in.
+        InputError: An unknown or repeated name, a target older than a variant, or a variant or output that enumerated
+            sizes do not come in.
     """
     names = tuple(_known("variant", name, tuple(VARIANTS)) for name in variants)
     options = CoreMLOptions(
@@ -69,6 +69,11 @@ def read_options(
     )
     if not names or len(set(names)) != len(names):
         raise InputError(f"Core ML variants: got {list(names)}, expected at least one, each once. Fix: list each once")
+    if enumerated and output == "image":
+        raise InputError(
+            "Core ML output 'image': got enumerated sizes, expected output array: an image output says its size. "
+            "Fix: leave out enumerated, or take output array"
+        )
     for name in names:
         oldest = OLDEST_TARGET.get(name, TARGETS[0])
         if TARGETS.index(options.target) < TARGETS.index(oldest):

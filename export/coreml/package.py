@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pixio_edge._version import __version__
+from pixio_edge.export.bundle_details import graph_metadata
 from pixio_edge.files import write_text_atomic
 
 if TYPE_CHECKING:
@@ -55,13 +56,6 @@ def write_package(model: Any, folder: Path, *, header: BundleHeader, facts: Mapp
     write_text_atomic(folder / MANIFEST, json.dumps(_manifest(), indent=4, sort_keys=True) + "\n")
 
 
-def contract(header: BundleHeader) -> dict[str, str]:
-    """The contract of a bundle as metadata: every key a JSON object, as in the ONNX graphs."""
-    record = header.model_dump(mode="json", include={"model", "image", "output", "licence"})
-    del record["model"]["created"]
-    return {f"pixio_edge.{name}": json.dumps(value, sort_keys=True) for name, value in record.items()}
-
-
 def _describe_(description: Any, header: BundleHeader, facts: Mapping[str, str]) -> None:
     output, metadata = header.output, description.metadata
     unit = f" in {output.unit}" if output.unit else ""
@@ -74,7 +68,7 @@ def _describe_(description: Any, header: BundleHeader, facts: Mapping[str, str])
     metadata.license = " ".join(part for part in (header.licence.weights, header.licence.notice) if part)
     metadata.userDefined.pop(CONVERSION_DATE, None)
     labels = {"pixio_edge.labels": json.dumps([output.kind])}
-    for key, value in (contract(header) | labels | {PREVIEW: "depthEstimation"} | dict(facts)).items():
+    for key, value in (graph_metadata(header) | labels | {PREVIEW: "depthEstimation"} | dict(facts)).items():
         metadata.userDefined[key] = value
 
 

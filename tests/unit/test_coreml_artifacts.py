@@ -114,6 +114,11 @@ def test_size_that_the_bundle_lacks_is_refused(nano: Bundle, tmp_path: Path) -> 
         add(nano, tmp_path / "out", sizes=[(32, 32)])
 
 
+def test_one_size_alone_is_not_enumerated(nano: Bundle, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="got 256x256 alone"):
+        add(nano, tmp_path / "out", sizes=[(256, 256)], enumerated=True)
+
+
 def test_package_that_is_there_is_not_written_over(nano: Bundle, tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="has it already"), write_bundle(tmp_path / "out", nano.manifest) as writer:
         (writer.folder / "coreml-fp16-256x256.mlpackage").mkdir()

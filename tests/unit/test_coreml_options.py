@@ -28,6 +28,7 @@ def test_every_variant_is_taken_for_the_newest_target() -> None:
         ({"output": "video"}, "output: got 'video'"),
         ({"variants": ("fp16", "w8a8")}, "'w8a8': got target iOS16, expected iOS17"),
         ({"variants": ("ane",), "enumerated": True}, "'ane': got enumerated sizes"),
+        ({"output": "image", "enumerated": True}, "'image': got enumerated sizes"),
     ],
 )
 def test_option_is_refused_with_what_is_expected(arguments: dict[str, object], message: str) -> None:
