@@ -36,7 +36,7 @@ def render_tensorrt(records: list[Record]) -> str:
         )
         for record in records
     ]
-    capabilities = ", ".join(records[0]["engines"])
+    capabilities = ", ".join(sorted(records[0]["engines"], key=float))
     caption = (
         "depth on one image against the float model, norm over norm, largest over largest, mean over mean; a CPU that "
         f"rounds every half value; engines built ahead of time for {capabilities} on a busy host, run on no GPU"
