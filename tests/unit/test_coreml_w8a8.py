@@ -12,7 +12,7 @@ import pytest
 pytest.importorskip("coremltools", reason="the extra 'coreml' is not installed")
 
 import torch
-from coreml_models import SIZE, function, random_image, run_package, run_prepared, tiny_model, write
+from coreml_models import SIZE, function, random_image, random_model, run_package, run_prepared, tiny_model, write
 from int8_tables import table_of
 
 from pixio_edge.calibration.emit import expected_int8
@@ -124,6 +124,22 @@ def test_program_in_int8_is_near_the_model(tmp_path: Path, conversion: Conversio
     parity = compare(reference_depth(model, image), depth, INT8)
     assert parity, parity.message
     assert parity.rel_l2 > 1e-3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["pixio", "depth_anything"])
+def test_published_shapes_run_in_int8(tmp_path: Path, name: str) -> None:
+    model, image = random_model(name), random_image(SIZE)
+    ((_, exported),) = export_graphs(model, ExportRequest((SIZE,)), {})
+
+    found = apply_table_(prepare(model, SIZE), exported, table_of(exported))
+    transform = quantizer(found.layers, "iOS18")
+    converted = convert(PlanarModel(found.prepared), [SIZE], target="iOS18", transform=transform)
+
+    kinds = Counter(op.op_type for op in function(converted).operations)
+    assert kinds["constexpr_blockwise_shift_scale"] == len(found.layers) == 19
+    parity = compare(reference_depth(model, image), run_package(write(converted, tmp_path, model), image, "fp16"), INT8)
+    assert parity, parity.message
 
 
 def test_layers_to_keep_are_kept_and_biases_corrected(graph: onnx.ModelProto, table: CalibrationTable) -> None:
