@@ -76,8 +76,16 @@ def _block_sources(small: DepthConfig, large: DepthConfig) -> tuple[int | None, 
     ratio, rest = divmod(pair[1].embed_dim, pair[0].embed_dim)
     heads = pair[1].num_heads == ratio * pair[0].num_heads
     # The kind of head is all of it but its sizes, and a clamp at 0, which has no weights.
+    sizes = small.head
     kinds = [
-        replace(config.head, indices=(), channels=(), widths=(), output_channels=(), non_negative=False)
+        replace(
+            config.head,
+            indices=sizes.indices,
+            channels=sizes.channels,
+            widths=sizes.widths,
+            output_channels=sizes.output_channels,
+            non_negative=False,
+        )
         for config in (small, large)
     ]
     taps = len(small.head.indices) == len(large.head.indices)
