@@ -66,7 +66,8 @@ class Subject:
         noise = np.random.default_rng(0)
         images = [noise.integers(0, 256, (*size, 3), np.uint8) for _ in range(CALIBRATION_IMAGES)]
         bounds: dict[str, tuple[float, float]] = {}
-        for values in stream_tensors({size: graph}, images, layer_tensors(graph), image_spec=self.header.image, threads=2):
+        spec = self.header.image
+        for values in stream_tensors({size: graph}, images, layer_tensors(graph), image_spec=spec, threads=2):
             for name, value in values.items():
                 low, high = bounds.get(name, (np.inf, -np.inf))
                 bounds[name] = (min(low, float(value.min())), max(high, float(value.max())))
