@@ -67,7 +67,7 @@ def calibrate(
 
     Args:
         ladder: The float graphs.
-        calibration_set: The images.
+        calibration_set: The images; sizes that are nearest to none of them see crops.
         config: How.
         image_spec: How images are prepared.
         progress: Called after each image of a stage.
@@ -77,6 +77,7 @@ def calibrate(
         BundleError: A graph is damaged.
     """
     first = next(iter(ladder))
+    calibration_set = calibration_set.covering(ladder)
     smoothing = choose_smoothing(
         ladder, calibration_set, config, image_spec=image_spec, progress=_stage(progress, "smoothing")
     )
@@ -143,7 +144,8 @@ def _provenance(ladder: FloatLadder, calibration_set: CalibrationSet, config: Ca
         tool=f"pixio-edge {__version__}",
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         graph_sha256=ladder.artifacts[next(iter(ladder))].sha256,
-        images=calibration_set.count,
+        images=calibration_set.count - calibration_set.crops,
+        crops=calibration_set.crops,
         images_sha256=calibration_set.sha256,
         source=calibration_set.source,
         config=config.to_json(),

@@ -69,6 +69,7 @@ class Provenance(TableRecord):
         created: ISO 8601 UTC time.
         graph_sha256: Of the float graph (of the first size) that was calibrated.
         images: Number of images.
+        crops: Number of parts of them that were added for sizes of other shapes.
         images_sha256: Digest of the calibration set.
         source: Folder or file that the images came from, its name only.
         config: Values of the calibration.
@@ -81,6 +82,7 @@ class Provenance(TableRecord):
     images_sha256: str
     source: str
     config: dict[str, JsonValue]
+    crops: int = 0
 
 
 class CalibrationTable(TableRecord):

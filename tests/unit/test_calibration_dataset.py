@@ -274,3 +274,40 @@ def test_lists_that_cannot_be_used_are_explained(tmp_path: Path) -> None:
         CalibrationSet.open([tmp_path / "a.mp4", tmp_path])
     with pytest.raises(InputError, match="images: got 0"):
         CalibrationSet.open(tmp_path, images=0)
+
+
+def test_sizes_of_other_shapes_see_crops_of_the_images(tmp_path: Path) -> None:
+    found = CalibrationSet.open(fill(tmp_path, range(12)))  # 48x64 each
+
+    covered = found.covering([(48, 64), (96, 32), (32, 96)])
+
+    shapes = [image.shape[:2] for image in covered.images()]
+    assert shapes == [(48, 64)] * 12 + [(48, 16)] * 8 + [(21, 64)] * 8
+    assert (covered.count, covered.crops, found.crops) == (28, 16, 0)
+    assert len(set(covered.names)) == covered.count
+    assert covered.sha256 != found.sha256
+
+
+def test_crop_is_the_middle_of_its_image(tmp_path: Path) -> None:
+    found = CalibrationSet.open(fill(tmp_path, range(1))).covering([(48, 64), (96, 32)])
+
+    whole, crop = found.images()
+
+    assert np.array_equal(crop, whole[:, 24:40])
+
+
+def test_set_that_covers_every_size_stays_as_it_is(tmp_path: Path) -> None:
+    found = CalibrationSet.open(fill(tmp_path, range(8)))
+    covered = found.covering([(48, 64), (96, 32)])
+
+    assert found.covering([(48, 64)]) is found
+    assert covered.covering([(48, 64), (96, 32)]) is covered
+
+
+def test_frames_of_a_video_are_cropped_too(tmp_path: Path) -> None:
+    video = write_video(tmp_path / "clip.avi", [picture(seed) for seed in range(10)])
+
+    covered = CalibrationSet.open(video).covering([(48, 64), (96, 32)])
+
+    shapes = [image.shape[:2] for image in covered.images()]
+    assert shapes == [(48, 64)] * 10 + [(48, 16)] * 8
