@@ -87,7 +87,9 @@ def artifact_digest(artifact: ArtifactEntry) -> str:
 
 
 def list_records(artifact: ArtifactEntry, *, folder: Path | None = None) -> tuple[EngineRecord, ...]:
-    """Every record of an artifact, for whatever GPU; what cannot be read as a record counts as absent.
+    """Every record of an artifact, for whatever GPU, held to the tolerance that the artifact states now.
+
+    What cannot be read as a record counts as absent.
 
     Args:
         artifact: Of a bundle.
@@ -100,7 +102,8 @@ def list_records(artifact: ArtifactEntry, *, folder: Path | None = None) -> tupl
     except OSError:
         return ()
     records = (_read_record(path) for path in paths)
-    return tuple(record for record in records if record is not None and record.key.artifact == digest)
+    mine = (record for record in records if record is not None and record.key.artifact == digest)
+    return tuple(record.held_to(artifact.tolerance) for record in mine)
 
 
 def find_engines(artifact: ArtifactEntry, gpu: HostGpu, *, folder: Path | None = None) -> tuple[EngineRecord, ...]:
@@ -172,7 +175,9 @@ def explain_absence(artifact: ArtifactEntry, gpu: HostGpu, *, folder: Path | Non
     mine = [record for record in records if fits(record, gpu)]
     damaged = [problem for record in mine if (problem := _problem(record, folder)) is not None]
     failed = [record for record in mine if record.passed is False]
-    if failed:
+    if failed and failed[-1].tolerance != artifact.tolerance:
+        reason = "its engine is outside the tolerance of this bundle, which is another than when it was built"
+    elif failed:
         reason = f"its engine failed the checks on this host ({failed[-1].reason or 'out of tolerance'})"
     elif damaged:
         reason = damaged[0]

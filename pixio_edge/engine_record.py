@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue
 
 from pixio_edge.manifest_base import Record, Sha256
+from pixio_edge.parity import Tolerance, margin_of
 
 Library = Literal["tensorrt", "tensorrt-rtx"]
 LIBRARY_TITLES: dict[Library, str] = {"tensorrt": "TensorRT", "tensorrt-rtx": "TensorRT for RTX"}
@@ -71,6 +73,7 @@ class EngineRecord(Record):
         build_s: Seconds that the build took, all attempts with pinned layers included.
         finite: Whether the output on the golden input is finite; None if it was not run.
         parity: Measured against the golden output, `ParityReport.to_json`; None if it was not run.
+        tolerance: Limits that this was held against.
         agreement: INT8 only: of its depth with the golden one, `calibration.agreement.Agreement.to_json`.
         layers: Number of layers with matrix products and convolutions by the type that they multiply; empty if the
             library did not tell.
@@ -93,6 +96,7 @@ class EngineRecord(Record):
     build_s: Annotated[float, Field(ge=0)]
     finite: bool | None = None
     parity: dict[str, JsonValue] | None = None
+    tolerance: Tolerance | None = None
     agreement: dict[str, JsonValue] | None = None
     layers: dict[str, int] = Field(default_factory=dict)
     latency_ms: dict[str, float] = Field(default_factory=dict)
@@ -108,3 +112,14 @@ class EngineRecord(Record):
             return None
         margin = self.parity.get("margin")
         return self.finite and isinstance(margin, (int, float)) and margin <= 1.0
+
+    def held_to(self, tolerance: Tolerance | None) -> EngineRecord:
+        """The same with the margin for these limits: those of a bundle may have changed since the engine was built.
+
+        Args:
+            tolerance: Of the artifact; None allows nothing.
+        """
+        if self.parity is None or self.tolerance == tolerance:
+            return self
+        margin = math.inf if tolerance is None else margin_of(self.parity, tolerance)
+        return self.model_copy(update={"parity": self.parity | {"margin": margin if math.isfinite(margin) else None}})

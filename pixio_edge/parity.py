@@ -11,6 +11,8 @@ import numpy as np
 from pixio_edge.errors import SpecError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
 # A tolerance suggested in a message leaves this much room above what was measured: kernels differ between CPUs.
@@ -125,6 +127,18 @@ def compare(reference: NDArray[Any], candidate: NDArray[Any], tolerance: Toleran
     sqnr_db = math.inf if rel_l2 == 0.0 else (-math.inf if math.isinf(rel_l2) else -20.0 * math.log10(rel_l2))
     margin = _margin(max_abs, max_rel, rel_l2, tolerance)
     return ParityReport(max_abs, max_rel, rel_l2, sqnr_db, margin, tolerance)
+
+
+def margin_of(measured: Mapping[str, object], tolerance: Tolerance) -> float:
+    """Worst ratio of stored measures to limits, which may be others than those of the time; infinite if one is missing.
+
+    Args:
+        measured: From `ParityReport.to_json`.
+        tolerance: The limits.
+    """
+    names = ("max_abs", "max_rel", "rel_l2")
+    numbers = [value if isinstance(value, (int, float)) else math.inf for value in map(measured.get, names)]
+    return _margin(*numbers, tolerance)
 
 
 def _margin(max_abs: float, max_rel: float, rel_l2: float, tolerance: Tolerance) -> float:

@@ -91,6 +91,7 @@ def store_engine(
         "build_s": 1.0,
         "finite": True,
         "parity": {"margin": 0.5},
+        "tolerance": artifact.tolerance,
         "chosen": chosen,
         "created": "2026-01-01T00:00:00Z",
     }

@@ -112,12 +112,14 @@ class EngineMaker:
         except (RuntimeUnavailableError, InputError) as error:
             return Outcome(job.artifact, "failed", None, str(error))
         record = self._record(job, attempt, pinned)
-        old = [item for item in list_records(job.artifact, folder=self.folder) if self._is_of(item, job)]
+        # Whatever recipe they are from: reading does not know the recipe, so one of these would go on running.
+        old = [item for item in list_records(job.artifact, folder=self.folder) if fits(item, self.bench.gpu)]
         if record.passed:
             store(record, attempt.data, folder=self.folder)
+            remove([item for item in old if item.file != record.file], folder=self.folder)
         else:
+            remove(old, folder=self.folder)
             write_record(record, folder=self.folder)
-        remove([item for item in old if item.file != record.file], folder=self.folder)
         return self.outcome(job, record, "built")
 
     def cached(self, job: Job) -> EngineRecord | None:
@@ -127,6 +129,9 @@ class EngineMaker:
         if not checked:
             return None
         newest = max(checked, key=lambda item: item.created)
+        if not newest.passed and newest.tolerance != job.artifact.tolerance:
+            self.notify(f"{job.artifact.name}: built again, as the bundle states another tolerance now")
+            return None
         if newest.passed:
             try:
                 load_engine(newest, folder=self.folder)
@@ -211,6 +216,7 @@ class EngineMaker:
             build_s=round(attempt.build_s, 1),
             finite=verdict.finite,
             parity=verdict.parity.to_json(),
+            tolerance=verdict.parity.tolerance,
             agreement=None if verdict.agreement is None else verdict.agreement.to_json(),
             layers=attempt.layers,
             reason=verdict.problem or "",

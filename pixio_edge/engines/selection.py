@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pixio_edge.engine_cache import EngineRecord, find_engines, load_engine, write_record
+from pixio_edge.engine_cache import EngineRecord, find_engines, fits, list_records, load_engine, write_record
 from pixio_edge.engines.check import against_budget
 from pixio_edge.engines.choose import Candidate, choose
 from pixio_edge.engines.device import EngineMaker
@@ -24,6 +24,11 @@ if TYPE_CHECKING:
     from pixio_edge.engines.outcome import Outcome
     from pixio_edge.engines.plan import Job
     from pixio_edge.engines.workbench import Workbench
+    from pixio_edge.sizes import Size
+
+
+SUPERSEDED = "built before, and not what the last 'pixio-edge build' took"
+"""Reason in records of engines that a later run could not build again, or built with another recipe."""
 
 
 def build_bundle(
@@ -75,7 +80,7 @@ def choose_engine(maker: EngineMaker, made: Sequence[Outcome]) -> list[Outcome]:
         made: Of this run, all of one size.
 
     Returns:
-        The same with the choice in their records.
+        The same with the choice in their records. No other engine of this GPU and size is left as the one to run.
     """
     records = {item.artifact.name: item.record for item in made if item.record is not None}
     records |= _earlier(maker, made)
@@ -96,6 +101,7 @@ def choose_engine(maker: EngineMaker, made: Sequence[Outcome]) -> list[Outcome]:
         )
         for name, record in records.items()
     }
+    _supersede(maker, made[0].artifact.size, decided)
     # The one that runs is written last, so that there are never two.
     for name in sorted(decided, key=lambda name: decided[name].chosen):
         if decided[name] != records[name]:
@@ -106,6 +112,18 @@ def choose_engine(maker: EngineMaker, made: Sequence[Outcome]) -> list[Outcome]:
         else item
         for item in made
     ]
+
+
+def _supersede(maker: EngineMaker, size: Size, decided: Mapping[str, EngineRecord]) -> None:
+    """Take the choice away from every other engine of this GPU and size."""
+    for artifact in maker.bundle.artifacts:
+        if artifact.kind != KIND or artifact.size != size:
+            continue
+        current = decided.get(artifact.name)
+        for record in list_records(artifact, folder=maker.folder):
+            is_other = current is None or record.file != current.file
+            if is_other and record.chosen and fits(record, maker.bench.gpu):
+                write_record(record.model_copy(update={"chosen": False, "reason": SUPERSEDED}), folder=maker.folder)
 
 
 def _earlier(maker: EngineMaker, made: Sequence[Outcome]) -> dict[str, EngineRecord]:

@@ -27,6 +27,7 @@ from pixio_edge.engine_cache import (
 )
 from pixio_edge.errors import InputError, OutputError, RuntimeUnavailableError
 from pixio_edge.manifest import ArtifactEntry
+from pixio_edge.parity import Tolerance
 
 ORIN = HostGpu(library="tensorrt", version="10.3.0", sm="8.7", device="Orin")
 DATA = b"engine" * 100
@@ -61,6 +62,7 @@ def record_of(artifact: ArtifactEntry, gpu: HostGpu = ORIN, *, data: bytes = DAT
         "build_s": 61.5,
         "finite": True,
         "parity": {"margin": 0.4, "sqnr_db": None},
+        "tolerance": artifact.tolerance,
         "chosen": True,
         "created": "2026-01-01T00:00:00Z",
     }
@@ -139,6 +141,27 @@ def test_engine_that_failed_its_checks_is_never_opened(artifact: ArtifactEntry, 
     assert find_engines(artifact, ORIN) == ()
     with pytest.raises(RuntimeUnavailableError, match=r"failed the checks on this host \(its output is not finite\)"):
         read_engine(artifact, ORIN)
+
+
+def test_engine_is_refused_when_the_bundle_tightens_its_tolerance(artifact: ArtifactEntry) -> None:
+    measured = {"max_abs": 0.1, "max_rel": 0.04, "rel_l2": 0.02, "sqnr_db": 34.0, "margin": 0.4}
+    store(record_of(artifact, parity=measured, tolerance=Tolerance(rel_l2=0.05)), DATA)
+    wide = artifact.model_copy(update={"tolerance": Tolerance(rel_l2=0.03)})
+    tight = artifact.model_copy(update={"tolerance": Tolerance(rel_l2=0.03, max_rel=0.03)})
+
+    assert read_engine(wide, ORIN).record.parity == measured | {"margin": pytest.approx(2 / 3)}
+    assert find_engines(tight, ORIN) == ()
+    with pytest.raises(RuntimeUnavailableError, match=r"outside the tolerance of this bundle.*Fix: pixio-edge build"):
+        read_engine(tight, ORIN)
+
+
+@pytest.mark.parametrize("tolerance", [None, Tolerance(rel_l2=10.0)])
+def test_engine_of_which_too_little_was_recorded_is_not_held_to_other_limits(
+    artifact: ArtifactEntry, tolerance: Tolerance | None
+) -> None:
+    store(record_of(artifact), DATA)
+
+    assert find_engines(artifact.model_copy(update={"tolerance": tolerance}), ORIN) == ()
 
 
 def test_engine_built_ahead_of_time_is_not_opened_before_it_was_checked(artifact: ArtifactEntry) -> None:

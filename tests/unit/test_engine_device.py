@@ -16,10 +16,11 @@ from pixio_edge.engines.layers import EngineLayer
 from pixio_edge.engines.lock import LOCK_FILE, only_builder
 from pixio_edge.engines.outcome import Outcome
 from pixio_edge.engines.plan import plan_jobs
-from pixio_edge.engines.selection import build_bundle
+from pixio_edge.engines.selection import SUPERSEDED, build_bundle
 from pixio_edge.engines.workbench import Trial
 from pixio_edge.errors import BundleError, InputError, OutputError, RuntimeUnavailableError
 from pixio_edge.golden import read_golden
+from pixio_edge.parity import Tolerance
 
 # Random weights give a depth of which INT8 changes more than of a real one.
 WIDE_BUDGET = Budget(100.0)
@@ -49,15 +50,17 @@ class Build:
 
     def __init__(self, bundle: Bundle, options: BuildOptions) -> None:
         self.bundle, self.options = bundle, options
+        self.change: dict[str, Any] = {}
         self.notes: list[str] = []
         self.shares: list[float] = []
 
     def __call__(self, bench: FakeBench, **selection: Any) -> dict[str, Outcome]:
         jobs = plan_jobs(self.bundle, timing_folder=self.options.folder, **selection)
+        changed = [[replace(job, settings=replace(job.settings, **self.change)) for job in group] for group in jobs]
         outcomes = build_bundle(
             self.bundle,
             bench,
-            jobs,
+            changed,
             self.options,
             progress=lambda share, label: self.shares.append(share),
             notify=self.notes.append,
@@ -180,6 +183,74 @@ def test_run_goes_on_where_an_interrupted_one_stopped(build: Build, options: Bui
     assert again.built == ["graph_tensorrt-int8_64x64.onnx"]
     assert made["fp16"].status == "cached"
     assert made["int8"].chosen
+
+
+def chosen_records(build: Build) -> list[str]:
+    """Precisions of all engines in the cache that are marked as the one to run."""
+    artifacts = [item for item in build.bundle.artifacts if item.kind == "tensorrt"]
+    records = [record for item in artifacts for record in list_records(item, folder=build.options.folder)]
+    return [record.precision for record in records if record.chosen]
+
+
+def test_engine_of_an_older_recipe_is_removed_when_the_new_one_chooses_another(build: Build) -> None:
+    build.change = {"level": 3}
+    assert build(FakeBench())["int8"].chosen
+    build.change = {"level": 4}
+
+    made = build(FakeBench(ms=MS | {"int8": 5.0}))
+
+    assert made["fp16"].chosen
+    assert chosen_records(build) == ["fp16"]
+    assert len(list_records(made["int8"].artifact, folder=build.options.folder)) == 1
+
+
+@pytest.mark.parametrize("has_new_recipe", [True, False], ids=["new recipe", "forced"])
+def test_engine_that_cannot_be_built_again_is_no_longer_chosen(build: Build, has_new_recipe: bool) -> None:
+    assert build(FakeBench())["int8"].chosen
+    if has_new_recipe:
+        build.change = {"level": 3}
+    else:
+        build.options = replace(build.options, force=True)
+    bench = FakeBench()
+    bench.refuses = {"int8"}
+
+    made = build(bench)
+
+    assert made["int8"].status == "failed"
+    assert made["fp16"].chosen
+    assert chosen_records(build) == ["fp16"]
+    (left,) = find_engines(made["int8"].artifact, ORIN, folder=build.options.folder)
+    assert left.reason == SUPERSEDED
+
+
+def test_engine_of_another_gpu_stays_chosen_there(build: Build) -> None:
+    build(FakeBench())
+
+    build(FakeBench(ORIN.model_copy(update={"device": "Orin Nano"}), ms=MS | {"int8": 5.0}))
+
+    assert sorted(chosen_records(build)) == ["fp16", "int8"]
+
+
+def test_engine_outside_a_tightened_tolerance_is_built_again(build: Build) -> None:
+    made = build(FakeBench())
+    assert made["fp16"].record is not None
+    tight = Tolerance(rel_l2=made["fp16"].record.parity["rel_l2"] / 2)
+    opened = Bundle.open(build.bundle.folder)
+    artifacts = tuple(
+        item.model_copy(update={"tolerance": tight}) if item.name == made["fp16"].artifact.name else item
+        for item in opened.artifacts
+    )
+    opened.manifest = opened.manifest.model_copy(update={"artifacts": artifacts})
+    build.bundle = opened
+    bench = FakeBench()
+
+    again = build(bench)
+
+    assert bench.built[0] == "graph_tensorrt-fp16_64x64.onnx"
+    assert not any("int8" in name for name in bench.built)
+    assert any("states another tolerance now" in note for note in build.notes)
+    assert again["fp16"].record is not None
+    assert again["fp16"].record.tolerance == tight
 
 
 @pytest.mark.parametrize("content", [b"", b"x", None], ids=["cut off", "other", "gone"])
