@@ -88,7 +88,8 @@ def typed_bundle(name: str, size: Size, folder: Path) -> Bundle:
             writer.add_file(TABLE, CALIBRATION_ROLE)
         writer.write_manifest(source.manifest)
         calibrated = Bundle.open(writer.folder)
-        add_tensorrt(calibrated, writer, precisions=PRECISIONS, sizes=[size], threads=2)
+        # What INT8 costs weights that were never trained says nothing, so nothing is asked of it.
+        add_tensorrt(calibrated, writer, precisions=PRECISIONS, sizes=[size], threads=2, is_budgeted=is_bundle)
     return Bundle.open(folder / "typed")
 
 

@@ -212,6 +212,60 @@ def test_graph_that_computes_something_else_is_refused(
     assert not (tmp_path / "out").exists()
 
 
+def clipped(calibrated: Bundle, folder: Path, share: float) -> Bundle:
+    """The same with ranges that are a share as wide, as of a shape that calibration has not seen."""
+    graph = onnx.shape_inference.infer_shapes(block_graph())
+    table = table_of(graph, tensors=range_tensors(graph))
+    narrow = {
+        name: found.model_copy(update={"low": share * found.low, "high": share * found.high})
+        for name, found in table.activations.items()
+    }
+    with write_bundle(folder, calibrated.manifest) as writer:
+        writer.take_over(calibrated, drop=["calibration.json"])
+        table.model_copy(update={"activations": narrow}).save(writer.folder / "calibration.json")
+        writer.add_file("calibration.json", "calibration")
+    return Bundle.open(folder)
+
+
+def test_int8_outside_of_the_budget_is_refused_with_its_size(
+    calibrated: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = clipped(calibrated, tmp_path / "clipped", 0.4)
+    monkeypatch.setitem(module.LIMITS, "int8", Tolerance(rel_l2=1.0))
+
+    with pytest.raises(
+        CheckFailedError,
+        match=r"tensorrt-int8-48x80: INT8 costs too much: .*allowed.*Fix: quantize with images of the shape of 48x80.*"
+        r"--precision fp16.*leave size 48x80 out",
+    ):
+        extended(bundle, tmp_path / "out", "int8", sizes=[SIZES[1]])
+
+    assert not (tmp_path / "out").exists()
+    assert typed(extended(bundle, tmp_path / "out", "int8", sizes=[SIZES[1]], is_budgeted=False))
+
+
+def test_int8_of_a_broken_graph_is_refused_without_a_budget_too(calibrated: Bundle, tmp_path: Path) -> None:
+    bundle = clipped(calibrated, tmp_path / "clipped", 0.1)
+
+    with pytest.raises(CheckFailedError, match=r"tensorrt-int8-64x64: parity fails.*--precision fp16"):
+        extended(bundle, tmp_path / "out", "int8", is_budgeted=False)
+
+
+def test_tolerance_has_room_above_the_error_up_to_its_ceiling(
+    calibrated: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(module.SMALLEST_TOLERANCES, "int8", 0.0)
+    (roomy,) = typed(extended(calibrated, tmp_path / "roomy", "int8", sizes=[SIZES[0]]))
+    assert roomy.parity is not None
+    error = float(str(roomy.parity["rel_l2"]))
+    monkeypatch.setitem(module.LIMITS, "int8", Tolerance(rel_l2=1.5 * error))
+
+    (tight,) = typed(extended(calibrated, tmp_path / "tight", "int8", sizes=[SIZES[0]]))
+
+    assert roomy.tolerance == Tolerance(rel_l2=2 * error)
+    assert tight.tolerance == Tolerance(rel_l2=1.5 * error)
+
+
 def test_damaged_source_is_refused(source: Bundle, tmp_path: Path) -> None:
     weights = source.folder / source.artifacts[0].data[0].path
     content = np.fromfile(weights, np.uint8)
