@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from recording import append_records
+from recording import append_records, bundle_hashes
 from torch import nn
 
 from pixio_edge.bundle import Bundle, list_embedded
@@ -122,6 +122,7 @@ def measure(subject: Subject, size: Size, variant: str, target: str) -> dict[str
         "largest_fp16": found.peak,
         "overflowed": list(found.overflowed),
         "engine": summary.to_json(),
+        **({} if subject.bundle is None else bundle_hashes(subject.bundle)),
     }
 
 

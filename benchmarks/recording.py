@@ -8,10 +8,14 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from pixio_edge.bundle import Bundle
 from pixio_edge.files import write_text_atomic
 from pixio_edge.host import probe_host
 
 RECORDS = Path(__file__).parent / "records"
+
+# Files of a bundle that decide what is measured, by role, and the field of a record that keeps their hash.
+HASHED_ROLES = {"checkpoint": "weights_sha256", "calibration": "calibration_sha256"}
 
 
 def append_records(kind: str, records: list[dict[str, Any]], folder: Path = RECORDS) -> Path:
@@ -24,6 +28,11 @@ def append_records(kind: str, records: list[dict[str, Any]], folder: Path = RECO
     folder.mkdir(parents=True, exist_ok=True)
     write_text_atomic(path, older + "\n".join(lines) + "\n")
     return path
+
+
+def bundle_hashes(bundle: Bundle) -> dict[str, str]:
+    """Hashes of the weights and the calibration table of a bundle, by which a record shows that it is out of date."""
+    return {HASHED_ROLES[entry.role]: entry.sha256 for entry in bundle.manifest.files if entry.role in HASHED_ROLES}
 
 
 def find_commit() -> str | None:

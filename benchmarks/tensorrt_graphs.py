@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
-from recording import append_records
+from recording import append_records, bundle_hashes
 from torch import nn
 
 from pixio_edge.bundle import Bundle, list_embedded
@@ -134,7 +134,9 @@ def main() -> None:
         size = parse_size(label) or (256, 256)
         with tempfile.TemporaryDirectory(prefix="pixio-edge-") as folder:
             bundle = typed_bundle(name, size, Path(folder))
-            facts = {"model": name, "weights": "bundle" if name in list_embedded() else "random"}
+            is_bundle = name in list_embedded()
+            facts = {"model": name, "weights": "bundle" if is_bundle else "random"}
+            facts |= bundle_hashes(bundle) if is_bundle else {}
             for artifact in (entry for entry in bundle.artifacts if entry.kind == "tensorrt"):
                 records.append(facts | measure(bundle, artifact, arguments.compute_capability or CAPABILITIES))
                 print(json.dumps(records[-1]), flush=True)

@@ -7,10 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
+from pixio_edge.bundle import Bundle
+
 ROOT = Path(__file__).parents[2]
+RECORDS = ROOT / "benchmarks" / "records"
 
 
 @pytest.fixture
@@ -28,6 +32,34 @@ def test_readme_is_up_to_date_with_the_records() -> None:
     result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
     assert result.returncode == 0, result.stderr
+
+
+def test_records_that_name_their_weights_are_of_the_embedded_bundle(tables: ModuleType) -> None:
+    newest = [record for path in sorted(RECORDS.glob("*.jsonl")) for record in tables.latest_run(path.stem)]
+
+    assert newest
+    assert [stale_hashes(record) for record in newest if stale_hashes(record)] == []
+
+
+def test_record_of_other_weights_is_stale(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    from recording import bundle_hashes  # noqa: PLC0415
+
+    hashes = bundle_hashes(Bundle.open("nano"))
+
+    assert set(hashes) == {"weights_sha256", "calibration_sha256"}
+    assert stale_hashes({"model": "nano", **hashes}) == {}
+    assert set(stale_hashes({"model": "nano", **hashes, "weights_sha256": "0" * 64})) == {"weights_sha256"}
+    assert stale_hashes({"model": "nano"}) == {}
+
+
+def stale_hashes(record: dict[str, Any]) -> dict[str, str]:
+    """Hashes of a record that no file of the bundle which it names has; none for a record without hashes."""
+    hashes = {name: value for name, value in record.items() if name in ("weights_sha256", "calibration_sha256")}
+    if not hashes:
+        return {}
+    known = {entry.sha256 for entry in Bundle.open(record["model"]).manifest.files}
+    return {name: value for name, value in hashes.items() if value not in known}
 
 
 def test_newest_run_wins_and_its_numbers_reach_the_table(tables: ModuleType, tmp_path: Path) -> None:
