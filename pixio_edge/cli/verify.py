@@ -70,15 +70,15 @@ def verify(
         raise InputError(f"--provider: got '{provider}' for every runtime, expected one. Fix: add --runtime ort")
     if compute_capabilities and not ahead_of_time:
         raise InputError("--compute-capability: got no --ahead-of-time, expected both. Fix: add --ahead-of-time")
-    if compute_capabilities:
-        check_capabilities(compute_capabilities)
+    capabilities = (tuple(compute_capabilities or ()) or AHEAD_CAPABILITIES) if ahead_of_time else ()
+    if ahead_of_time:
+        check_capabilities(capabilities)
     if report is not None:
         check_report_path(report)
     opened = Bundle.open(bundle)
-    files = opened.verify_hashes()
-    capabilities = (tuple(compute_capabilities or ()) or AHEAD_CAPABILITIES) if ahead_of_time else ()
     request = VerificationRequest(tuple(runtimes or ()), threads, provider, capabilities)
     checks = plan_checks(opened.artifacts, request.runtimes, request.compute_capabilities)
+    files = opened.verify_hashes()
     outcomes = tuple(track(run_checks(opened, checks, request), total=len(checks), label="verify"))
     result = VerificationReport(opened, files, outcomes)
     if json:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import tempfile
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pixio_edge.errors import CheckFailedError, SpecError
+from pixio_edge.errors import CheckFailedError, MissingDependencyError, SpecError
 from pixio_edge.runtimes.base import RuntimeOptions
 from pixio_edge.runtimes.registry import make_runtime
 from pixio_edge.runtimes.trt_library import load_library
@@ -102,12 +103,14 @@ def check_capabilities(capabilities: Sequence[str]) -> None:
     """Refuse a GPU that nothing here builds for, before any work.
 
     Raises:
-        MissingDependencyError: TensorRT for RTX is not installed.
+        MissingDependencyError: TensorRT for RTX is not installed, or what reads its graphs.
         RuntimeUnavailableError: It does not build for one of them.
     """
     from pixio_edge.engines.build import find_capability  # noqa: PLC0415 - as above
 
     library = load_library(AHEAD_LIBRARY)
+    if find_spec("onnx") is None:
+        raise MissingDependencyError("onnx", AHEAD_LIBRARY, "building ahead of time")
     for capability in capabilities:
         find_capability(library, capability)
 

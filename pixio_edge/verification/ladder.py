@@ -10,6 +10,7 @@ import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from pixio_edge.errors import InputError
 from pixio_edge.runtimes.registry import RUNTIMES, find_runtime
 
 if TYPE_CHECKING:
@@ -133,9 +134,15 @@ def plan_checks(
         compute_capabilities: GPUs to build engines for ahead of time, such as "8.6"; empty builds nothing.
 
     Raises:
+        InputError: Engines are asked for, and there are no graphs for them.
         RuntimeUnavailableError: A wanted runtime does not exist.
     """
     names = [name for name in (wanted or RUNTIMES) if find_runtime(name)]
+    if compute_capabilities and all(artifact.kind != "tensorrt" for artifact in artifacts):
+        raise InputError(
+            "--ahead-of-time: got a bundle without graphs for TensorRT, expected one with some. "
+            "Fix: pixio-edge export --format tensorrt BUNDLE -o FOLDER, then verify FOLDER"
+        )
     checks: list[Check] = []
     for artifact in artifacts:
         found = [*_in_runtimes(artifact, names), *_stand_ins(artifact, names, is_explicit=bool(wanted))]

@@ -91,6 +91,7 @@ def verify_bundle(bundle: Bundle, request: VerificationRequest | None = None) ->
 
     Raises:
         BundleError: A file is damaged, or an artifact states no tolerance.
+        InputError: Engines are to be built ahead of time, and there are no graphs for them.
         RuntimeUnavailableError: A runtime that is asked for does not exist.
     """
     asked = request or VerificationRequest()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,13 +15,14 @@ from typed_bundle import write_typed_bundle
 
 from pixio_edge.bundle import Bundle
 from pixio_edge.bundle_writer import write_bundle
+from pixio_edge.cli.verify import verify
 from pixio_edge.engine_cache import engine_path, list_records
 from pixio_edge.engines import ahead
-from pixio_edge.errors import RuntimeUnavailableError, SpecError
+from pixio_edge.errors import InputError, MissingDependencyError, RuntimeUnavailableError, SpecError
 from pixio_edge.host import probe_host
 from pixio_edge.manifest import ArtifactEntry, Requirements
 from pixio_edge.tensor import TensorSpec
-from pixio_edge.verification import run
+from pixio_edge.verification import execute, run
 from pixio_edge.verification.execute import check_capabilities, package_folder
 from pixio_edge.verification.ladder import Outcome
 from pixio_edge.verification.run import VerificationRequest, verify_bundle
@@ -141,6 +143,27 @@ def test_unknown_compute_capability_is_refused_before_any_work() -> None:
     check_capabilities(["8.6", "8.9", "12.0"])
     with pytest.raises(RuntimeUnavailableError, match=r"8\.7"):
         check_capabilities(["8.7"])
+
+
+@pytest.mark.parametrize("module", ["tensorrt_rtx", "onnx"])
+def test_ahead_of_time_is_refused_when_a_package_for_it_is_missing(
+    typed: Bundle, monkeypatch: pytest.MonkeyPatch, module: str
+) -> None:
+    pytest.importorskip("tensorrt_rtx", reason="the extra 'tensorrt-rtx' is not installed")
+    if module == "onnx":
+        monkeypatch.setattr(execute, "find_spec", lambda name: None)
+    else:
+        monkeypatch.setitem(sys.modules, module, None)  # import raises ModuleNotFoundError
+
+    with pytest.raises(MissingDependencyError, match=rf"'{module}'.*Fix: pip install 'pixio-edge\[tensorrt-rtx\]'"):
+        verify(str(typed.folder), ahead_of_time=True)
+
+
+def test_ahead_of_time_is_refused_when_the_bundle_has_no_typed_graphs() -> None:
+    pytest.importorskip("tensorrt_rtx", reason="the extra 'tensorrt-rtx' is not installed")
+
+    with pytest.raises(InputError, match=r"without graphs for TensorRT.*Fix: pixio-edge export --format tensorrt"):
+        verify("nano", ahead_of_time=True)
 
 
 @pytest.mark.slow
