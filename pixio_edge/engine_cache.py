@@ -234,13 +234,18 @@ def remove(records: Iterable[EngineRecord], *, folder: Path | None = None) -> No
 
 
 def create_owned(folder: Path) -> None:
-    """Create a folder for engines, for its owner alone; one that is there already is fine.
+    """Create a folder for engines, and those above it, for its owner alone; one that is there already is fine.
+
+    Whoever may write to a folder above could put another one in its place.
 
     Raises:
         OutputError: It cannot be created, or is a file.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True, mode=OWNER_ONLY)
+        # Not by `parents`, which gives folders above the mode of the process.
+        for level in reversed([level for level in folder.parents if not level.exists()]):
+            level.mkdir(exist_ok=True, mode=OWNER_ONLY)
+        folder.mkdir(exist_ok=True, mode=OWNER_ONLY)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise OutputError(

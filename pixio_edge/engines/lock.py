@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING
 
+from pixio_edge.engine_cache import create_owned
 from pixio_edge.errors import OutputError
 
 if TYPE_CHECKING:
@@ -29,15 +30,15 @@ def only_builder(folder: Path, on_wait: Callable[[str], None]) -> Iterator[None]
     The system takes the lock away from a process that dies, so none is ever left behind.
 
     Args:
-        folder: Created if it is not there.
+        folder: Created if it is not there, for its owner alone.
         on_wait: Called once with a sentence for people, if another process has the lock.
 
     Raises:
         OutputError: The folder cannot be written, or its file system has no locks.
     """
     path = folder / LOCK_FILE
+    create_owned(folder)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         file = path.open("a+", encoding="utf-8")
     except OSError as error:
         raise _no_lock(path, error) from error

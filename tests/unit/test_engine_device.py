@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -458,6 +459,21 @@ def test_second_builder_waits_for_the_first(tmp_path: Path) -> None:
         holder.wait()
         assert holder.stdout is not None
         holder.stdout.close()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions of POSIX")
+def test_all_folders_of_a_new_cache_are_for_their_owner_alone(build: Build, tmp_path: Path) -> None:
+    build.options = replace(build.options, folder=tmp_path / "new" / "cache" / "engines")
+    before = os.umask(0o002)
+    try:
+        made = build(FakeBench(), precisions=("fp16",))
+    finally:
+        os.umask(before)
+
+    leaf = Path(str(made["fp16"].file)).parent
+    created = [leaf, *(folder for folder in leaf.parents if folder.is_relative_to(tmp_path / "new"))]
+    assert len(created) == 4
+    assert [folder.stat().st_mode & 0o777 for folder in created] == [0o700] * 4
 
 
 def test_lock_is_free_again_after_an_error(tmp_path: Path) -> None:
