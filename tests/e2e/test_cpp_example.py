@@ -21,34 +21,46 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "cpp"
 TIMEOUT_S = 300
 HEADER = "onnxruntime_cxx_api.h"
 # Where a package or an unpacked release puts the header; the variable is the one that README.md of the example names.
-ROOT = Path(os.environ.get("ONNXRUNTIME_ROOT") or "/usr/local")
-INCLUDES = (ROOT / "include", ROOT / "include" / "onnxruntime", ROOT / "headers", Path("/usr/include/onnxruntime"))
-INCLUDE = next((folder for folder in INCLUDES if (folder / HEADER).is_file()), None)
+ROOT = os.environ.get("ONNXRUNTIME_ROOT") or None
+IN_ROOT = ("include", "include/onnxruntime", "headers")
+OF_SYSTEM = (Path("/usr/local/include"), Path("/usr/local/include/onnxruntime"), Path("/usr/include/onnxruntime"))
 WHEEL = sorted((Path(onnxruntime.__file__).parent / "capi").glob("libonnxruntime.so.1.*"))
 # The second is larger than the picture, so that a resize which grows is checked too.
 SIZES = ((32, 48), (512, 656))
 
-pytestmark = [
-    pytest.mark.skipif(
-        INCLUDE is None, reason=f"no {HEADER} on this host; set ONNXRUNTIME_ROOT, see examples/cpp/README.md"
-    ),
-    pytest.mark.skipif(
-        not WHEEL or sys.platform != "linux", reason="the onnxruntime wheel has its own library on Linux alone"
-    ),
-    pytest.mark.skipif(
-        shutil.which("cmake") is None or shutil.which("c++") is None, reason="cmake or a C++ compiler is missing"
-    ),
-]
+
+def find_headers(root: str | None) -> Path:
+    """Folder of the header; without one the tests are skipped, or fail where the caller named a folder that lacks it."""
+    folders = OF_SYSTEM if root is None else tuple(Path(root) / name for name in IN_ROOT)
+    found = next((folder for folder in folders if (folder / HEADER).is_file()), None)
+    if found is None and root is not None:
+        pytest.fail(f"ONNXRUNTIME_ROOT={root}: no {HEADER} in {', '.join(IN_ROOT)}; see examples/cpp/README.md")
+    if found is None:
+        pytest.skip(f"no {HEADER} on this host; set ONNXRUNTIME_ROOT, see examples/cpp/README.md")
+    return found
+
+
+def require_tools(root: str | None) -> None:
+    """Skip without a compiler, CMake or a library, but fail where the caller asked for the tests by naming a folder."""
+    missing = [name for name in ("cmake", "c++") if shutil.which(name) is None]
+    if not WHEEL or sys.platform != "linux":
+        missing.append("the library of the onnxruntime wheel, which only Linux has")
+    if missing and root is not None:
+        pytest.fail(f"ONNXRUNTIME_ROOT={root}: missing {', '.join(missing)}")
+    if missing:
+        pytest.skip(f"missing {', '.join(missing)}")
 
 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The example, with the library that Python uses here; every warning is an error."""
+    include = find_headers(ROOT)
+    require_tools(ROOT)
     library = tmp_path_factory.mktemp("onnxruntime")
     (library / "libonnxruntime.so.1").symlink_to(WHEEL[-1])
     (library / "libonnxruntime.so").symlink_to("libonnxruntime.so.1")
     build = tmp_path_factory.mktemp("cpp")
-    found = [f"-DONNXRUNTIME_INCLUDE_DIR={INCLUDE}", f"-DONNXRUNTIME_LIBRARY={library / 'libonnxruntime.so'}"]
+    found = [f"-DONNXRUNTIME_INCLUDE_DIR={include}", f"-DONNXRUNTIME_LIBRARY={library / 'libonnxruntime.so'}"]
     for command in (
         ["cmake", "-S", str(EXAMPLE), "-B", str(build), "-DCMAKE_CXX_FLAGS=-Werror", *found],
         ["cmake", "--build", str(build)],
@@ -68,6 +80,22 @@ def folder(tiny: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Path:
     target = tmp_path_factory.mktemp("conformance") / "tiny"
     write_conformance(tiny, target)
     return target
+
+
+def test_named_folder_without_headers_fails_instead_of_skipping(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(pytest.fail.Exception, match=rf"ONNXRUNTIME_ROOT={tmp_path}: no {HEADER}"):
+        find_headers(str(tmp_path))
+    (tmp_path / "include").mkdir()
+    (tmp_path / "include" / HEADER).touch()
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    assert find_headers(str(tmp_path)) == tmp_path / "include"
+    with pytest.raises(pytest.fail.Exception, match=r"missing cmake, c\+\+"):
+        require_tools(str(tmp_path))
+    with pytest.raises(pytest.skip.Exception, match="missing cmake"):
+        require_tools(None)
 
 
 def run(program: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
