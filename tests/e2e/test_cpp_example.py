@@ -30,7 +30,7 @@ SIZES = ((32, 48), (512, 656))
 
 
 def find_headers(root: str | None) -> Path:
-    """Folder of the header; without one the tests are skipped, or fail where the caller named a folder that lacks it."""
+    """Folder of the header; without one the tests are skipped, or fail where a folder was named that lacks it."""
     folders = OF_SYSTEM if root is None else tuple(Path(root) / name for name in IN_ROOT)
     found = next((folder for folder in folders if (folder / HEADER).is_file()), None)
     if found is None and root is not None:
