@@ -66,8 +66,8 @@ def train(
         Path | None,
         typer.Option(
             "--begin-from",
-            help="Checkpoint of a whole model to begin with; a smaller one, such as nano for small, is widened and "
-            "deepened first, so that it computes the same. Default: begin at random.",
+            help="Checkpoint or bundle of a whole model to begin with; a smaller one, such as nano for small, is "
+            "widened and deepened first, so that it computes the same. Default: begin at random.",
         ),
     ] = None,
     data: Annotated[

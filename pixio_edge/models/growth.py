@@ -74,33 +74,53 @@ def _block_sources(small: DepthConfig, large: DepthConfig) -> tuple[int | None, 
     """
     pair = (small.encoder, large.encoder)
     ratio, rest = divmod(pair[1].embed_dim, pair[0].embed_dim)
-    heads = pair[1].num_heads == ratio * pair[0].num_heads
-    # The kind of head is all of it but its sizes, and a clamp at 0, which has no weights.
-    sizes = small.head
-    kinds = [
-        replace(
-            config.head,
-            indices=sizes.indices,
-            channels=sizes.channels,
-            widths=sizes.widths,
-            output_channels=sizes.output_channels,
-            non_negative=False,
-        )
-        for config in (small, large)
-    ]
-    taps = len(small.head.indices) == len(large.head.indices)
-    if rest or not heads or kinds[0] != kinds[1] or not taps or pair[0].patch_size != pair[1].patch_size:
+    if rest or pair[1].num_heads != ratio * pair[0].num_heads:
         raise InputError(
             f"growing: got width {pair[0].embed_dim} with {pair[0].num_heads} heads for width {pair[1].embed_dim} with "
-            f"{pair[1].num_heads}, expected a whole multiple of both and the same kind of head. Fix: begin with a "
-            "smaller model of the same family"
+            f"{pair[1].num_heads}, expected a whole multiple of both. Fix: begin with a smaller model of the same "
+            "family"
         )
+    _require_same_kind(small, large)
     ends = [[index + 1 for index in config.head.indices] for config in (small, large)]
     ends = [[0, *ends[0], small.encoder.depth], [0, *ends[1], large.encoder.depth]]
     sources: list[int | None] = []
     for number in range(len(ends[0]) - 1):
         sources += _spread(range(ends[0][number], ends[0][number + 1]), ends[1][number + 1] - ends[1][number])
     return tuple(sources)
+
+
+def _require_same_kind(small: DepthConfig, large: DepthConfig) -> None:
+    """Compare all that is no size: patches, tokens, and the head but for its widths.
+
+    A clamp at 0 has no weights, so that it may differ.
+
+    Raises:
+        InputError: Something differs.
+    """
+    sizes = small.head
+    head = replace(
+        large.head,
+        indices=sizes.indices,
+        channels=sizes.channels,
+        widths=sizes.widths,
+        output_channels=sizes.output_channels,
+        non_negative=sizes.non_negative,
+    )
+    old, new = small.encoder, large.encoder
+    differs = {
+        "patch size": (old.patch_size, new.patch_size),
+        "class tokens": (old.num_cls_tokens, new.num_cls_tokens),
+        "image size": (old.image_size, new.image_size),
+        "stem": (old.stem is not None, new.stem is not None),
+        "taps": (len(small.head.indices), len(large.head.indices)),
+        "kind of head": (sizes, head),
+    }
+    for name, (before, after) in differs.items():
+        if before != after:
+            raise InputError(
+                f"growing: got {name} {before} for {after}, expected the same. Fix: begin with a smaller model of the "
+                "same family"
+            )
 
 
 def _spread(old: Sequence[int], places: int) -> list[int | None]:

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from pixio_edge.errors import InputError
-from pixio_edge.models.checkpoints import load_checkpoint, load_encoder, save_checkpoint
+from pixio_edge.export.source import open_source as open_weights
+from pixio_edge.models.checkpoints import load_encoder, save_checkpoint
 from pixio_edge.models.depth_model import DepthModel
 from pixio_edge.models.growth import grow
 from pixio_edge.models.presets import build_model
@@ -24,7 +25,7 @@ from pixio_edge.training.pipeline import make_batches
 from pixio_edge.training.processes import Processes
 from pixio_edge.training.sources import DepthSource, SceneSource, hold_back, open_source
 from pixio_edge.training.train_config import SCENES, TrainConfig
-from pixio_edge.weights.inherited import inherit_terms, write_inherited
+from pixio_edge.weights.inherited import InheritedTerms, inherit_terms, write_inherited
 from pixio_edge.weights.terms import licence_of
 
 HELD_BACK_BATCHES = 6
@@ -51,8 +52,7 @@ class DepthObjective(Objective[DepthBatch]):
         # Blocks after the last tap, and the unit of Pixio's coarsest fusion that has nothing to fuse.
         self.has_unused = max(shape.head.indices) + 1 < shape.encoder.depth or shape.head.output != "edge"
         self._held_back = tuple(held_back)
-        begun = config.begin_from or config.encoder_from
-        self._terms = None if begun is None else inherit_terms({str(begun): licence_of(begun)})
+        self._terms = _terms_begun_with(config)
 
     def forward(self, batch: DepthBatch) -> tuple[Tensor, dict[str, Tensor]]:
         """Loss of a batch: `depth_loss`, or `silog_loss` of metric depth."""
@@ -112,7 +112,8 @@ def build_student(config: TrainConfig) -> DepthModel:
         source = load_encoder(config.encoder_from, model.config.encoder)
         model.encoder.load_state_dict(source.state_dict())
     if config.begin_from is not None:
-        model.load_state_dict(grow(load_checkpoint(config.begin_from), model.config, seed=config.seed).state_dict())
+        smaller = open_weights(str(config.begin_from)).model
+        model.load_state_dict(grow(smaller, model.config, seed=config.seed).state_dict())
     return model
 
 
@@ -211,6 +212,16 @@ def train(
     if not isinstance(average, DepthModel):
         raise TypeError(f"got {type(average).__name__}, expected DepthModel")
     return average
+
+
+def _terms_begun_with(config: TrainConfig) -> InheritedTerms | None:
+    """Terms that a run has from the weights that it begins with, as far as they are known."""
+    begun = config.begin_from or config.encoder_from
+    if begun is None:
+        return None
+    opened = None if config.begin_from is None else open_weights(str(begun))
+    known = opened.manifest.licence if opened is not None and opened.manifest is not None else licence_of(begun)
+    return inherit_terms({str(begun): known})
 
 
 def _patch_size(config: TrainConfig) -> int:

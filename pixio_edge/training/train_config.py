@@ -45,7 +45,7 @@ class TrainConfig(RunConfig):
         held_back: Folder of rendered scenes of another seed, to measure on.
         gradient_weight: Weight of the gradient term of the loss for relative depth.
         encoder_from: Checkpoint whose encoder the student begins with; its head begins at random.
-        begin_from: Checkpoint of a whole model to begin with; one of a smaller shape is grown into this one.
+        begin_from: Checkpoint or bundle of a whole model to begin with; one of a smaller shape is grown into this one.
         data: What is trained on.
         measure_on: What is measured on, as `sources.open_source` takes it. Empty: the held-back scenes where scenes are
             trained on, else the last tenth of each source, which then is not trained on.

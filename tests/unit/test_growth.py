@@ -107,3 +107,18 @@ def test_fewer_blocks_before_a_tap_are_refused() -> None:
 
     with pytest.raises(InputError, match="blocks before a tap"):
         grow(random_model("stem"), replace(shape, head=replace(shape.head, indices=(0, 5))))
+
+
+@pytest.mark.parametrize(("field", "value"), [("num_cls_tokens", 4), ("image_size", 128)])
+def test_other_tokens_are_refused_by_name(field: str, value: int) -> None:
+    shape = grown_shape("stem")
+
+    with pytest.raises(InputError, match="expected the same"):
+        grow(random_model("stem"), replace(shape, encoder=replace(shape.encoder, **{field: value})))
+
+
+def test_another_kind_of_head_is_refused_by_name() -> None:
+    shape = grown_shape("plain")
+
+    with pytest.raises(InputError, match="kind of head"):
+        grow(random_model("plain"), replace(shape, head=replace(shape.head, align_corners=False)))

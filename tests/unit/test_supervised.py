@@ -8,6 +8,7 @@ import pytest
 import torch
 from small_pool import write_index_folder, write_small_pool
 
+from pixio_edge.bundle import Bundle
 from pixio_edge.errors import CheckFailedError, InputError
 from pixio_edge.models.checkpoints import load_checkpoint, save_checkpoint
 from pixio_edge.models.depth_model import DepthModel
@@ -247,6 +248,16 @@ def test_student_begins_with_a_whole_model_of_its_shape(config: TrainConfig, tmp
     begun = build_student(replace(config, begin_from=tmp_path / "other.safetensors"))
 
     assert same_weights(begun, other)
+
+
+def test_student_begins_with_a_bundle_and_takes_over_its_terms(config: TrainConfig) -> None:
+    run = replace(config, preset="nano", begin_from=Path("nano"))
+    nano = load_checkpoint(Bundle.open("nano").folder / "weights.safetensors")
+
+    assert same_weights(build_student(run), nano)
+    terms = DepthObjective(run)._terms
+    assert terms is not None
+    assert (terms.licence.weights, terms.licence.commercial, terms.sources) == ("Apache-2.0", True, ("nano",))
 
 
 def test_whole_model_that_is_larger_is_refused(config: TrainConfig, tmp_path: Path) -> None:
