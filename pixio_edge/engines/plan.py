@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING
 
 from pixio_edge.bundle import EMBEDDED
 from pixio_edge.engines.build import BuildSettings
-from pixio_edge.errors import InputError
+from pixio_edge.errors import InputError, RuntimeUnavailableError
 from pixio_edge.export.trt.recipe import KIND, read_recipe
+from pixio_edge.runtimes.trt_library import parse_version
 from pixio_edge.sizes import size_label
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from pixio_edge.bundle import Bundle
+    from pixio_edge.engine_record import HostGpu
     from pixio_edge.manifest import ArtifactEntry, Precision
     from pixio_edge.sizes import Size
 
@@ -82,6 +84,31 @@ def plan_jobs(
     ordered = sorted(chosen, key=lambda entry: ORDER.index(entry.precision))
     by_size = {entry.size: [item for item in ordered if item.size == entry.size] for entry in chosen}
     return tuple(tuple(job(entry) for entry in entries) for entries in by_size.values())
+
+
+def check_version(bundle: Bundle, gpu: HostGpu) -> None:
+    """Refuse a TensorRT whose rules the graphs were not made for, before any work.
+
+    TensorRT for RTX counts its versions in another way, and `load_library` knows its oldest.
+
+    Args:
+        bundle: With a recipe.
+        gpu: With the version of the library.
+
+    Raises:
+        BundleError: It has no recipe.
+        RuntimeUnavailableError: The version is outside of what the recipe names.
+    """
+    if gpu.library != "tensorrt":
+        return
+    recipe = read_recipe(bundle)
+    version, oldest, newest = map(parse_version, (gpu.version, recipe.oldest_tensorrt, recipe.newest_tensorrt))
+    if not (version[: len(oldest)] >= oldest and version[: len(newest)] <= newest):
+        raise RuntimeUnavailableError(
+            f"tensorrt: got version {gpu.version}, expected {recipe.oldest_tensorrt} to {recipe.newest_tensorrt}, for "
+            f"which the graphs in {_name(bundle)} were made. Fix: install such a TensorRT, or export the bundle again "
+            "with a release of pixio-edge that knows this one"
+        )
 
 
 def _name(bundle: Bundle) -> str:
