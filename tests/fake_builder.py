@@ -117,7 +117,7 @@ class FakeBuilder:
         return FakeNetwork(self)
 
     def create_builder_config(self) -> FakeConfig:
-        config = FakeConfig(self.module)
+        config = FakeConfig(self.module, self.logger)
         self.module.configs.append(config)
         return config
 
@@ -205,8 +205,8 @@ class FakeTimingCache:
 
 
 class FakeConfig:
-    def __init__(self, module: Any) -> None:
-        self._module = module
+    def __init__(self, module: Any, logger: Any) -> None:
+        self._module, self._logger = module, logger
         self.builder_optimization_level = 3
         self.profiling_verbosity = ProfilingVerbosity.LAYER_NAMES_ONLY
         self.progress_monitor: Any = None
@@ -241,6 +241,7 @@ class FakeConfig:
     def set_timing_cache(self, cache: FakeTimingCache, ignore_mismatch: bool) -> bool:
         assert not ignore_mismatch
         if not cache.content.startswith(TIMING_MAGIC + self._module.__version__.encode()):
+            self._logger.log(self._module.ILogger.Severity.ERROR, "Error Code 1: timing cache of another version")
             return False
         self.cache = cache
         return True

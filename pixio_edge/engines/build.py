@@ -99,17 +99,20 @@ def build_engine(
             reason.
     """
     start = perf_counter()
-    with collected_log(library, wants_details=lists) as log, Interruption() as interruption:
-        builder = _make_builder(library, log)
-        # Both are kept: the network refers to weights that the parser owns.
-        network, parser = _parse(library, builder, graph, settings, log)
+    with Interruption() as interruption:
+        with collected_log(library) as parsed:
+            builder = _make_builder(library, parsed)
+            # Both are kept: the network refers to weights that the parser owns.
+            network, parser = _parse(library, builder, graph, settings, parsed)
         config = _configure(library, builder, settings, lists=lists)
         # Kept in a variable: the library does not hold its own reference to it.
         monitor = make_monitor(library, interruption, progress)
         config.progress_monitor = monitor
-        # Kept like the monitor, and for what was timed.
+        # Kept like the monitor, and for what was timed. In neither log: a cache that the library refuses is an error to
+        # it, which is not the reason why a build fails.
         cache = _load_timing_cache(library, config, settings)
-        plan = builder.build_serialized_network(network, config)
+        with collected_log(library, wants_details=lists) as log:
+            plan = builder.build_serialized_network(network, config)
         if plan is None and not interruption.is_made:
             raise RuntimeUnavailableError(
                 f"{_title(library)} cannot build {graph.name}: {log.cause()}. Fix: close what else uses the GPU's "
@@ -120,7 +123,7 @@ def build_engine(
         data = b"" if plan is None else bytes(plan)
         del network, parser
     layers = layers_of_log(log.details) if lists else ()
-    return BuiltEngine(data, perf_counter() - start, layers, tuple(dict.fromkeys(log.warnings)))
+    return BuiltEngine(data, perf_counter() - start, layers, tuple(dict.fromkeys([*parsed.warnings, *log.warnings])))
 
 
 def _make_builder(library: ModuleType, log: LogLines) -> Any:

@@ -143,6 +143,16 @@ def test_times_of_another_version_are_begun_anew(library: Any, graph: Path, tmp_
     assert (tmp_path / "timing.cache").read_bytes() == b"TIMES:10.3.0+timed"
 
 
+def test_build_that_fails_does_not_blame_the_times_of_another_version(
+    library: Any, graph: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "timing.cache").write_bytes(b"TIMES:10.16.2+timed")
+    library.fails = "Error Code 2: OutOfMemory"
+
+    with pytest.raises(RuntimeUnavailableError, match=r"cannot build graph.onnx: Error Code 2: OutOfMemory\. Fix: "):
+        build_engine(library, graph, settings(timing_cache=tmp_path / "timing.cache"))
+
+
 def test_engine_is_built_when_the_times_cannot_be_kept(library: Any, graph: Path, tmp_path: Path) -> None:
     assert build_engine(library, graph, settings(timing_cache=tmp_path / "missing" / "timing.cache")).data
 
