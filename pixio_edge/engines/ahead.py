@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -31,7 +32,7 @@ from pixio_edge.engines.build import BuiltEngine, build_engine, find_capability
 from pixio_edge.engines.layers import EngineLayer, count_precisions
 from pixio_edge.engines.outcome import Outcome
 from pixio_edge.engines.plan import plan_jobs
-from pixio_edge.errors import RuntimeUnavailableError
+from pixio_edge.errors import OutputError, RuntimeUnavailableError
 from pixio_edge.files import write_text_atomic
 from pixio_edge.host import probe_host
 from pixio_edge.runtimes.trt_library import library_version, load_library
@@ -86,11 +87,12 @@ def build_ahead(bundle: Bundle, request: AheadRequest, *, progress: Progress, no
         InputError: It has no such graphs.
         KeyboardInterrupt: Every engine that was finished is in the folder.
         MissingDependencyError: TensorRT for RTX is not installed.
-        OutputError: The folder cannot be written.
+        OutputError: The folder cannot be created or written.
         RuntimeUnavailableError: A compute capability is not one that the library builds for.
     """
     library = load_library(LIBRARY)
     jobs = _jobs(library, bundle, request)
+    _create_shared(request.output)
     outcomes = []
     for index, (capability, job) in enumerate(jobs):
         label = f"SM {capability} {job.artifact.name}"
@@ -98,7 +100,7 @@ def build_ahead(bundle: Bundle, request: AheadRequest, *, progress: Progress, no
         def part(share: float, phase: str, index: int = index, label: str = label) -> None:
             progress((index + share) / len(jobs), f"{label}: {phase}")
 
-        outcomes.append(_one(library, bundle, job, request, part))
+        outcomes.append(_one(library, bundle, job, request, progress=part, notify=notify))
         notify(f"{index + 1}/{len(jobs)} {label}: {_said(outcomes[-1])}")
     return tuple(outcomes)
 
@@ -112,7 +114,7 @@ def preview_ahead(bundle: Bundle, request: AheadRequest) -> tuple[Outcome, ...]:
     library = load_library(LIBRARY)
     outcomes = []
     for capability, job in _jobs(library, bundle, request):
-        cached = None if request.force else _whole(job, _key(library, job), request.output)
+        cached = None if request.force else _whole(job, _key(library, job), request.output, lambda text: None)
         if cached is None:
             outcomes.append(Outcome(job.artifact, "planned", None, "would be built", target=capability))
         else:
@@ -138,9 +140,11 @@ def layers_path(engine: Path) -> Path:
     return engine.with_name(engine.stem + LAYERS_SUFFIX)
 
 
-def _one(library: ModuleType, bundle: Bundle, job: Job, request: AheadRequest, progress: Progress) -> Outcome:
+def _one(
+    library: ModuleType, bundle: Bundle, job: Job, request: AheadRequest, *, progress: Progress, notify: Notify
+) -> Outcome:
     key = _key(library, job)
-    cached = None if request.force else _whole(job, key, request.output)
+    cached = None if request.force else _whole(job, key, request.output, notify)
     if cached is not None:
         return _outcome(job, cached, "cached", request.output)
     graph = bundle.read_artifact(job.artifact).path
@@ -149,9 +153,30 @@ def _one(library: ModuleType, bundle: Bundle, job: Job, request: AheadRequest, p
     except RuntimeUnavailableError as error:
         return Outcome(job.artifact, "failed", None, str(error), target=_capability(job))
     record = _record(job, key, built, count_precisions(built.layers))
-    path = store(record, built.data, folder=request.output)
+    path = engine_path(record, folder=request.output)
+    _create_shared(path.parent)
+    # The record comes last: what has one is whole.
     write_text_atomic(layers_path(path), layers_text(built.layers))
+    store(record, built.data, folder=request.output)
     return _outcome(job, record, "built", request.output)
+
+
+def _create_shared(folder: Path) -> None:
+    """Create a folder that is to be carried to another machine: with the mode that the user gives new folders.
+
+    Raises:
+        OutputError: It cannot be created or written, or is a file.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        is_writable = os.access(folder, os.W_OK)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise OutputError(
+            f"--output: cannot create folder {folder}: {reason}. Fix: name another folder with --output"
+        ) from error
+    if not is_writable:
+        raise OutputError(f"--output: {folder} is read-only, expected a folder to write to. Fix: name another one")
 
 
 def layers_text(layers: Sequence[EngineLayer]) -> str:
@@ -189,12 +214,13 @@ def _record(job: Job, key: EngineKey, built: BuiltEngine, layers: dict[str, int]
     )
 
 
-def _whole(job: Job, key: EngineKey, folder: Path) -> EngineRecord | None:
+def _whole(job: Job, key: EngineKey, folder: Path, notify: Notify) -> EngineRecord | None:
     for record in list_records(job.artifact, folder=folder):
         if record.key == key:
             try:
                 return load_engine(record, folder=folder).record
-            except RuntimeUnavailableError:
+            except RuntimeUnavailableError as error:
+                notify(f"{job.artifact.name}: built again, as {str(error).partition('. Fix:')[0]}")
                 return None
     return None
 
