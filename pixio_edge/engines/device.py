@@ -32,6 +32,7 @@ from pixio_edge.engines.check import Verdict, judge
 from pixio_edge.engines.layers import count_precisions
 from pixio_edge.engines.outcome import Outcome
 from pixio_edge.engines.pinning import PinnableGraph
+from pixio_edge.engines.plan import check_version
 from pixio_edge.engines.workbench import Trial, Workbench
 from pixio_edge.errors import InputError, RuntimeUnavailableError
 from pixio_edge.golden import read_golden
@@ -121,6 +122,27 @@ class EngineMaker:
             remove(old, folder=self.folder)
             write_record(record, folder=self.folder)
         return self.outcome(job, record, "built")
+
+    def check_prebuilt(self, jobs: Sequence[Job]) -> None:
+        """Refuse a folder without a single engine for these jobs: whoever names one expects not to build.
+
+        Raises:
+            InputError: It is missing, or has none of this bundle, recipe, library, version and GPU.
+        """
+        folder = self.options.prebuilt
+        if folder is None:
+            return
+        if not folder.is_dir():
+            raise InputError(
+                f"--prebuilt: got {folder}, expected a folder of engines. Fix: pixio-edge build BUNDLE "
+                f"--compute-capability {self.bench.gpu.sm} --output {folder}, where TensorRT for RTX is"
+            )
+        if not any(self._is_of(record, job) for job in jobs for record in list_records(job.artifact, folder=folder)):
+            raise InputError(
+                f"--prebuilt: got {folder} without an engine of this bundle, expected some for {self.bench.gpu}. "
+                "Fix: name the folder that --output wrote for this bundle, version and GPU, or leave --prebuilt out to "
+                "build here"
+            )
 
     def cached(self, job: Job) -> EngineRecord | None:
         """What is known about a job from an earlier run; None if that is nothing, or its file is damaged."""
@@ -240,8 +262,15 @@ def preview_jobs(
         bench: The GPU; None if there is none, so that nothing can be in its cache.
         jobs: By size, from `plan_jobs`.
         options: How.
+
+    Raises:
+        InputError: The folder of engines that were built ahead of time has none for this.
+        RuntimeUnavailableError: The recipe of the bundle is not for this version of TensorRT.
     """
     maker = None if bench is None else EngineMaker(bundle, bench, options, lambda text: None)
+    if maker is not None:
+        check_version(bundle, maker.bench.gpu)
+        maker.check_prebuilt([job for group in jobs for job in group])
     outcomes = []
     for job in (job for group in jobs for job in group):
         record = None if maker is None or options.force else maker.cached(job)

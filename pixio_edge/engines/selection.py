@@ -11,6 +11,7 @@ from pixio_edge.engines.check import against_budget
 from pixio_edge.engines.choose import Candidate, choose
 from pixio_edge.engines.device import EngineMaker
 from pixio_edge.engines.lock import only_builder
+from pixio_edge.engines.plan import check_version
 from pixio_edge.engines.workbench import Trial
 from pixio_edge.errors import RuntimeUnavailableError
 from pixio_edge.export.trt.recipe import KIND
@@ -55,10 +56,14 @@ def build_bundle(
 
     Raises:
         BundleError: A file of the bundle is damaged.
+        InputError: The folder of engines that were built ahead of time has none for this.
         KeyboardInterrupt: Every engine that was finished is in the cache.
         OutputError: The cache cannot be written.
+        RuntimeUnavailableError: The recipe of the bundle is not for this version of TensorRT.
     """
+    check_version(bundle, bench.gpu)
     maker = EngineMaker(bundle, bench, options, notify)
+    maker.check_prebuilt([job for group in jobs for job in group])
     total, done = sum(len(group) for group in jobs), 0
     outcomes: list[Outcome] = []
     with only_builder(maker.folder, notify):

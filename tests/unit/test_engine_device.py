@@ -16,7 +16,7 @@ from pixio_edge.engines.device import BuildOptions, preview_jobs
 from pixio_edge.engines.layers import EngineLayer
 from pixio_edge.engines.lock import LOCK_FILE, only_builder
 from pixio_edge.engines.outcome import Outcome
-from pixio_edge.engines.plan import plan_jobs
+from pixio_edge.engines.plan import check_version, plan_jobs
 from pixio_edge.engines.selection import SUPERSEDED, build_bundle
 from pixio_edge.engines.workbench import Trial
 from pixio_edge.errors import BundleError, InputError, OutputError, RuntimeUnavailableError
@@ -404,16 +404,52 @@ def test_engine_built_ahead_of_time_is_checked_and_taken(build: Build, options: 
     assert read_engine(taken["int8"].artifact, ORIN, folder=tmp_path / "fresh").record.passed
 
 
-def test_engine_built_ahead_of_time_for_another_gpu_is_built(
-    build: Build, options: BuildOptions, tmp_path: Path
-) -> None:
-    build.options = replace(options, prebuilt=tmp_path)
+def test_engine_that_was_not_built_ahead_of_time_is_built(build: Build, options: BuildOptions, tmp_path: Path) -> None:
+    build(FakeBench(), precisions=("fp16",))
+    build.options = replace(options, folder=tmp_path / "fresh", prebuilt=options.folder)
     bench = FakeBench()
 
     build(bench)
 
-    assert len(bench.built) == 2
+    assert bench.built == ["graph_tensorrt-int8_64x64.onnx"]
     assert any(f"for {ORIN}, it is built" in note for note in build.notes)
+
+
+@pytest.mark.parametrize("name", ["nowhere", "empty", "another"])
+def test_folder_without_engines_built_ahead_of_time_is_refused_before_any_build(
+    build: Build, options: BuildOptions, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "empty").mkdir()
+    build.options = replace(options, folder=tmp_path / "another")
+    build(FakeBench(ORIN.model_copy(update={"sm": "8.9"})))
+    build.options = replace(options, prebuilt=tmp_path / name)
+    bench = FakeBench()
+
+    with pytest.raises(InputError, match=rf"--prebuilt: got .*{name}.*expected .*Fix: "):
+        build(bench)
+    with pytest.raises(InputError, match="--prebuilt: got "):
+        preview_jobs(build.bundle, bench, plan_jobs(build.bundle), build.options)
+
+    assert bench.built == []
+
+
+@pytest.mark.parametrize("version", ["10.2", "12.0.0"])
+def test_version_that_the_recipe_does_not_name_is_refused_before_any_build(build: Build, version: str) -> None:
+    bench = FakeBench(ORIN.model_copy(update={"version": version}))
+
+    with pytest.raises(RuntimeUnavailableError, match=rf"got version {version}, expected 10\.3 to 11.*Fix: install"):
+        build(bench)
+    with pytest.raises(RuntimeUnavailableError, match=rf"got version {version}"):
+        preview_jobs(build.bundle, bench, plan_jobs(build.bundle), build.options)
+
+    assert bench.built == []
+
+
+@pytest.mark.parametrize(
+    ("library", "version"), [("tensorrt", "10.3.0"), ("tensorrt", "11.4.1.2"), ("tensorrt-rtx", "1.7.1.116")]
+)
+def test_version_that_the_recipe_names_is_taken(bundle: Bundle, library: str, version: str) -> None:
+    check_version(bundle, ORIN.model_copy(update={"library": library, "version": version}))
 
 
 def test_folder_that_cannot_be_written_is_refused_before_any_build(bundle: Bundle, tmp_path: Path) -> None:
