@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from table_text import NOT_MEASURED, Record, footer, score, table
+from table_text import Record, footer, score, table
 
 
 def render_training_ablation(records: list[Record]) -> str:
     """One row for each recipe."""
     if not records:
-        return NOT_MEASURED
+        return "_Not measured yet: `benchmarks/training_ablation.py`._"
     first = records[0]
     rows = [(record["arm"], score(record["held_back"]), score(record.get("delta1"))) for record in records]
     rows.append(("row prior and floor", score(first["row_prior"]), score(first.get("delta1_floor"))))
@@ -22,7 +22,7 @@ def render_training_ablation(records: list[Record]) -> str:
 def render_pretraining(records: list[Record]) -> str:
     """One row for each way to spend the budget."""
     if not records:
-        return NOT_MEASURED
+        return "_Not measured yet: `benchmarks/pretraining_ablation.py`._"
     first = records[0]
     rows = [
         (record["arm"], record["crops"], record["images"], score(record["held_back"]), score(record.get("delta1")))
