@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pixio_edge.cli.build import parse_capability, parse_sizes
 from pixio_edge.cli.console import print_json, print_table, track
 from pixio_edge.cli.options import BundleArgument, JsonOption, ThreadsOption, examples
 from pixio_edge.errors import InputError
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 EXAMPLES = examples(
     "pixio-edge verify",
     "pixio-edge verify path/to/bundle --json",
-    "pixio-edge verify --runtime ort",
+    "pixio-edge verify --runtime ort --size 256x256",
     "pixio-edge verify path/to/bundle --ahead-of-time --report verification.md",
 )
 
@@ -27,6 +28,14 @@ def verify(
     runtimes: Annotated[
         list[str] | None,
         typer.Option("--runtime", "-r", help="Only this one; may be repeated. Default: all."),
+    ] = None,
+    artifacts: Annotated[
+        list[str] | None,
+        typer.Option("--artifact", "-a", help="Only this one, by name; may be repeated. Default: all."),
+    ] = None,
+    sizes: Annotated[
+        list[str] | None,
+        typer.Option("--size", "-s", metavar="HxW", help="Only this input size; may be repeated. Default: all."),
     ] = None,
     threads: ThreadsOption = None,
     provider: Annotated[
@@ -43,7 +52,7 @@ def verify(
         typer.Option(
             "--compute-capability",
             metavar="SM",
-            help="With --ahead-of-time: only for this GPU, such as 8.6.",
+            help="With --ahead-of-time: only for this GPU, such as 8.6; may be repeated.",
         ),
     ] = None,
     report: Annotated[
@@ -62,7 +71,7 @@ def verify(
     """
     from pixio_edge.bundle import Bundle
     from pixio_edge.verification.execute import check_capabilities
-    from pixio_edge.verification.ladder import AHEAD_CAPABILITIES, plan_checks
+    from pixio_edge.verification.ladder import AHEAD_CAPABILITIES
     from pixio_edge.verification.report import VerificationReport, check_report_path, write_report
     from pixio_edge.verification.run import VerificationRequest, conclude, run_checks
 
@@ -70,14 +79,18 @@ def verify(
         raise InputError(f"--provider: got '{provider}' for every runtime, expected one. Fix: add --runtime ort")
     if compute_capabilities and not ahead_of_time:
         raise InputError("--compute-capability: got no --ahead-of-time, expected both. Fix: add --ahead-of-time")
-    capabilities = (tuple(compute_capabilities or ()) or AHEAD_CAPABILITIES) if ahead_of_time else ()
+    given = tuple(dict.fromkeys(parse_capability(text) for text in compute_capabilities or ()))
+    capabilities = (given or AHEAD_CAPABILITIES) if ahead_of_time else ()
     if ahead_of_time:
         check_capabilities(capabilities)
     if report is not None:
         check_report_path(report)
     opened = Bundle.open(bundle)
-    request = VerificationRequest(tuple(runtimes or ()), threads, provider, capabilities)
-    checks = plan_checks(opened.artifacts, request.runtimes, request.compute_capabilities)
+    wanted = tuple(dict.fromkeys(artifacts or ()))
+    request = VerificationRequest(
+        tuple(runtimes or ()), threads, provider, capabilities, wanted, tuple(parse_sizes(sizes))
+    )
+    checks = request.plan(opened)
     files = opened.verify_hashes()
     outcomes = tuple(track(run_checks(opened, checks, request), total=len(checks), label="verify"))
     result = VerificationReport(opened, files, outcomes)

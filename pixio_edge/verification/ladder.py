@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pixio_edge.errors import InputError
 from pixio_edge.runtimes.registry import RUNTIMES, find_runtime
+from pixio_edge.sizes import size_label
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pixio_edge.manifest import ArtifactEntry, Precision
+    from pixio_edge.sizes import Size
 
 Rung = Literal["torch", "fp32", "bf16", "fp16", "int8", "engine", "mlpackage"]
 Means = Literal["runtime", "typed graph", "MIL interpreter", "ahead of time", "none"]
@@ -65,7 +67,7 @@ class Check:
 
     @property
     def rungs_before(self) -> tuple[Rung, ...]:
-        """Rungs that this one may be compared with, the nearest first."""
+        """Rungs that this one may be compared with, the nearest first; which run of them, `branch_distance` says."""
         if self.rung in CHAIN:
             below = CHAIN[: CHAIN.index(self.rung)]
         else:  # an engine, an mlpackage or a run in bf16 starts from the graph of the artifact's own precision
@@ -120,6 +122,55 @@ class Outcome:
             name: None if isinstance(value, float) and not math.isfinite(value) else value
             for name, value in asdict(self).items()
         }
+
+
+def branch_distance(check: Check, below: Check) -> tuple[int, int, bool]:
+    """How far a run of a rung below is from being what a check was made from; the smallest is the step before.
+
+    The same kind in the same runtime differs in the step alone, so it comes first; then fp32 of the same kind, from
+    which the other precisions are made; then fp32 of another kind, for typed graphs and packages that have no other
+    beginning. Of equals the nearest rung, and graphs before those whose weights alone were made small.
+    """
+    is_kind = below.artifact.kind == check.artifact.kind
+    is_runtime = below.runtime == check.runtime
+    if is_kind and is_runtime:
+        branch = 0
+    elif below.rung == "fp32":
+        branch = 1 if is_kind else 2 if is_runtime else 3
+    else:
+        branch = 4
+    return branch, check.rungs_before.index(below.rung), below.artifact.precision != below.precision
+
+
+def select_artifacts(
+    artifacts: Sequence[ArtifactEntry], names: Sequence[str] = (), sizes: Sequence[Size] = ()
+) -> list[ArtifactEntry]:
+    """Artifacts by name and size.
+
+    Args:
+        artifacts: Of a bundle.
+        names: Only these; empty takes all.
+        sizes: Only of these (height, width); empty takes all.
+
+    Raises:
+        InputError: There is no such artifact, or none of that size.
+    """
+    known = {artifact.name: artifact for artifact in artifacts}
+    for name in names:
+        if name not in known:
+            raise InputError(
+                f"artifact '{name}': the bundle has none of that name, expected one of {', '.join(known)}. "
+                "Fix: choose one of these"
+            )
+    chosen = [artifact for artifact in artifacts if not names or artifact.name in names]
+    for size in sizes:
+        if all(artifact.size != size for artifact in chosen):
+            has = ", ".join(dict.fromkeys(size_label(artifact.size) for artifact in chosen))
+            raise InputError(
+                f"size {size_label(size)}: no artifact to verify has it, expected one of {has}. "
+                "Fix: choose one of these"
+            )
+    return [artifact for artifact in chosen if not sizes or artifact.size in sizes]
 
 
 def plan_checks(

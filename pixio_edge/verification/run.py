@@ -10,7 +10,15 @@ from pixio_edge.golden import read_golden, tolerance_for
 from pixio_edge.host import Host, probe_host
 from pixio_edge.parity import Tolerance
 from pixio_edge.verification.execute import build_ahead, execute
-from pixio_edge.verification.ladder import CHAIN, Check, Outcome, Rung, Status, plan_checks
+from pixio_edge.verification.ladder import (
+    CHAIN,
+    Check,
+    Outcome,
+    Status,
+    branch_distance,
+    plan_checks,
+    select_artifacts,
+)
 from pixio_edge.verification.measure import Measured, limits, measure, relative_max
 from pixio_edge.verification.reasons import reason_to_skip
 
@@ -20,6 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pixio_edge.bundle import Bundle
+    from pixio_edge.sizes import Size
 
     Depth = NDArray[Any]
 
@@ -36,12 +45,26 @@ class VerificationRequest:
         threads: Threads of a runtime; None for its default.
         provider: Where the runtime executes; None is the CPU.
         compute_capabilities: GPUs to build TensorRT engines for ahead of time, such as "8.6".
+        artifacts: Names of artifacts; empty for all.
+        sizes: (height, width) of artifacts; empty for all.
     """
 
     runtimes: tuple[str, ...] = ()
     threads: int | None = None
     provider: str | None = None
     compute_capabilities: tuple[str, ...] = ()
+    artifacts: tuple[str, ...] = ()
+    sizes: tuple[Size, ...] = ()
+
+    def plan(self, bundle: Bundle) -> list[Check]:
+        """What there is to check of a bundle, in the order of the ladder.
+
+        Raises:
+            InputError: The bundle has no such artifact or size.
+            RuntimeUnavailableError: A runtime does not exist.
+        """
+        wanted = select_artifacts(bundle.artifacts, self.artifacts, self.sizes)
+        return plan_checks(wanted, self.runtimes, self.compute_capabilities)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,17 +88,15 @@ class _Steps:
     def before(self, check: Check) -> _Done | None:
         """What a check is a step from, at the same size.
 
-        A run on a device or in bf16 is held against another run of the same artifact, all else against the nearest rung
-        below.
+        A run on a device or in bf16 is held against another run of the same artifact, all else against a rung below:
+        one of the same branch, so that a step shows what one change costs; see `branch_distance`.
         """
         ran = self.done.get(check.artifact.size, [])
         same = [item for item in ran if item.check.artifact.name == check.artifact.name]
-        if same and check.rung not in CHAIN:
-            return same[0]
-        by_rung: dict[Rung, _Done] = {}
-        for item in ran:
-            by_rung.setdefault(item.check.rung, item)
-        return next((by_rung[rung] for rung in check.rungs_before if rung in by_rung), None)
+        if check.rung not in CHAIN and same:
+            return min(same, key=lambda item: item.check.runtime != check.runtime)
+        below = [item for item in ran if item.check.rung in check.rungs_before]
+        return min(below, key=lambda item: branch_distance(check, item.check), default=None)
 
     def add(self, check: Check, depth: Depth) -> None:
         """Keep an output."""
@@ -95,8 +116,7 @@ def verify_bundle(bundle: Bundle, request: VerificationRequest | None = None) ->
         RuntimeUnavailableError: A runtime that is asked for does not exist.
     """
     asked = request or VerificationRequest()
-    checks = plan_checks(bundle.artifacts, asked.runtimes, asked.compute_capabilities)
-    return tuple(run_checks(bundle, checks, asked))
+    return tuple(run_checks(bundle, asked.plan(bundle), asked))
 
 
 def run_checks(bundle: Bundle, checks: Sequence[Check], request: VerificationRequest) -> Iterator[Outcome]:

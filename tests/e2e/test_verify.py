@@ -38,6 +38,15 @@ def test_verify_shows_and_keeps_what_ran_and_what_did_not(bundle: Path, tmp_path
     assert all(f"onnx-fp32-{height}x{width}" in text for height, width in SIZES)
 
 
+def test_verify_takes_one_size_alone(bundle: Path) -> None:
+    height, width = SIZES[0]
+
+    result = run_command("verify", bundle, "--size", f"{height}x{width}", "--runtime", "ort", "--json")
+
+    assert result.returncode == 0, result.stderr
+    assert [item["artifact"] for item in json.loads(result.stdout)["results"]] == [f"onnx-fp32-{height}x{width}"]
+
+
 def test_report_is_written_when_verification_fails(tmp_path: Path, bundle: Path) -> None:
     report = tmp_path / "report.json"
 
@@ -69,6 +78,9 @@ def test_verify_needs_nothing_but_the_base_install_for_onnx(bundle: Path, tmp_pa
         (("--compute-capability", "8.6"), "--ahead-of-time"),
         (("--provider", "cuda"), "add --runtime ort"),
         (("--runtime", "abacus"), "abacus"),
+        (("--artifact", "abacus"), "artifact 'abacus'"),
+        (("--size", "64"), "size 64x64"),
+        (("--ahead-of-time", "--compute-capability", "fast"), "got 'fast', expected MAJOR.MINOR"),
     ],
 )
 def test_verify_refuses_bad_usage_before_any_work(

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,11 +14,12 @@ from tiny_bundle import SIZES, tiny_header, write_tiny_bundle
 
 from pixio_edge.bundle import Bundle
 from pixio_edge.bundle_writer import write_bundle
-from pixio_edge.errors import BundleError, CheckFailedError, OutputError, RuntimeUnavailableError
+from pixio_edge.errors import BundleError, CheckFailedError, InputError, OutputError, RuntimeUnavailableError
+from pixio_edge.golden import read_golden
 from pixio_edge.host import Host, probe_host
 from pixio_edge.manifest import ArtifactEntry, Requirements
 from pixio_edge.parity import Tolerance
-from pixio_edge.verification import reasons
+from pixio_edge.verification import execute, reasons, run
 from pixio_edge.verification.ladder import RUNGS, Check, Outcome, plan_checks
 from pixio_edge.verification.measure import measure, relative_max, relative_mean
 from pixio_edge.verification.reasons import reason_to_skip
@@ -118,6 +120,84 @@ def test_every_artifact_that_can_run_here_is_measured(bundle: Bundle) -> None:
     assert typed.allowed == {"max_rel": 1e-5}
     assert typed.margin == pytest.approx(typed.max_rel / 1e-5)
     assert (typed.step_from, typed.step_max_rel) == ("onnx-fp32-32x32 in ort", 0.0)
+
+
+def verified_steps(bundle: Bundle, monkeypatch: pytest.MonkeyPatch, checks: list[Check]) -> dict[str, str | None]:
+    """What each check is a step from, if every one of them could run here."""
+    image, depth = read_golden(bundle, bundle.artifacts[0])
+    monkeypatch.setattr(run, "reason_to_skip", lambda *_: None)
+    monkeypatch.setattr(run, "read_golden", lambda *_: (image, depth))
+    monkeypatch.setattr(run, "execute", lambda *_, **__: execute.Ran(depth, "nothing"))
+    outcomes = run.run_checks(bundle, checks, VerificationRequest())
+    return {f"{item.artifact} in {item.runtime} {item.precision}": item.step_from for item in outcomes}
+
+
+def test_step_stays_in_its_kind_and_runtime(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, typed = bundle.artifacts[0], bundle.artifacts[-1]
+    int8 = first.model_copy(update={"name": "onnx-int8", "precision": "int8"})
+    typed8 = as_engine_graph(first, name="tensorrt-int8", precision="int8")
+    checks = [
+        Check(first, "runtime", "openvino", "fp32"),
+        Check(first, "runtime", "ort", "fp32"),
+        Check(first, "runtime", "openvino", "bf16"),
+        Check(typed, "typed graph", "ort", "fp16"),
+        Check(int8, "runtime", "openvino", "int8"),
+        Check(int8, "runtime", "ort", "int8"),
+        Check(int8, "runtime", "abacus", "int8"),
+        Check(typed8, "typed graph", "ort", "int8"),
+        Check(as_mlpackage(first), "MIL interpreter", "mil-interpreter", "fp32"),
+        Check(as_mlpackage(first), "MIL interpreter", "mil-interpreter", "fp16"),
+        Check(typed8, "runtime", "tensorrt", "int8"),
+    ]
+
+    assert verified_steps(bundle, monkeypatch, checks) == {
+        "onnx-fp32-32x32 in openvino fp32": None,
+        "onnx-fp32-32x32 in ort fp32": None,
+        "onnx-fp32-32x32 in openvino bf16": "onnx-fp32-32x32 in openvino",
+        "tensorrt-fp16-32x32 in ort fp16": "onnx-fp32-32x32 in ort",
+        "onnx-int8 in openvino int8": "onnx-fp32-32x32 in openvino",
+        "onnx-int8 in ort int8": "onnx-fp32-32x32 in ort",
+        "onnx-int8 in abacus int8": "onnx-fp32-32x32 in openvino",
+        "tensorrt-int8 in ort int8": "tensorrt-fp16-32x32 in ort",
+        "coreml-fp16 in mil-interpreter fp32": "onnx-fp32-32x32 in openvino",
+        "coreml-fp16 in mil-interpreter fp16": "coreml-fp16 in mil-interpreter",
+        "tensorrt-int8 in tensorrt int8": "tensorrt-int8 in ort",
+    }
+
+
+def test_step_of_int8_is_from_the_float_graph_and_not_from_one_of_small_weights(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = bundle.artifacts[0]
+    small = first.model_copy(update={"name": "small", "precision": "fp16"})
+    int8 = first.model_copy(update={"name": "onnx-int8", "precision": "int8"})
+    checks = [Check(item, "runtime", "ort", "fp32") for item in (small, first)]
+
+    steps = verified_steps(bundle, monkeypatch, [*checks, Check(int8, "runtime", "ort", "int8")])
+
+    assert steps["onnx-int8 in ort int8"] == f"{first.name} in ort"
+
+
+def test_only_artifacts_that_are_asked_for_are_verified(bundle: Bundle) -> None:
+    height, width = SIZES[0]
+    by_size = verify_bundle(bundle, VerificationRequest(runtimes=("ort",), sizes=(SIZES[0],)))
+    by_name = verify_bundle(bundle, VerificationRequest(runtimes=("ort",), artifacts=("tensorrt-fp16-32x32",)))
+
+    assert [item.artifact for item in by_size] == [f"onnx-fp32-{height}x{width}", f"tensorrt-fp16-{height}x{width}"]
+    assert [item.artifact for item in by_name] == ["tensorrt-fp16-32x32"]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "message"),
+    [
+        ({"artifacts": ("nope",)}, r"artifact 'nope'.*onnx-fp32-32x32.*Fix"),
+        ({"sizes": ((7, 7),)}, r"size 7x7.*expected one of 32x32.*Fix"),
+        ({"sizes": (SIZES[1],), "artifacts": ("onnx-fp32-32x32",)}, r"expected one of 32x32\. Fix"),
+    ],
+)
+def test_artifacts_that_are_not_there_are_refused(bundle: Bundle, wanted: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        verify_bundle(bundle, VerificationRequest(**wanted))
 
 
 def test_breach_fails_with_the_measured_error(tmp_path: Path, bundle: Bundle) -> None:
