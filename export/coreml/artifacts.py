@@ -120,7 +120,7 @@ class _Export:
         entries = []
         for base in bases.values():
             entry = self._describe(variant, label, package, base)
-            entries.append(check_package(entry, self.writer.folder, variant))
+            entries.append(check_package(entry, self.writer.folder, variant, self.options.output))
             self.writer.add_artifact(entries[-1])
         return entries
 

@@ -125,7 +125,3 @@ def _half(scale: float, layer: QuantizedLayer) -> np.float16:
             f"{SMALLEST_HALF:.3g}, the smallest of half precision. Fix: take variant w8"
         )
     return np.float16(scale)
-
-
-def _has_constant_weight(operation: Any) -> bool:
-    return operation.op_type in LAYERS and operation.inputs["weight"].val is not None

@@ -87,6 +87,15 @@ def test_every_variant_comes_from_a_bundle_with_a_table(bundle: Bundle, tmp_path
 
 
 @pytest.mark.slow
+def test_float32_gives_an_image_of_depth_too(bundle: Bundle, tmp_path: Path) -> None:
+    (entry,) = add(bundle, tmp_path / "out", variants=("fp32",), output="image", sizes=[(64, 64)])
+
+    assert entry.parity is not None
+    assert 1e-5 < cast(float, entry.parity["rel_l2"]) < gate.IMAGE_LIMIT  # an array gives 1e-7
+    assert entry.tolerance == Tolerance(rel_l2=1e-3)
+
+
+@pytest.mark.slow
 def test_enumerated_sizes_share_one_package(bundle: Bundle, tmp_path: Path) -> None:
     first, second = add(bundle, tmp_path / "out", enumerated=True, variants=("w8",))
 
@@ -126,15 +135,25 @@ def test_package_that_is_there_is_not_written_over(nano: Bundle, tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("errors", "message"),
+    ("variant", "output", "errors", "message"),
     [
-        ((0.5, 0.5), "in float32: parity fails.*Fix: take variant fp16"),
-        ((0.0, 0.5), "in half precision: parity fails.*Fix: take variant fp16-islands"),
-        ((0.0, np.inf), "in half precision: overflows at 'add_7'.*Fix: take variant fp16-islands"),
+        ("w8", "array", (0.5, 0.5), "in float32: parity fails.*Fix: --variant fp16, which"),
+        ("fp16", "array", (0.5, 0.5), "in float32: parity fails.*Fix: pixio-edge verify the bundle"),
+        ("fp16", "array", (0.0, 0.5), "in half precision: parity fails.*Fix: --variant fp16-islands"),
+        ("fp16", "array", (0.0, np.inf), "in half precision: overflows at 'add_7'.*Fix: --variant fp16-islands"),
+        ("fp16-islands", "array", (0.0, 0.5), "in half precision: parity fails.*Fix: --variant fp32$"),
+        ("fp32", "image", (0.0, np.inf), "in half precision: overflows at 'add_7'.*Fix: --depth-output array"),
     ],
 )
 def test_package_that_computes_something_else_is_refused(
-    nano: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, errors: tuple[float, float], message: str
+    nano: Bundle,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    variant: str,
+    output: str,
+    errors: tuple[float, float],
+    message: str,
 ) -> None:
     def measure(_: Path, image: np.ndarray, reference: np.ndarray, limit: float) -> gate.PackageParity:
         reports = [compare(reference, reference * (1 + error), Tolerance(rel_l2=limit)) for error in errors]
@@ -145,7 +164,7 @@ def test_package_that_computes_something_else_is_refused(
     monkeypatch.setattr(artifacts, "write_package", _write_empty)
 
     with pytest.raises(CheckFailedError, match=message):
-        add(nano, tmp_path / "out", sizes=[(256, 256)])
+        add(nano, tmp_path / "out", sizes=[(256, 256)], variants=(variant,), output=output)
 
     assert not (tmp_path / "out").exists()
 
