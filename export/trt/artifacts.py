@@ -39,13 +39,13 @@ PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8")
 
 # What the check on a CPU allows, and the most that the tolerance of an artifact may be. fp32 only adds in another
 # order. fp16: nano's depth differed by 2.3e-4 with every value rounded, and random models of all shapes by less than
-# 2e-3; a wrong type or a value out of range is off by more than a tenth. INT8: nano's sizes that were inside the budget
-# differed by 6e-3 to 1.2e-2, models of random weights by up to 3.8e-2, and a size whose shape the calibration had not
-# seen, outside the budget, by 8.6e-2.
+# 2e-3; a wrong type or a value out of range is off by more than a tenth. INT8: nano's sizes that are inside the budget
+# differ by 6e-3 to 1.1e-2 and the tallest by 3.7e-2, models of random weights by up to 3.8e-2; the tallest differed by
+# 8.6e-2 and was outside the budget while calibration had not seen such shapes. Twice 3.7e-2 leaves each its headroom.
 LIMITS: dict[Precision, Tolerance] = {
     "fp32": Tolerance(rel_l2=1e-4),
     "fp16": Tolerance(rel_l2=0.02),
-    "int8": Tolerance(rel_l2=0.05),
+    "int8": Tolerance(rel_l2=0.075),
 }
 
 # What an engine may differ by at least. Kernels of a GPU may also add in half precision, and INT8 rounds a few values

@@ -145,6 +145,21 @@ def test_unknown_compute_capability_is_refused_before_any_work() -> None:
         check_capabilities(["8.7"])
 
 
+def test_compute_capability_is_read_as_build_reads_it(typed: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[tuple[str, ...]] = []
+
+    def stop(capabilities: tuple[str, ...]) -> None:
+        given.append(capabilities)
+        raise InputError("enough")
+
+    monkeypatch.setattr(execute, "check_capabilities", stop)
+
+    with pytest.raises(InputError, match="enough"):
+        verify(str(typed.folder), ahead_of_time=True, compute_capabilities=["sm_86", "8.9", "86"])
+
+    assert given == [("8.6", "8.9")]
+
+
 @pytest.mark.parametrize("module", ["tensorrt_rtx", "onnx"])
 def test_ahead_of_time_is_refused_when_a_package_for_it_is_missing(
     typed: Bundle, monkeypatch: pytest.MonkeyPatch, module: str
