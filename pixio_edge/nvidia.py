@@ -12,6 +12,10 @@ DRIVER_VERSION = "/proc/driver/nvidia/version"
 CUDA_VERSION = "/usr/local/cuda/version.json"
 COMPATIBLE = "/proc/device-tree/compatible"
 
+JETSON_VENV = "/usr/bin/python3 -m venv --system-site-packages .venv"
+"""TensorRT of JetPack is a package of the system's Python alone."""
+JETSON_FIX = "sudo apt install python3-libnvinfer, and make the environment with the system's Python: " + JETSON_VENV
+
 # Compute capability by the name of the chip in the device tree: Xavier, Orin, Thor.
 TEGRA_SMS = {"nvidia,tegra194": "7.2", "nvidia,tegra234": "8.7", "nvidia,tegra264": "11.0"}
 
@@ -26,6 +30,7 @@ class JetPack:
         tensorrt: Version of TensorRT, "major.minor".
         cuda: Version of CUDA, "major.minor".
         python: Version of Python that its TensorRT is for.
+        newer: Oldest TensorRT that may be installed in place of that one; None if none may.
     """
 
     version: str
@@ -33,10 +38,19 @@ class JetPack:
     tensorrt: str
     cuda: str
     python: str
+    newer: str | None = None
+
+    def runs(self, tensorrt: str) -> bool:
+        """Whether a version of TensorRT, such as "10.16.2", runs on it."""
+        is_own = f"{tensorrt}.".startswith(f"{self.tensorrt}.")
+        return is_own or (self.newer is not None and _numbers(tensorrt) >= _numbers(self.newer))
 
 
 # NVIDIA's JetPack archive; 7.2 by the release notes that meta-tegra and others follow. The first that fits counts.
+# TensorRT 11 runs on a Jetson from 11.4.1 and JetPack 7.2.2 on (documentation of TensorRT 11.4.1,
+# page "tensorrt-10x-to-11x-jetson").
 JETPACKS = (
+    JetPack("7.2.2", "39.2.2", "10.16", "13.2", "3.12", newer="11.4.1"),
     JetPack("7.2.1", "39.2.1", "10.16", "13.2", "3.12"),
     JetPack("7.2", "39.2", "10.16", "13.2", "3.12"),
     JetPack("7.1", "38.4", "10.13", "13.0", "3.12"),
@@ -90,8 +104,9 @@ def read_nvidia(read_text: Callable[[str], str]) -> Nvidia | None:
 
 
 def find_jetpack(l4t: str | None) -> JetPack | None:
-    """JetPack that a release of Jetson Linux belongs to; None if it is not known."""
-    if l4t is None:
+    """JetPack that a release of Jetson Linux belongs to; None if it is not known, or newer than all that are."""
+    newest = _numbers(JETPACKS[0].l4t)
+    if l4t is None or _numbers(l4t)[: len(newest)] > newest:
         return None
     return next((jetpack for jetpack in JETPACKS if f"{l4t}.".startswith(f"{jetpack.l4t}.")), None)
 
@@ -100,6 +115,12 @@ def _l4t(text: str) -> str | None:
     """Of a line such as "# R36 (release), REVISION: 4.3, GCID: …"."""
     found = re.search(r"R(\d+) \(release\), REVISION: ([\d.]+)", text)
     return None if found is None else f"{found[1]}.{found[2]}"
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    """Leading numbers of a version: (11, 4, 1) of "11.4.1" and of "11.4.1rc2"."""
+    found = re.match(r"\d+(?:\.\d+)*", version)
+    return () if found is None else tuple(map(int, found[0].split(".")))
 
 
 def _driver(text: str) -> str | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pixio_edge.errors import RuntimeUnavailableError
+from pixio_edge.nvidia import JETSON_FIX
 
 if TYPE_CHECKING:
     from pixio_edge.bundle import VerifiedArtifact
@@ -88,8 +89,7 @@ RUNTIMES: Mapping[str, RuntimeEntry] = {
         packages=("tensorrt", "tensorrt-cu13", "tensorrt-cu12"),
         install="tensorrt",
         executes={"fp32": ("fp32",), "fp16": ("fp16",), "int8": ("int8",)},
-        on_jetson="sudo apt install python3-libnvinfer, and make the environment with the system's Python: "
-        "/usr/bin/python3 -m venv --system-site-packages .venv",
+        on_jetson=JETSON_FIX,
     ),
     "tensorrt-rtx": RuntimeEntry(
         module="pixio_edge.runtimes.trt",

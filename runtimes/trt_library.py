@@ -16,14 +16,12 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from pixio_edge.errors import MissingDependencyError, RuntimeUnavailableError
+from pixio_edge.nvidia import JETSON_FIX
 
 if TYPE_CHECKING:
     from types import ModuleType
 
-JETPACK_FIX = (
-    "on a Jetson it comes with JetPack: sudo apt install python3-libnvinfer, and make the environment with the "
-    "system's Python: python3 -m venv --system-site-packages .venv; elsewhere: pip install tensorrt"
-)
+TENSORRT_FIX = f"on a Jetson, where JetPack 6.2 carries TensorRT 10.3: {JETSON_FIX}; elsewhere: pip install tensorrt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +42,7 @@ class Library:
 
 
 LIBRARIES: Mapping[str, Library] = {
-    "tensorrt": Library("tensorrt", "tensorrt", (10, 3), JETPACK_FIX),
+    "tensorrt": Library("tensorrt", "tensorrt", (10, 3), TENSORRT_FIX),
     # 1.7 is the only one that this package was tested with.
     "tensorrt-rtx": Library("tensorrt-rtx", "tensorrt_rtx", (1, 7), "pip install 'pixio-edge[tensorrt-rtx]'"),
 }
@@ -87,8 +85,7 @@ def load_library(name: str) -> ModuleType:
     if parse_version(version)[:2] < library.oldest:
         oldest = ".".join(map(str, library.oldest))
         raise RuntimeUnavailableError(
-            f"{library.module}: got version {version}, expected {oldest} or newer. "
-            f"Fix: JetPack 6.2 carries TensorRT 10.3; {library.fix}"
+            f"{library.module}: got version {version}, expected {oldest} or newer. Fix: {library.fix}"
         )
     return module
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pixio_edge.errors import RuntimeUnavailableError
-from pixio_edge.nvidia import find_jetpack
+from pixio_edge.nvidia import JETPACKS, JETSON_FIX, JETSON_VENV, find_jetpack
 from pixio_edge.runtimes.cuda import Gpu, list_gpus
 from pixio_edge.runtimes.cudart import load_cudart
 from pixio_edge.runtimes.trt_library import LIBRARIES, parse_version
@@ -27,7 +27,6 @@ ORT_TENSORRT_MAJOR, ORT_TENSORRT_SINCE = 10, (1, 19)
 # Its CUDA provider links to libcudart.so.13 (read from 1.31.1).
 ORT_CUDA_MAJOR, ORT_CUDA_SINCE = 13, (1, 31)
 DRIVER_FOR_CUDA_13 = "580"
-VENV = "-m venv --system-site-packages .venv"
 # Where the packages of JetPack put TensorRT for the system's Python.
 SYSTEM_TENSORRT = ("/usr/lib", "python3*/dist-packages/tensorrt")
 
@@ -91,6 +90,28 @@ def find_problems(host: Host, cuda: CudaState | None, pythons: tuple[str, ...] =
     return tuple(problem for check in checks for problem in check)
 
 
+def find_notes(host: Host, cuda: CudaState | None) -> tuple[str, ...]:
+    """What is worth saying and needs no fix; a pure function.
+
+    Args:
+        host: This machine.
+        cuda: From `probe_cuda`.
+    """
+    notes = []
+    wanted = _gpu_packages(host)
+    if cuda is not None and cuda.error is not None and wanted and not _has_gpu(host):
+        what = cuda.error.partition(". Fix: ")[0].removeprefix("CUDA: ")
+        notes.append(f"{', '.join(wanted)}: nothing to run on, as no GPU or driver of NVIDIA is here ({what})")
+    l4t = None if host.nvidia is None else host.nvidia.l4t
+    if l4t is not None and find_jetpack(l4t) is None:
+        newest = JETPACKS[0]
+        notes.append(
+            f"Jetson Linux {l4t} belongs to no JetPack known here, the newest of which is {newest.version} "
+            f"({newest.l4t}): TensorRT {_tensorrt(host) or '(none in this Python)'} was not compared with it"
+        )
+    return tuple(notes)
+
+
 def describe(host: Host, cuda: CudaState | None) -> dict[str, Any]:
     """GPU, driver and versions as JSON values, None where not known."""
     nvidia = host.nvidia
@@ -108,11 +129,12 @@ def describe(host: Host, cuda: CudaState | None) -> dict[str, Any]:
 
 
 def _check_cuda(host: Host, cuda: CudaState | None) -> Iterator[Problem]:
-    wanted = [name for name in GPU_PACKAGES if name in host.packages]
-    if cuda is None or cuda.error is None or not (host.gpus or wanted):
+    wanted = _gpu_packages(host)
+    if cuda is None or cuda.error is None or not _has_gpu(host):
         return
     what, _, fix = cuda.error.partition(". Fix: ")
-    yield Problem(f"{', '.join(wanted) or host.gpus[0]}: cannot use a GPU: {what.removeprefix('CUDA: ')}", fix)
+    subject = ", ".join(wanted or host.gpus) or "NVIDIA driver"
+    yield Problem(f"{subject}: cannot use a GPU: {what.removeprefix('CUDA: ')}", fix)
 
 
 def _check_jetpack(host: Host, pythons: tuple[str, ...]) -> Iterator[Problem]:
@@ -129,26 +151,27 @@ def _check_jetpack(host: Host, pythons: tuple[str, ...]) -> Iterator[Problem]:
     installed = _tensorrt(host)
     own = ".".join(host.python.split(".")[:2])
     if installed is None:
-        yield _invisible_tensorrt(own, jetpack.python, pythons)
-    elif jetpack.version.startswith("6") and not f"{installed}.".startswith(f"{jetpack.tensorrt}."):
+        yield _invisible_tensorrt(own, pythons)
+    elif not jetpack.runs(installed):
+        others = "the only one that runs on it" if jetpack.newer is None else f"and runs {jetpack.newer} and newer"
         yield Problem(
-            f"TensorRT {installed} is in this Python, and JetPack {jetpack.version} carries {jetpack.tensorrt}, the "
-            "only one that runs on it",
-            f"pip uninstall {' '.join(TENSORRT_PACKAGES)}, and make the environment with python{jetpack.python} {VENV}",
+            f"TensorRT {installed} is in this Python, and JetPack {jetpack.version} carries {jetpack.tensorrt}, "
+            f"{others}",
+            f"pip uninstall {' '.join(TENSORRT_PACKAGES)}, and make the environment with {JETSON_VENV}",
         )
 
 
-def _invisible_tensorrt(own: str, expected: str, pythons: tuple[str, ...]) -> Problem:
+def _invisible_tensorrt(own: str, pythons: tuple[str, ...]) -> Problem:
     if not pythons:
-        return Problem("TensorRT of JetPack is not installed for Python", "sudo apt install python3-libnvinfer")
+        return Problem("TensorRT of JetPack is not installed for Python", JETSON_FIX)
     if own not in pythons:
         return Problem(
             f"TensorRT of JetPack is for Python {', '.join(pythons)}, this is Python {own}",
-            f"use the system's Python: python{expected} {VENV}",
+            f"make the environment with the system's Python: {JETSON_VENV}",
         )
     return Problem(
         "TensorRT of JetPack is installed, and this environment does not see it",
-        f"make the environment with python{own} {VENV}",
+        f"make the environment with {JETSON_VENV}",
     )
 
 
@@ -198,6 +221,16 @@ def _check_onnxruntime(host: Host) -> Iterator[Problem]:
             "installed, so ONNX Runtime would run without it",
             f"use runtime 'tensorrt' in its place, or pip install 'tensorrt<{ORT_TENSORRT_MAJOR + 1}'",
         )
+
+
+def _gpu_packages(host: Host) -> list[str]:
+    return [name for name in GPU_PACKAGES if name in host.packages]
+
+
+def _has_gpu(host: Host) -> bool:
+    """Whether the system's files show a GPU of NVIDIA or its driver; a toolkit alone is on build machines too."""
+    nvidia = host.nvidia
+    return bool(host.gpus) or (nvidia is not None and (nvidia.driver is not None or nvidia.l4t is not None))
 
 
 def _tensorrt(host: Host) -> str | None:

@@ -10,10 +10,10 @@ import pytest
 
 from pixio_edge.cli import gpu_checks
 from pixio_edge.cli.doctor import describe_gpu
-from pixio_edge.cli.gpu_checks import CudaState, describe, find_problems, probe_cuda, system_pythons
+from pixio_edge.cli.gpu_checks import CudaState, describe, find_notes, find_problems, probe_cuda, system_pythons
 from pixio_edge.errors import RuntimeUnavailableError
 from pixio_edge.host import Host
-from pixio_edge.nvidia import Nvidia, find_jetpack
+from pixio_edge.nvidia import JETSON_VENV, Nvidia, find_jetpack
 from pixio_edge.runtimes.cuda import Gpu
 from pixio_edge.runtimes.cudart import Cudart
 from tests.fake_cuda import FakeCuda
@@ -82,20 +82,34 @@ def test_machine_where_all_fits_has_no_problem(host: Host, cuda: CudaState | Non
             "TensorRT 11.4.0.106 is in this Python, and JetPack 6.2 carries 10.3",
             "pip uninstall tensorrt",
         ),
+        (
+            jetson("39.2.0", tensorrt="11.4.0.106", python="3.12.3"),
+            CUDA_13,
+            ("3.12",),
+            "TensorRT 11.4.0.106 is in this Python, and JetPack 7.2 carries 10.16, the only one",
+            JETSON_VENV,
+        ),
+        (
+            jetson("39.2.2", tensorrt="11.4.0.106", python="3.12.3"),
+            CUDA_13,
+            ("3.12",),
+            "JetPack 7.2.2 carries 10.16, and runs 11.4.1 and newer",
+            "pip uninstall tensorrt",
+        ),
         (jetson("36.4.3"), CUDA_12, (), "is not installed for Python", "sudo apt install python3-libnvinfer"),
         (
             jetson("36.4.3"),
             CUDA_12,
             ("3.10",),
             "this environment does not see it",
-            "python3.10 -m venv --system-site-packages .venv",
+            JETSON_VENV,
         ),
         (
             jetson("36.4.3", python="3.11.2"),
             CUDA_12,
             ("3.10",),
             "is for Python 3.10, this is Python 3.11",
-            "python3.10 -m venv --system-site-packages .venv",
+            JETSON_VENV,
         ),
         (
             desktop(onnxruntime_gpu="1.31.1", tensorrt="11.4.0.106"),
@@ -151,6 +165,39 @@ def test_what_does_not_go_together_is_named_with_the_fix(
     assert what in problem.what
     assert fix in problem.fix
     assert "\n" not in problem.what + problem.fix
+
+
+NO_DRIVER = CudaState(error="CUDA: found CUDA 13.0 (x) and no NVIDIA driver, expected one. Fix: use another machine")
+
+
+@pytest.mark.parametrize("nvidia", [None, Nvidia(cuda="13.0.0")], ids=["nothing", "toolkit"])
+def test_package_for_gpus_on_a_host_without_one_is_a_note_and_no_problem(nvidia: Nvidia | None) -> None:
+    host = replace(CPU_HOST, nvidia=nvidia, packages=CPU_HOST.packages | {"tensorrt_rtx": "1.7.1.116"})
+
+    assert find_problems(host, NO_DRIVER) == ()
+    (note,) = find_notes(host, NO_DRIVER)
+    assert note.startswith("tensorrt_rtx: nothing to run on, as no GPU or driver of NVIDIA is here (found CUDA 13.0")
+    assert find_notes(CPU_HOST, None) == ()
+
+
+def test_driver_without_a_usable_gpu_stays_a_problem() -> None:
+    host = replace(CPU_HOST, nvidia=Nvidia(driver="580.82.07"), packages={"tensorrt_rtx": "1.7.1.116"})
+
+    (problem,) = find_problems(host, NO_DRIVER)
+    assert problem.what.startswith("tensorrt_rtx: cannot use a GPU: ")
+    assert find_notes(host, NO_DRIVER) == ()
+
+
+@pytest.mark.parametrize("l4t", ["39.4.0", "32.7.1"])
+def test_jetson_linux_that_is_not_known_is_said(l4t: str) -> None:
+    host = jetson(l4t, tensorrt="11.6.0", python="3.12.3")
+
+    assert find_problems(host, CUDA_13, ("3.12",)) == ()
+    (note,) = find_notes(host, CUDA_13)
+    assert note.startswith(
+        f"Jetson Linux {l4t} belongs to no JetPack known here, the newest of which is 7.2.2 (39.2.2)"
+    )
+    assert "TensorRT 11.6.0 was not compared" in note
 
 
 def test_cuda_is_not_looked_for_where_nothing_points_to_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:

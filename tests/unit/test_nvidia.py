@@ -52,6 +52,7 @@ def test_version_of_cuda_that_cannot_be_read_is_unknown(text: str) -> None:
         ("38.4.0", "7.1", "10.13"),
         ("39.2.0", "7.2", "10.16"),
         ("39.2.1", "7.2.1", "10.16"),
+        ("39.2.2", "7.2.2", "10.16"),
     ],
 )
 def test_release_of_jetson_linux_names_jetpack_and_its_tensorrt(l4t: str, version: str, tensorrt: str) -> None:
@@ -61,7 +62,7 @@ def test_release_of_jetson_linux_names_jetpack_and_its_tensorrt(l4t: str, versio
     assert (jetpack.version, jetpack.tensorrt) == (version, tensorrt)
 
 
-@pytest.mark.parametrize("l4t", [None, "32.7.1", "360.1.0", "99.0"])
+@pytest.mark.parametrize("l4t", [None, "32.7.1", "360.1.0", "99.0", "39.2.3", "39.4.0"])
 def test_release_that_is_not_known_has_no_jetpack(l4t: str | None) -> None:
     assert find_jetpack(l4t) is None
 
@@ -69,3 +70,25 @@ def test_release_that_is_not_known_has_no_jetpack(l4t: str | None) -> None:
 def test_longer_releases_are_looked_at_before_those_they_start_with() -> None:
     for index, jetpack in enumerate(JETPACKS):
         assert not any(jetpack.l4t.startswith(f"{earlier.l4t}.") for earlier in JETPACKS[:index])
+
+
+@pytest.mark.parametrize(
+    ("l4t", "tensorrt", "runs"),
+    [
+        ("36.4.3", "10.3.0", True),
+        ("36.4.3", "10.30.0", False),
+        ("36.4.3", "11.4.1", False),
+        ("39.2.1", "10.16.2", True),
+        ("39.2.1", "11.4.1", False),
+        ("39.2.2", "11.4.0.106", False),
+        ("39.2.2", "11.4.1", True),
+        ("39.2.2", "11.5.0.1", True),
+        ("39.2.2", "10.16.2", True),
+        ("39.2.2", "10.17.0", False),
+    ],
+)
+def test_jetpack_names_the_versions_of_tensorrt_that_run_on_it(l4t: str, tensorrt: str, runs: bool) -> None:
+    jetpack = find_jetpack(l4t)
+
+    assert jetpack is not None
+    assert jetpack.runs(tensorrt) is runs

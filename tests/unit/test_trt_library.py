@@ -29,7 +29,7 @@ def test_unknown_library_is_refused_naming_both() -> None:
 def test_tensorrt_that_is_not_installed_says_where_jetpack_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tensorrt", None)
 
-    with pytest.raises(RuntimeUnavailableError, match=r"not installed\. Fix: on a Jetson .*--system-site-packages"):
+    with pytest.raises(RuntimeUnavailableError, match=r"not installed\. Fix: on a Jetson, .*--system-site-packages"):
         load_library("tensorrt")
 
 
