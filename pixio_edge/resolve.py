@@ -189,8 +189,9 @@ def _reason_against(artifact: ArtifactEntry, runtime: str, question: _Question) 
     precision = _executed(artifact, request)
     isa = artifact.requires.isa
     reasons = (
-        (not status.usable, status.reason),
+        # First, so that nobody is sent to install what would not run it.
         (artifact.kind not in entry.kinds, f"runs {', '.join(entry.kinds)}, not {artifact.kind}"),
+        (not status.usable, status.reason),
         (runtime not in artifact.requires.runtimes, f"was built for {', '.join(artifact.requires.runtimes)}"),
         (
             precision not in entry.executes.get(artifact.computes_in, ()),

@@ -34,7 +34,7 @@ def doctor(
     from dataclasses import asdict
 
     from pixio_edge.bundle import Bundle, list_embedded
-    from pixio_edge.cli.gpu_checks import describe, find_problems, probe_cuda, system_pythons
+    from pixio_edge.cli.gpu_checks import describe, find_notes, find_problems, probe_cuda, system_pythons
     from pixio_edge.env import VARIABLES
     from pixio_edge.host import probe_host
 
@@ -45,6 +45,7 @@ def doctor(
         "host": host.to_json(),
         "gpu": describe(host, cuda),
         "problems": [asdict(problem) for problem in find_problems(host, cuda, system_pythons())],
+        "notes": list(find_notes(host, cuda)),
         "runtimes": try_runtimes(host, bundles),
         "bundles": [choose(opened, host) for opened in bundles],
         "environment": [{"name": item.name, "default": item.default, "meaning": item.meaning} for item in VARIABLES],
@@ -142,7 +143,9 @@ def print_report(report: dict[str, Any]) -> None:
     print(f"packages  {', '.join(f'{name} {version}' for name, version in host['packages'].items())}\n")
     for problem in report["problems"]:
         print(f"problem   {problem['what']}. Fix: {problem['fix']}")
-    if report["problems"]:
+    for note in report["notes"]:
+        print(f"note      {note}")
+    if report["problems"] or report["notes"]:
         print()
     rows = [
         (
@@ -183,5 +186,9 @@ def print_choice(bundle: dict[str, Any]) -> None:
         print(f"  nothing runs: {bundle['reason']}")
         return
     print(f"  runs {', '.join(bundle['artifacts'])} in {bundle['runtime']}, {bundle['precision']}")
+    # The sizes of a ladder mostly fail for one reason, which is said once.
+    alike: dict[tuple[str, str], list[str]] = {}
     for item in bundle["rejected"]:
-        print(f"  not {item['artifact']} in {item['runtime']}: {item['reason']}")
+        alike.setdefault((item["runtime"], item["reason"]), []).append(item["artifact"])
+    for (runtime, reason), names in alike.items():
+        print(f"  not {', '.join(names)} in {runtime}: {reason}")

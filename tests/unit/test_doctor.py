@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pixio_edge.bundle import Bundle
-from pixio_edge.cli.doctor import choose, open_once
+from pixio_edge.cli.doctor import choose, open_once, print_choice
 from pixio_edge.host import Host, probe_host
 from tests.engine_bundle import fake_gpu, store_engine, store_engines, write_engine_bundle
 
@@ -69,3 +69,25 @@ def test_gpu_that_fails_makes_the_runtime_unusable_with_the_fix(bundle: Bundle, 
     assert row["usable"] is False
     assert row["reason"].startswith("CUDA: cudaGetDeviceCount gave error 35")
     assert "Fix: update the NVIDIA driver" in row["reason"]
+
+
+def test_artifacts_that_are_rejected_alike_are_listed_together(
+    bundle: Bundle, host: Host, library: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    print_choice(choose(bundle, host))
+
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("  not ")]
+    (unbuilt,) = (line for line in lines if "no engine was built" in line)
+    names, _, reason = unbuilt.removeprefix("  not ").partition(" in tensorrt: ")
+    assert sorted(names.split(", ")) == sorted(item.name for item in bundle.artifacts if item.kind == "tensorrt")
+    assert reason == "no engine was built on this host. Fix: pixio-edge build BUNDLE"
+    reasons = [line.partition(" in ")[2] for line in lines]
+    assert len(reasons) == len(set(reasons))
+
+
+def test_kind_that_a_runtime_does_not_run_is_said_before_its_installation(bundle: Bundle, host: Host) -> None:
+    choice = choose(bundle, replace(host, packages={"onnxruntime": "1.23.0"}))
+
+    reasons = {item["reason"] for item in choice["rejected"] if item["runtime"] == "openvino"}
+    assert "runs onnx, not tensorrt" in reasons
+    assert any("openvino is not installed" in reason for reason in reasons)
