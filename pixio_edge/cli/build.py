@@ -164,7 +164,7 @@ def open_workbench(runtime: str | None) -> Workbench:
     """
     from pixio_edge.engines.workbench import DeviceWorkbench, find_library_here
 
-    return DeviceWorkbench(find_library_here() if runtime is None else parse_library(runtime))
+    return DeviceWorkbench(find_library_here(say) if runtime is None else parse_library(runtime))
 
 
 def ahead(

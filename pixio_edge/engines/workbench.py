@@ -15,7 +15,7 @@ from pixio_edge.engines.layers import EngineLayer, layers_of_json
 from pixio_edge.errors import MissingDependencyError, RuntimeUnavailableError
 from pixio_edge.runtimes.cudart import load_cudart
 from pixio_edge.runtimes.trt import host_gpu
-from pixio_edge.runtimes.trt_library import load_library
+from pixio_edge.runtimes.trt_library import LIBRARIES, load_library
 from pixio_edge.runtimes.trt_session import EngineSession
 
 if TYPE_CHECKING:
@@ -82,22 +82,35 @@ class Ran:
     layers: tuple[EngineLayer, ...]
 
 
-def find_library_here() -> Library:
+def find_library_here(notify: Callable[[str], None]) -> Library:
     """The library that is installed: TensorRT, or else TensorRT for RTX.
+
+    Args:
+        notify: Told why one that is installed is not taken.
 
     Raises:
         RuntimeUnavailableError: Neither is.
     """
-    reasons = []
+    reasons: list[str] = []
+    is_installed = False
     names: tuple[Library, ...] = ("tensorrt", "tensorrt-rtx")
     for name in names:
         try:
             load_library(name)
         except (RuntimeUnavailableError, MissingDependencyError) as error:
             reasons.append(str(error))
+            is_installed |= not _is_absent(name, error)
         else:
+            if is_installed:
+                notify(f"{' '.join(reasons)} Until then '{name}' is taken")
             return name
     raise RuntimeUnavailableError(" Or: ".join(reasons))
+
+
+def _is_absent(name: Library, error: Exception) -> bool:
+    cause = error.__cause__
+    is_absent = isinstance(cause, ModuleNotFoundError) and cause.name == LIBRARIES[name].module
+    return is_absent or isinstance(error, MissingDependencyError)
 
 
 class DeviceWorkbench:

@@ -13,7 +13,7 @@ from typing import Any
 import onnx
 import pytest
 from engine_bundle import ORIN_GPU, fake_gpu
-from fake_builder import add_builder
+from fake_builder import add_builder, fake_builder_module
 from fake_tensorrt import layer, make_engine
 from typed_bundle import write_typed_bundle
 
@@ -194,8 +194,38 @@ def test_host_without_a_driver_is_told_so(gpu: Any, bundle: Bundle, command: Com
 
 
 def test_library_that_is_installed_is_taken(gpu: Any) -> None:
-    assert find_library_here() == "tensorrt"
+    assert find_library_here(pytest.fail) == "tensorrt"
     assert DeviceWorkbench("tensorrt").gpu == ORIN_GPU
+
+
+@pytest.mark.parametrize(
+    ("installed", "said"),
+    [
+        ("9.0.0", ["tensorrt: got version 9.0.0, expected 10.3 or newer. Fix: ", "Until then 'tensorrt-rtx' is taken"]),
+        (None, []),
+    ],
+    ids=["too old", "absent"],
+)
+def test_library_that_is_installed_and_not_taken_is_named_with_the_reason(
+    monkeypatch: pytest.MonkeyPatch, installed: str | None, said: list[str]
+) -> None:
+    old = None if installed is None else fake_builder_module("tensorrt", installed)
+    monkeypatch.setitem(sys.modules, "tensorrt", old)
+    monkeypatch.setitem(sys.modules, "tensorrt_rtx", fake_builder_module("tensorrt_rtx", "1.7.1"))
+    notes: list[str] = []
+
+    assert find_library_here(notes.append) == "tensorrt-rtx"
+
+    assert len(notes) == bool(said)
+    assert all(text in notes[0] for text in said)
+
+
+def test_host_without_either_library_is_told_both_reasons(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tensorrt", fake_builder_module("tensorrt", "9.0.0"))
+    monkeypatch.setitem(sys.modules, "tensorrt_rtx", None)
+
+    with pytest.raises(RuntimeUnavailableError, match=r"got version 9\.0\.0.* Or: .*tensorrt_rtx"):
+        find_library_here(pytest.fail)
 
 
 def test_steps_take_turns_in_alternating_order_and_the_median_counts() -> None:
