@@ -68,9 +68,10 @@ def check(
     else:
         print_result(result)
     if not result:
-        raise CheckFailedError(
-            f"case '{case}': {describe(result)}. Fix: make sure that the program reads the input of the case as it is"
-        )
+        fix = "make sure that the program reads the input of the case as it is"
+        if result.not_finite:
+            fix = "run the graph in fp32 to see whether half precision overflows, or check what the program writes"
+        raise CheckFailedError(f"case '{case}': {describe(result)}. Fix: {fix}")
 
 
 def print_result(result: ConformanceResult) -> None:
@@ -80,8 +81,10 @@ def print_result(result: ConformanceResult) -> None:
 
 def describe(result: ConformanceResult) -> str:
     """Measured values and limits, for people."""
+    allowed = ", ".join(f"{name} {value:.3g}" for name, value in result.allowed.items())
+    if result.not_finite:
+        return f"{result.not_finite} values of the output are not finite; allowed {allowed}"
     measured = ", ".join(
         f"{name} {'infinite' if value is None else f'{value:.3g}'}" for name, value in result.measured.items()
     )
-    allowed = ", ".join(f"{name} {value:.3g}" for name, value in result.allowed.items())
     return f"{measured}; allowed {allowed}"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-import zipfile
 from dataclasses import asdict, dataclass
+from tokenize import TokenError
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+NPY_MAGIC = b"\x93NUMPY"
+# What numpy raises for a header that is no header, or says more than the file holds.
+UNREADABLE = (ValueError, TypeError, EOFError, SyntaxError, TokenError, RecursionError, MemoryError)
+
 
 @dataclass(frozen=True, slots=True)
 class ConformanceResult:
@@ -31,6 +35,7 @@ class ConformanceResult:
             are not finite are None.
         allowed: Limits by name.
         margin: Worst ratio of measured to allowed; up to 1 passes; None if it is not finite.
+        not_finite: How many values of the output are NaN or infinite; with one, nothing could be measured.
     """
 
     case: str
@@ -38,6 +43,7 @@ class ConformanceResult:
     measured: Mapping[str, float | None]
     allowed: Mapping[str, float]
     margin: float | None
+    not_finite: int = 0
 
     def __bool__(self) -> bool:
         return self.passed
@@ -73,7 +79,8 @@ def _check_depth(case: DepthCase, expected: NDArray[Any], got: NDArray[Any]) -> 
     measured = report.to_json()
     margin = measured.pop("margin")
     allowed = {limit: value for limit, value in asdict(case.tolerance).items() if value is not None}
-    return ConformanceResult(case.name, bool(report), measured, allowed, margin)
+    not_finite = int(np.count_nonzero(~np.isfinite(got)))
+    return ConformanceResult(case.name, bool(report), measured, allowed, margin, not_finite)
 
 
 def _check_preparation(case: PreparationCase, expected: NDArray[Any], got: NDArray[Any]) -> ConformanceResult:
@@ -84,15 +91,46 @@ def _check_preparation(case: PreparationCase, expected: NDArray[Any], got: NDArr
 
 
 def _read_output(path: Path, shape: tuple[int, ...], *, kinds: str) -> NDArray[Any]:
-    try:
-        array = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path}: not a .npy file ({error}). Fix: write the output as .npy") from error
-    if not isinstance(array, np.ndarray) or array.dtype.kind not in kinds or _core(array.shape) != _core(shape):
-        got = f"{array.dtype.name} {array.shape}" if isinstance(array, np.ndarray) else "several arrays"
+    array = _load(path)
+    if array.dtype.kind not in kinds or _core(array.shape) != _core(shape):
         wanted = "uint8" if kinds == "u" else "float32"
-        raise InputError(f"{path}: got {got}, expected {wanted} {shape}. Fix: write the output as the graph gives it")
+        raise InputError(
+            f"{path}: got {array.dtype.name} {array.shape}, expected {wanted} {shape}. "
+            "Fix: write the output as the graph gives it"
+        )
     return array.reshape(shape)
+
+
+def _load(path: Path) -> NDArray[Any]:
+    """One array of a .npy file; said in our words, because numpy's advise to switch its protection off.
+
+    Raises:
+        InputError: It is none.
+    """
+    fix = "Fix: write the output with one array as .npy"
+    if not path.is_file():
+        what = "a folder" if path.is_dir() else "no file"
+        raise InputError(f"{path}: got {what}, expected a .npy file. {fix}, and give its path")
+    try:
+        with path.open("rb") as file:
+            magic = file.read(len(NPY_MAGIC))
+            if magic != NPY_MAGIC:
+                raise InputError(f"{path}: got {_describe(magic)}, expected a .npy file. {fix}")
+            file.seek(0)
+            array: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error}). Fix: check its permissions") from error
+    except UNREADABLE as error:
+        raise InputError(
+            f"{path}: got a .npy file that is cut off, damaged or holds Python objects, expected numbers. {fix}"
+        ) from error
+    return array
+
+
+def _describe(start: bytes) -> str:
+    if not start:
+        return "an empty file"
+    return "a .npz archive" if start.startswith(b"PK") else "something else"
 
 
 def _core(shape: tuple[int, ...]) -> tuple[int, ...]:

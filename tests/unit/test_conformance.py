@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import struct
 from pathlib import Path
 
@@ -136,6 +137,7 @@ def test_output_that_is_not_finite_fails(folder: Path, tmp_path: Path) -> None:
 
     assert not result
     assert result.margin is None
+    assert result.not_finite == 32 * 32
 
 
 @pytest.mark.parametrize(
@@ -150,17 +152,48 @@ def test_output_of_another_shape_or_type_is_refused(folder: Path, tmp_path: Path
         check_output(folder, CASE, tmp_path / "depth.npy")
 
 
-def test_output_that_is_no_array_is_refused(folder: Path, tmp_path: Path) -> None:
-    (tmp_path / "depth.npy").write_bytes(b"depth")
+def npy(header: bytes) -> bytes:
+    """A .npy file of version 1.0 with a header and no values."""
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header
 
-    with pytest.raises(InputError, match=r"not a \.npy file"):
+
+@pytest.mark.parametrize(
+    ("content", "got"),
+    [
+        (b"depth: 3", "got something else, expected a .npy file"),
+        (b"", "got an empty file"),
+        (b"PK\x03\x04" + bytes(40), "got a .npz archive"),
+        (b"\x93NUMPY\x01", "cut off"),
+        (npy(b"{'descr': ('f4'"), "damaged"),
+        (npy(b"{'descr': '<f4', 'fortran_order': False, 'shape': (1, 32, 32), }"), "cut off"),
+    ],
+    ids=["text", "empty", "npz", "magic", "header", "values"],
+)
+def test_output_that_is_no_array_is_refused_in_our_words(
+    folder: Path, tmp_path: Path, content: bytes, got: str
+) -> None:
+    (tmp_path / "depth.npy").write_bytes(content)
+
+    with pytest.raises(InputError, match=rf"{re.escape(got)}.*Fix: write the output") as caught:
         check_output(folder, CASE, tmp_path / "depth.npy")
+
+    assert "pickle" not in str(caught.value)
+    assert "trust" not in str(caught.value)
+
+
+def test_output_that_is_missing_is_named(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"depth\.npy: got no file, expected a \.npy file\. Fix") as caught:
+        check_output(folder, CASE, tmp_path / "depth.npy")
+    with pytest.raises(InputError, match="got a folder"):
+        check_output(folder, CASE, tmp_path)
+
+    assert "Errno" not in str(caught.value)
 
 
 def test_pickled_output_is_never_loaded(folder: Path, tmp_path: Path) -> None:
     np.save(tmp_path / "depth.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
 
-    with pytest.raises(InputError, match=r"not a \.npy file"):
+    with pytest.raises(InputError, match="holds Python objects"):
         check_output(folder, CASE, tmp_path / "depth.npy")
 
 
