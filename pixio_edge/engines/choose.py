@@ -54,7 +54,7 @@ def choose(candidates: Sequence[Candidate]) -> Choice:
     winner = best_int8 if best_int8 is not None and _is_worth_it(best_int8, best_float) else best_float
     return Choice(
         None if winner is None else winner.name,
-        {item.name: item.problem or _reason(item, winner, best_float, best_int8) for item in candidates},
+        {item.name: item.problem or _reason(item, winner, usable) for item in candidates},
     )
 
 
@@ -64,19 +64,26 @@ def _is_worth_it(int8: Candidate, best_float: Candidate | None) -> bool:
     return int8.ms is not None and best_float.ms is not None and int8.ms * MIN_SPEEDUP <= best_float.ms
 
 
-def _reason(
-    item: Candidate, winner: Candidate | None, best_float: Candidate | None, best_int8: Candidate | None
-) -> str:
-    rival = best_float if item.precision == "int8" else best_int8
+def _reason(item: Candidate, winner: Candidate | None, usable: Sequence[Candidate]) -> str:
     if item is winner:
-        if rival is None or item.ms is None or rival.ms is None:
-            return "the only engine of this size that passed"
-        return f"{_times(rival.ms / item.ms)} {rival.precision} ({item.ms:.2f} against {rival.ms:.2f} ms)"
+        return _why_it_runs(item, [other for other in usable if other is not item])
     if winner is None or item.ms is None or winner.ms is None:
         return f"not timed beside {winner.precision if winner is not None else 'another'}"
     if item.precision == "int8":
         return f"{_times(winner.ms / item.ms)} {winner.precision}, and {MIN_SPEEDUP:g} times is asked for"
     return f"{winner.precision} is {winner_gain(item.ms, winner.ms)}"
+
+
+def _why_it_runs(winner: Candidate, others: Sequence[Candidate]) -> str:
+    """Against the fastest of the others, which may be faster: INT8 that gains too little."""
+    if not others:
+        return "the only engine of this size that may run"
+    rival = min(others, key=_ms)
+    if winner.ms is None or rival.ms is None:
+        return f"taken without a comparison, as nothing was timed beside {' and '.join(i.precision for i in others)}"
+    if rival.ms < winner.ms:
+        return f"{rival.precision} is only {winner_gain(winner.ms, rival.ms)}, and {MIN_SPEEDUP:g} times is asked for"
+    return f"{_times(rival.ms / winner.ms)} {rival.precision} ({winner.ms:.2f} against {rival.ms:.2f} ms)"
 
 
 def winner_gain(ms: float, winner_ms: float) -> str:

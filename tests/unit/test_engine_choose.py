@@ -34,7 +34,7 @@ def test_fp16_runs_when_int8_is_outside_the_budget() -> None:
     choice = choose([FP16, outside])
 
     assert choice.name == "half"
-    assert choice.reasons == {"half": "the only engine of this size that passed", "eight": outside.problem}
+    assert choice.reasons == {"half": "the only engine of this size that may run", "eight": outside.problem}
 
 
 def test_int8_runs_when_no_float_engine_passed() -> None:
@@ -42,6 +42,7 @@ def test_int8_runs_when_no_float_engine_passed() -> None:
 
     assert choice.name == "eight"
     assert choice.reasons["half"] == "its output is not finite"
+    assert choice.reasons["eight"] == "the only engine of this size that may run"
 
 
 def test_fp16_runs_when_nothing_was_timed() -> None:
@@ -49,6 +50,7 @@ def test_fp16_runs_when_nothing_was_timed() -> None:
 
     assert choice.name == "half"
     assert choice.reasons["eight"] == "not timed beside fp16"
+    assert choice.reasons["half"] == "taken without a comparison, as nothing was timed beside int8"
 
 
 def test_fastest_float_engine_runs() -> None:
@@ -56,6 +58,27 @@ def test_fastest_float_engine_runs() -> None:
 
     assert choice.name == "half"
     assert choice.reasons["single"].startswith("fp16 is 1.50 times as fast")
+
+
+def test_winner_among_float_engines_is_explained_by_the_next_one() -> None:
+    choice = choose([FP16, Candidate("single", "fp32", 6.0)])
+
+    assert choice.name == "half"
+    assert choice.reasons["half"] == "1.50 times as fast as fp32 (4.00 against 6.00 ms)"
+    assert choice.reasons["single"] == "fp16 is 1.50 times as fast"
+
+
+def test_winner_is_explained_when_int8_is_faster_by_too_little() -> None:
+    choice = choose([FP16, Candidate("eight", "int8", 3.9), Candidate("single", "fp32", 6.0)])
+
+    assert choice.name == "half"
+    assert choice.reasons["half"] == "int8 is only 1.03 times as fast, and 1.05 times is asked for"
+
+
+def test_winner_is_explained_when_int8_is_slower() -> None:
+    reason = choose([FP16, Candidate("eight", "int8", 5.0)]).reasons["half"]
+
+    assert reason == "1.25 times as fast as int8 (4.00 against 5.00 ms)"
 
 
 def test_nothing_runs_when_nothing_may() -> None:
