@@ -136,9 +136,9 @@ def margin_of(measured: Mapping[str, object], tolerance: Tolerance) -> float:
         measured: From `ParityReport.to_json`.
         tolerance: The limits.
     """
-    names = ("max_abs", "max_rel", "rel_l2")
-    numbers = [value if isinstance(value, (int, float)) else math.inf for value in map(measured.get, names)]
-    return _margin(*numbers, tolerance)
+    found = [measured.get(name) for name in ("max_abs", "max_rel", "rel_l2")]
+    max_abs, max_rel, rel_l2 = [value if isinstance(value, (int, float)) else math.inf for value in found]
+    return _margin(max_abs, max_rel, rel_l2, tolerance)
 
 
 def _margin(max_abs: float, max_rel: float, rel_l2: float, tolerance: Tolerance) -> float:

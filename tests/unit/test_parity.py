@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pixio_edge.errors import SpecError
-from pixio_edge.parity import Tolerance, compare
+from pixio_edge.parity import Tolerance, compare, margin_of
 
 REFERENCE = np.array([[0.0, 1.0], [2.0, 4.0]], np.float32)
 
@@ -97,3 +97,14 @@ def test_shapes_that_differ_are_an_error_naming_both() -> None:
 def test_tolerance_without_a_limit_is_an_error(limits: dict[str, float]) -> None:
     with pytest.raises(SpecError, match="no finite limit"):
         Tolerance(**limits)
+
+
+def test_stored_measures_are_held_against_other_limits() -> None:
+    report = compare(np.array([1.0, 2.0]), np.array([1.0, 2.1]), Tolerance(max_abs=1.0))
+    other = Tolerance(max_rel=0.01, min_sqnr_db=20.0)
+
+    margin = margin_of(report.to_json(), other)
+
+    assert margin == pytest.approx(compare(np.array([1.0, 2.0]), np.array([1.0, 2.1]), other).margin)
+    assert margin_of(report.to_json() | {"max_rel": None}, other) == math.inf
+    assert margin_of({}, other) == math.inf
