@@ -30,7 +30,6 @@ from pixio_edge.calibration.ladder import FloatLadder
 from pixio_edge.calibration.table import ActivationRange, CalibrationTable, Provenance
 from pixio_edge.cli.options import parse_size
 from pixio_edge.engines.build import build_engine
-from pixio_edge.engines.layers import count_precisions
 from pixio_edge.engines.plan import plan_jobs
 from pixio_edge.export.bundle_details import BundleDetails
 from pixio_edge.export.pipeline import export_bundle
@@ -40,6 +39,7 @@ from pixio_edge.export.trt.int8_source import CALIBRATION_ROLE
 from pixio_edge.golden import read_golden
 from pixio_edge.manifest import ArtifactEntry, LicenceEntry
 from pixio_edge.models.presets import build_model
+from pixio_edge.runtimes.trt_layers import count_precisions
 from pixio_edge.runtimes.trt_library import load_library
 from pixio_edge.sizes import Size
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pixio_edge.engine_cache import HostGpu, read_engine
 from pixio_edge.errors import RuntimeUnavailableError, SpecError
-from pixio_edge.runtimes.base import Runtime, RuntimeInfo, RuntimeOptions
+from pixio_edge.runtimes.base import Runtime, RuntimeInfo, RuntimeOptions, is_heavy
 from pixio_edge.runtimes.cuda import read_gpu
 from pixio_edge.runtimes.cudart import load_cudart
 from pixio_edge.runtimes.device_tensor import read_device_tensor
+from pixio_edge.runtimes.trt_layers import EngineLayer, layers_of_json
 from pixio_edge.runtimes.trt_library import library_version, load_library
 from pixio_edge.runtimes.trt_session import EngineSession
 
@@ -24,17 +24,6 @@ if TYPE_CHECKING:
     from pixio_edge.engine_record import Library
 
 PROVIDER = "cuda"
-# As the inspector spells them: data types of TensorRT 10 and later, and words in the formats of older layers, such as
-# "Channel major FP16 format where C % 8 == 0".
-PRECISIONS = {
-    "half": "fp16",
-    "fp16": "fp16",
-    "float": "fp32",
-    "fp32": "fp32",
-    "bfloat16": "bf16",
-    "bf16": "bf16",
-    "int8": "int8",
-}
 
 
 class TensorRtRuntime(Runtime):
@@ -197,23 +186,20 @@ def host_gpu(library: Library, index: int = 0) -> HostGpu:
 def count_kernels(description: str) -> Counter[str]:
     """Executed layers as "LayerType/precision" with their number, the precision being that of the first input.
 
+    Where the type does not tell that a layer multiplies matrices or convolves, as of generated and fused kernels, that
+    is added to it: "kgen (conv or matmul)/fp16".
+
     Args:
         description: JSON of the engine inspector. Layers of engines that were built without details count as
             "unknown/unknown".
     """
-    kernels: Counter[str] = Counter()
-    for layer in json.loads(description).get("Layers", ()):
-        details = layer if isinstance(layer, Mapping) else {}
-        kernels[f"{details.get('LayerType', 'unknown')}/{_precision(details.get('Inputs', ()))}"] += 1
-    return kernels
+    return Counter(
+        f"{_operator(layer)}/{layer.precision if layer.inputs else 'unknown'}" for layer in layers_of_json(description)
+    )
 
 
-def _precision(inputs: Iterable[Mapping[str, Any]]) -> str:
-    first: Mapping[str, Any] = next(iter(inputs), {})
-    # TensorRT 10 has "Format/Datatype"; TensorRT for RTX has "Datatype".
-    text = str(first.get("Datatype") or first.get("Format/Datatype") or "")
-    words = text.lower().split()
-    return next((PRECISIONS[word] for word in words if word in PRECISIONS), text.lower() or "unknown")
+def _operator(layer: EngineLayer) -> str:
+    return layer.kind if is_heavy(layer.kind) or not layer.is_product else f"{layer.kind} (conv or matmul)"
 
 
 def _provider(index: int) -> str:

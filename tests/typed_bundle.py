@@ -15,12 +15,12 @@ from pixio_edge.bundle import Bundle
 from pixio_edge.bundle_writer import write_bundle
 from pixio_edge.engine_cache import HostGpu
 from pixio_edge.engines.build import BuildSettings, BuiltEngine, Progress
-from pixio_edge.engines.layers import EngineLayer
 from pixio_edge.engines.workbench import Ran, Trial
 from pixio_edge.errors import RuntimeUnavailableError
 from pixio_edge.export.trt.artifacts import add_tensorrt
 from pixio_edge.export.trt.emulation import run_typed
 from pixio_edge.manifest import BundleHeader, Precision
+from pixio_edge.runtimes.trt_layers import EngineLayer
 
 SIZE = SIZES[0]
 ORIN = HostGpu(library="tensorrt", version="10.3.0", sm="8.7", device="Orin")

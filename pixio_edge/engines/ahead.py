@@ -29,12 +29,12 @@ from pixio_edge.engine_cache import (
     store,
 )
 from pixio_edge.engines.build import BuiltEngine, build_engine, find_capability
-from pixio_edge.engines.layers import EngineLayer, count_precisions
 from pixio_edge.engines.outcome import Outcome
 from pixio_edge.engines.plan import plan_jobs
 from pixio_edge.errors import OutputError, RuntimeUnavailableError
 from pixio_edge.files import write_text_atomic
 from pixio_edge.host import probe_host
+from pixio_edge.runtimes.trt_layers import EngineLayer, count_precisions
 from pixio_edge.runtimes.trt_library import library_version, load_library
 
 if TYPE_CHECKING:

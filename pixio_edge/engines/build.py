@@ -13,10 +13,10 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from pixio_edge.engines.interruption import Interruption
-from pixio_edge.engines.layers import EngineLayer, layers_of_log
 from pixio_edge.engines.progress import make_monitor
 from pixio_edge.errors import OutputError, RuntimeUnavailableError
 from pixio_edge.files import write_bytes_atomic
+from pixio_edge.runtimes.trt_layers import EngineLayer, layers_of_log
 from pixio_edge.runtimes.trt_library import LogLines, collected_log, library_version, logger_of
 
 if TYPE_CHECKING:

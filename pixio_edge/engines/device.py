@@ -29,7 +29,6 @@ from pixio_edge.engine_cache import (
 from pixio_edge.engines.bisect import DEFAULT_BUILDS, find_pins
 from pixio_edge.engines.build import BuiltEngine
 from pixio_edge.engines.check import Verdict, judge
-from pixio_edge.engines.layers import count_precisions
 from pixio_edge.engines.outcome import Outcome
 from pixio_edge.engines.pinning import PinnableGraph
 from pixio_edge.engines.plan import check_version
@@ -37,6 +36,7 @@ from pixio_edge.engines.workbench import Trial, Workbench
 from pixio_edge.errors import InputError, RuntimeUnavailableError
 from pixio_edge.golden import read_golden
 from pixio_edge.host import probe_host
+from pixio_edge.runtimes.trt_layers import count_precisions
 
 if TYPE_CHECKING:
     from pixio_edge.bundle import Bundle

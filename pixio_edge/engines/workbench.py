@@ -11,10 +11,10 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Protocol
 
 from pixio_edge.engines.build import BuiltEngine, build_engine
-from pixio_edge.engines.layers import EngineLayer, layers_of_json
 from pixio_edge.errors import MissingDependencyError, RuntimeUnavailableError
 from pixio_edge.runtimes.cudart import load_cudart
 from pixio_edge.runtimes.trt import host_gpu
+from pixio_edge.runtimes.trt_layers import EngineLayer, layers_of_json
 from pixio_edge.runtimes.trt_library import LIBRARIES, load_library
 from pixio_edge.runtimes.trt_session import EngineSession
 

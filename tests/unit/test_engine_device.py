@@ -13,7 +13,6 @@ from pixio_edge.bundle import Bundle
 from pixio_edge.calibration.budget import Budget
 from pixio_edge.engine_cache import find_engines, list_records, load_engine, read_engine, store
 from pixio_edge.engines.device import BuildOptions, preview_jobs
-from pixio_edge.engines.layers import EngineLayer
 from pixio_edge.engines.lock import LOCK_FILE, only_builder
 from pixio_edge.engines.outcome import Outcome
 from pixio_edge.engines.plan import check_version, plan_jobs
@@ -22,13 +21,14 @@ from pixio_edge.engines.workbench import Trial
 from pixio_edge.errors import BundleError, InputError, OutputError, RuntimeUnavailableError
 from pixio_edge.golden import read_golden
 from pixio_edge.parity import Tolerance
+from pixio_edge.runtimes.trt_layers import EngineLayer
 
 # Random weights give a depth of which INT8 changes more than of a real one.
 WIDE_BUDGET = Budget(100.0)
 HELD = """
 import sys, time
 from pathlib import Path
-from pixio_edge.engines.layers import EngineLayer
+from pixio_edge.runtimes.trt_layers import EngineLayer
 from pixio_edge.engines.lock import only_builder
 with only_builder(Path(sys.argv[1]), print):
     print("held", flush=True)

@@ -2,7 +2,9 @@ import json
 
 import pytest
 
-from pixio_edge.engines.layers import EngineLayer, count_precisions, layers_of_json, layers_of_log
+from pixio_edge.runtimes.base import RuntimeInfo
+from pixio_edge.runtimes.trt import count_kernels
+from pixio_edge.runtimes.trt_layers import EngineLayer, count_precisions, layers_of_json, layers_of_log
 
 
 def tensor(name: str, datatype: str) -> str:
@@ -96,3 +98,26 @@ def test_names_alone_have_no_types() -> None:
 
     assert [layer.name for layer in layers] == ["conv1", "conv2"]
     assert count_precisions(layers) == {}
+
+
+def test_runtime_counts_the_products_that_a_build_counts() -> None:
+    layers = [
+        {"Name": "stem/Conv_U10_myl0_1", "LayerType": "correlation", "Inputs": [{"Datatype": "Half"}]},
+        {"Name": "_gemm_mha_v2_myl0_22", "LayerType": "kgen", "Inputs": [{"Datatype": "Half"}]},
+        {"Name": "__myl_FcAdd_myl0_12", "LayerType": "runtime_fusion", "Inputs": [{"Datatype": "Int8"}]},
+        {"Name": "qkv/MatMul_U321_myl0_20", "LayerType": "gemm", "Inputs": [{"Datatype": "Int8"}]},
+        {"Name": "conv1", "LayerType": "CaskConvolution", "Inputs": [{"Format/Datatype": "Channel major FP16 format"}]},
+        {"Name": "__myl_ConvertMean_myl0_4", "LayerType": "kgen", "Inputs": [{"Datatype": "Float"}]},
+        "without details",
+    ]
+    text = json.dumps({"Layers": layers})
+
+    kernels = count_kernels(text)
+
+    info = RuntimeInfo("tensorrt", "10.3.0", "Orin", "int8", threads=1, kernels=kernels)
+    counted = count_precisions(layers_of_json(text))
+    assert (info.int8_ops, info.float_ops) == (counted["int8"], counted["fp16"]) == (2, 3)
+    assert kernels["kgen (conv or matmul)/fp16"] == 1
+    assert kernels["kgen/fp32"] == 1
+    assert kernels["unknown/unknown"] == 1
+    assert kernels.total() == len(layers)
