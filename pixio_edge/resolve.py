@@ -282,24 +282,19 @@ def _reason_for_another(
 
 
 def _nothing_fits(rejected: Sequence[Rejection], request: RuntimeRequest) -> str:
-    wanted = f"runtime {request.runtime or 'any'}, precision {request.precision or 'any'}"
-    if request.size is not None:
-        wanted += f", size {size_label(request.size)}"
-    # The sizes of a ladder mostly fail for one reason, which is said once. A reason may bring its own advice, which is
-    # better than ours and stands at the end, where every message has it.
+    size = "" if request.size is None else f", size {size_label(request.size)}"
+    wanted = f"runtime {request.runtime or 'any'}, precision {request.precision or 'any'}{size}"
+    # The sizes of a ladder mostly fail for one reason, said once; advice of a reason stands at the end, before ours.
     alike: dict[tuple[str, str], list[str]] = {}
-    fixes: dict[str, None] = {}
+    fixes: list[str] = []
     for item in rejected:
         reason, _, fix = item.reason.partition("Fix: ")
         alike.setdefault((item.runtime, reason.rstrip(". ")), []).append(item.artifact)
-        if fix:
-            fixes[fix] = None
-    reasons = "; ".join(
+        fixes += {fix} - {"", *fixes}
+    told = [
         f"{names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''} in {runtime}: {reason}"
         for (runtime, reason), names in alike.items()
-    )
-    own = "ask for another runtime, precision or size; 'pixio-edge doctor' lists what this host can run"
-    return (
-        f"no artifact of this bundle can run as asked ({wanted}): {reasons or 'the bundle has no artifacts'}. "
-        f"Fix: {'; or '.join([*fixes, own])}"
-    )
+    ]
+    fixes.append("ask for another runtime, precision or size; 'pixio-edge doctor' lists what this host can run")
+    reasons = "; ".join(told) or "the bundle has no artifacts"
+    return f"no artifact of this bundle can run as asked ({wanted}): {reasons}. Fix: {'; or '.join(fixes)}"

@@ -109,7 +109,7 @@ def test_without_an_engine_the_cpu_runs_and_the_reasons_say_how_to_build_one(bun
 def test_tensorrt_that_is_asked_for_without_an_engine_fails_with_the_command_that_builds_one(bundle: Bundle) -> None:
     with pytest.raises(
         RuntimeUnavailableError,
-        match=r"no engine was built on this host; .*\. Fix: pixio-edge build BUNDLE; or ask for",
+        match=r"no engine was built on this host; .*\. Fix: pixio-edge build BUNDLE; or ask",
     ) as caught:
         resolve(bundle.artifacts, JETSON, RuntimeRequest(runtime="tensorrt"))
 
