@@ -37,6 +37,14 @@ STOP_S = 3.0
 _LOG_LINES = 3
 """Last lines of GStreamer's output that an error repeats: the reason stands near the end."""
 
+# What GStreamer says of an element of NVIDIA's plugins where they are missing (gst_parse_launch, in its default
+# language); the daemon of the camera has nothing to do with it.
+_NO_ELEMENT = 'no element "nv'
+_FIX_MISSING = (
+    "Fix: sudo apt install nvidia-l4t-gstreamer, then rm -rf ~/.cache/gstreamer-1.0; not on a Jetson there is no CSI "
+    "camera, so use --usb or --pattern"
+)
+
 
 class Camera(Protocol):
     """What `LatestFrame` reads; `stop` and `kill` may be called from another thread than `read`."""
@@ -152,15 +160,20 @@ class GstCamera:
             self._log = None
 
     def _reason(self) -> str:
-        if self._log is None:
-            return ""
-        size = os.fstat(self._log.fileno()).st_size
-        text = os.pread(self._log.fileno(), size, 0).decode(errors="replace")
-        lines = [line.strip() for line in text.splitlines() if line.strip()]
+        lines = self._log_lines()
         errors = [line for line in lines if "error" in line.lower()]
         return f" ({'; '.join((errors or lines)[-_LOG_LINES:])})" if lines else ""
 
+    def _log_lines(self) -> list[str]:
+        if self._log is None:
+            return []
+        size = os.fstat(self._log.fileno()).st_size
+        text = os.pread(self._log.fileno(), size, 0).decode(errors="replace")
+        return [line.strip() for line in text.splitlines() if line.strip()]
+
     def _fix(self) -> str:
+        if any(_NO_ELEMENT in line for line in self._log_lines()):
+            return _FIX_MISSING
         if "nvarguscamerasrc" in self._pipeline:
             return (
                 "Fix: sudo systemctl restart nvargus-daemon, check that 'ls /dev/video*' lists the sensor, and see the "

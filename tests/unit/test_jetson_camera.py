@@ -44,6 +44,8 @@ print("GST_ARGUS: Creating output stream", flush=True)
 behaviour = {behaviour!r}
 is_stopped = []
 signal.signal(signal.SIGINT, signal.SIG_IGN if behaviour == "deaf" else lambda *_: is_stopped.append(1))
+if behaviour == "no element":
+    sys.exit('WARNING: erroneous pipeline: no element "nvarguscamerasrc"')
 if behaviour == "error":
     sys.exit("ERROR: from element nvarguscamerasrc: No cameras available")
 for number in range({frames}):
@@ -177,6 +179,19 @@ def test_csi_camera_that_fails_names_the_daemon_to_restart(tmp_path: Path) -> No
         sources.LatestFrame(sources.GstCamera(pipeline, SIZE, launcher=str(launcher))) as frames,
     ):
         frames.take()
+
+
+def test_csi_camera_without_the_plugins_of_nvidia_names_their_package(tmp_path: Path) -> None:
+    launcher = make_launcher(tmp_path, "no element")
+    pipeline = pipelines.csi_pipeline(pipelines.Mode(8, 6, 30))
+
+    with (
+        pytest.raises(InputError, match=r"no element.*Fix: sudo apt install nvidia-l4t-gstreamer") as caught,
+        sources.LatestFrame(sources.GstCamera(pipeline, SIZE, launcher=str(launcher))) as frames,
+    ):
+        frames.take()
+
+    assert "nvargus-daemon" not in str(caught.value)
 
 
 def test_camera_that_delivers_nothing_is_an_error_and_not_a_hang(
