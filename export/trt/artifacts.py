@@ -204,7 +204,7 @@ def _check(entry: ArtifactEntry, how: _Inspection) -> ArtifactEntry:
     if entry.precision == "int8" and how.is_budgeted and np.isfinite(depth).all():
         _check_budget(entry, compare_depth(reference, depth, how.kind))
     if not parity:
-        raise CheckFailedError(f"artifact {entry.name}: {parity.message}. {_fix(entry)}")
+        raise CheckFailedError(f"artifact {entry.name}: {parity.message}. Fix: {_fix(entry)}")
     smallest = SMALLEST_TOLERANCES[entry.precision]
     suggested = max(smallest, SUGGESTED_HEADROOM * parity.rel_l2)
     return entry.model_copy(
@@ -226,14 +226,14 @@ def _check_budget(entry: ArtifactEntry, agreement: Agreement) -> None:
     budget = Budget(DEFAULT_BUDGET if facts is None or facts.budget is None else facts.budget)
     reason = budget.against(agreement)
     if reason is not None:
-        raise CheckFailedError(f"artifact {entry.name}: INT8 costs too much: {reason}. {_fix(entry)}")
+        raise CheckFailedError(f"artifact {entry.name}: INT8 costs too much: {reason}. Fix: {_fix(entry)}")
 
 
 def _fix(entry: ArtifactEntry) -> str:
     if entry.precision != "int8":
-        return "Fix: keep fp32 for this model, and please report the graph"
+        return "keep fp32 for this model, and please report the graph"
     label = size_label(entry.size)
     return (
-        f"Fix: quantize with images of the shape of {label} (pixio-edge quantize --data), export with "
+        f"quantize with images of the shape of {label} (pixio-edge quantize --data), export with "
         f"--precision fp16, or leave size {label} out"
     )

@@ -107,22 +107,22 @@ def _load(path: Path) -> NDArray[Any]:
     Raises:
         InputError: It is none.
     """
-    fix = "Fix: write the output with one array as .npy"
+    fix = "write the output with one array as .npy"
     if not path.is_file():
         what = "a folder" if path.is_dir() else "no file"
-        raise InputError(f"{path}: got {what}, expected a .npy file. {fix}, and give its path")
+        raise InputError(f"{path}: got {what}, expected a .npy file. Fix: {fix}, and give its path")
     try:
         with path.open("rb") as file:
             magic = file.read(len(NPY_MAGIC))
             if magic != NPY_MAGIC:
-                raise InputError(f"{path}: got {_describe(magic)}, expected a .npy file. {fix}")
+                raise InputError(f"{path}: got {_describe(magic)}, expected a .npy file. Fix: {fix}")
             file.seek(0)
             array: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error}). Fix: check its permissions") from error
     except UNREADABLE as error:
         raise InputError(
-            f"{path}: got a .npy file that is cut off, damaged or holds Python objects, expected numbers. {fix}"
+            f"{path}: got a .npy file that is cut off, damaged or holds Python objects, expected numbers. Fix: {fix}"
         ) from error
     return array
 
