@@ -284,7 +284,7 @@ def conclude(outcomes: Sequence[Outcome], *, is_ahead: bool) -> None:
             raise CheckFailedError(f"{len(failed)} engines could not be built: {', '.join(failed)}. Fix: see above")
         return
     sizes = dict.fromkeys(item.artifact.size for item in outcomes)
-    ready = {item.artifact.size for item in outcomes if item.chosen}
+    ready = {item.artifact.size for item in outcomes if item.runs is not None}
     missing = [size_label(size) for size in sizes if size not in ready]
     if missing:
         raise CheckFailedError(

@@ -28,6 +28,7 @@ class Outcome:
         record: What is known about it; None if it could not be built at all.
         reason: Why it runs or does not, for people.
         file: Where it is; None if there is none.
+        runs: Name of the artifact whose engine runs at this size, which may be of an earlier run; None if none does.
         target: Compute capability that it was to be built for ahead of time; empty for the GPU of this host.
     """
 
@@ -36,6 +37,7 @@ class Outcome:
     record: EngineRecord | None
     reason: str
     file: str | None = None
+    runs: str | None = None
     target: str = ""
 
     @property

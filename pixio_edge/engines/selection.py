@@ -111,11 +111,12 @@ def choose_engine(maker: EngineMaker, made: Sequence[Outcome]) -> list[Outcome]:
     for name in sorted(decided, key=lambda name: decided[name].chosen):
         if decided[name] != records[name]:
             write_record(decided[name], folder=maker.folder)
+    said = [replace(item, runs=choice.name) for item in made]
     return [
         replace(item, record=decided[item.artifact.name], reason=decided[item.artifact.name].reason)
         if item.artifact.name in decided
         else item
-        for item in made
+        for item in said
     ]
 
 

@@ -132,6 +132,20 @@ def test_second_command_does_nothing_and_dry_run_says_so(
     assert [item["status"] for item in json.loads(previewed)["engines"]] == ["cached", "cached"]
 
 
+def test_status_is_0_when_the_engine_that_runs_was_built_before(
+    gpu: Any, bundle: Bundle, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times(monkeypatch, fp16=4.0, int8=2.0)
+    command("build", bundle.folder, "--budget", "100")
+
+    status, out, problem = command("build", bundle.folder, "--budget", "100", "--precision", "fp16", "--json")
+
+    assert (status, problem.count("no engine passed")) == (0, 0)
+    (half,) = json.loads(out)["engines"]
+    assert not half["chosen"]
+    assert half["reason"] == "int8 is 2.00 times as fast"
+
+
 def test_kernel_times_are_kept_beside_the_engines(
     gpu: Any, bundle: Bundle, command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
