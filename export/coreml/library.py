@@ -18,10 +18,13 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-def load_coremltools() -> Any:
+def load_coremltools(purpose: str = "export to Core ML") -> Any:
     """The `coremltools` package, without its remarks on what else is installed.
 
     It converts on any system; predictions, which nothing here asks for, need macOS.
+
+    Args:
+        purpose: What needs it, for the message.
 
     Raises:
         MissingDependencyError: It is not installed.
@@ -30,7 +33,7 @@ def load_coremltools() -> Any:
         with quiet():
             return importlib.import_module("coremltools")
     except ModuleNotFoundError as error:
-        raise MissingDependencyError(error.name or "coremltools", "coreml", "export to Core ML") from error
+        raise MissingDependencyError(error.name or "coremltools", "coreml", purpose) from error
 
 
 def load_builder() -> Any:

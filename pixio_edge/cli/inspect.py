@@ -39,17 +39,18 @@ def inspect(
 ) -> None:
     """Show a bundle's model, licence, input and output contract, artifacts, and what was measured; runs nothing."""
     from pixio_edge.bundle import Bundle
-    from pixio_edge.cli.neural_engine import inspect_neural_engine, print_neural_engine
+    from pixio_edge.cli.neural_engine import inspect_neural_engine, lint_packages, print_neural_engine
 
     opened = Bundle.open(bundle, require_commercial=False)  # it only tells, the licence too
     if json:
         engine = {"neural_engine": inspect_neural_engine(opened)} if neural_engine else {}
         print_json({"folder": str(opened.folder)} | opened.manifest.model_dump(mode="json") | engine)
         return
+    linted = lint_packages(opened) if neural_engine else []  # before anything is printed: it may be refused
     print_bundle(opened)
     if neural_engine:
         print()
-        print_neural_engine(opened)
+        print_neural_engine(linted)
 
 
 def print_bundle(bundle: Bundle) -> None:

@@ -8,12 +8,15 @@ from pixio_edge.cli.console import print_table
 from pixio_edge.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from pixio_edge.bundle import Bundle
     from pixio_edge.export.coreml.lint import OpFinding
     from pixio_edge.export.coreml.mil_program import Program
+
+    LintedPackage = tuple[str, Program, tuple[OpFinding, ...]]
+    """Name of a package, what is in it, and what leaves the engine."""
 
 KIND = "coreml"
 
@@ -32,16 +35,16 @@ def inspect_neural_engine(bundle: Bundle) -> dict[str, dict[str, Any]]:
 
     return {
         name: {**summarise(program, findings).to_json(), "findings": [asdict(finding) for finding in findings]}
-        for name, program, findings in _lint(bundle)
+        for name, program, findings in lint_packages(bundle)
     }
 
 
-def print_neural_engine(bundle: Bundle) -> None:
+def print_neural_engine(linted: Iterable[LintedPackage]) -> None:
     """Print a line for every Core ML package, and one for each kind of operation that leaves the engine, with why."""
     from pixio_edge.export.coreml.lint import summarise
 
     rows, notes = [], []
-    for name, program, findings in _lint(bundle):
+    for name, program, findings in linted:
         summary = summarise(program, findings)
         rows.append((name, *(sum(part.values()) for part in (summary.on, summary.some_chips, summary.off))))
         notes += [f"{name}: {note}" for note in _grouped(findings)]
@@ -52,13 +55,22 @@ def print_neural_engine(bundle: Bundle) -> None:
     print("Known sets, not Core ML's choice: only a device tells where operations are placed.")
 
 
-def _lint(bundle: Bundle) -> Iterator[tuple[str, Program, tuple[OpFinding, ...]]]:
+def lint_packages(bundle: Bundle) -> list[LintedPackage]:
+    """Read and lint every Core ML package of a bundle.
+
+    Raises:
+        InputError: The bundle has none.
+        MissingDependencyError: coremltools is not installed.
+        BundleError: A package is damaged.
+    """
+    from pixio_edge.export.coreml.library import load_coremltools
     from pixio_edge.export.coreml.lint import lint_program
     from pixio_edge.export.coreml.mil_program import load_program
 
-    for package in _packages(bundle):
-        program = load_program(package)
-        yield package.name, program, lint_program(program)
+    packages = _packages(bundle)
+    load_coremltools("pixio-edge inspect --neural-engine")
+    programs = [(package.name, load_program(package)) for package in packages]
+    return [(name, program, lint_program(program)) for name, program in programs]
 
 
 def _packages(bundle: Bundle) -> list[Path]:

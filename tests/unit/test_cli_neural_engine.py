@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from typer.testing import CliRunner
 from pixio_edge.bundle import Bundle
 from pixio_edge.cli.inspect import inspect
 from pixio_edge.cli.neural_engine import inspect_neural_engine
-from pixio_edge.errors import InputError
+from pixio_edge.errors import InputError, MissingDependencyError
 from tests.coreml_packages import write_coreml_bundle
 from tests.tiny_bundle import write_tiny_bundle
 
@@ -48,6 +49,28 @@ def test_bundle_without_packages_is_an_input_error(tmp_path: Path) -> None:
 
     with pytest.raises(InputError, match=r"has no Core ML package, expected one\. Fix: pixio-edge export"):
         inspect_neural_engine(plain)
+
+
+def test_nothing_is_printed_before_a_bundle_without_packages_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plain = write_tiny_bundle(tmp_path / "plain")
+
+    with pytest.raises(InputError, match="has no Core ML package"):
+        inspect(str(plain.folder), neural_engine=True)
+
+    assert capsys.readouterr().out == ""
+
+
+def test_missing_coremltools_is_told_by_the_name_of_the_verb(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "coremltools", None)
+
+    with pytest.raises(MissingDependencyError, match=r"^pixio-edge inspect --neural-engine needs .*'coremltools'"):
+        inspect(str(bundle.folder), neural_engine=True)
+
+    assert capsys.readouterr().out == ""
 
 
 def test_flag_is_documented() -> None:
