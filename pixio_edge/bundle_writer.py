@@ -14,7 +14,7 @@ from pixio_edge.licences import check_commercial
 from pixio_edge.manifest import SCHEMA_VERSION, ArtifactEntry, BundleHeader, FileEntry, Manifest, parse_manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterable, Iterator
     from pathlib import Path
 
 
@@ -55,6 +55,11 @@ class BundleWriter:
         """What is listed so far."""
         return tuple(self._artifacts)
 
+    @property
+    def files(self) -> tuple[FileEntry, ...]:
+        """Files listed so far that belong to no artifact."""
+        return tuple(self._files)
+
     def free_name(self, stem: str, suffix: str) -> str:
         """A file name that is not taken: the stem, or else with -2, -3, … added."""
         names = (f"{stem}{'' if number == 1 else f'-{number}'}{suffix}" for number in range(1, 1000))
@@ -70,18 +75,30 @@ class BundleWriter:
         Raises:
             BundleError: A file is damaged.
         """
-        kept = [artifact for artifact in bundle.artifacts if artifact.name not in drop]
-        needed = {path for artifact in kept for path in _paths(artifact)}
-        of_dropped = {path for artifact in bundle.artifacts for path in _paths(artifact)} - needed
-        listed = [entry for entry in bundle.manifest.files if entry.path not in of_dropped and entry.path not in drop]
+        kept, listed = _without(bundle.artifacts, bundle.manifest.files, drop)
+        wanted = {path for artifact in kept for path in _paths(artifact)} | {entry.path for entry in listed}
         for path, entry in bundle.manifest.all_files().items():
-            if path in needed or entry in listed:
+            if path in wanted:
                 target = self.folder / path
                 target.parent.mkdir(parents=True, exist_ok=True)
                 # Never a link: the onnx package refuses files that have several, as they may be an attack.
                 shutil.copyfile(bundle.read_file(entry), target)
         self._artifacts += kept
         self._files += listed
+
+    def discard(self, drop: Collection[str]) -> None:
+        """Leave out again what served to make the rest, and delete its files.
+
+        Args:
+            drop: Names of artifacts, which go with the files that only they need, and paths of other files.
+        """
+        before = {path for artifact in self._artifacts for path in _paths(artifact)}
+        before |= {entry.path for entry in self._files}
+        self._artifacts, self._files = _without(self._artifacts, self._files, drop)
+        after = {path for artifact in self._artifacts for path in _paths(artifact)}
+        for path in before - after - {entry.path for entry in self._files}:
+            (self.folder / path).unlink()
+            _remove_empty(self.folder, (self.folder / path).parent)
 
     def write_manifest(self, header: BundleHeader) -> None:
         """Write `manifest.json` and `manifest.sha256` and open the result to check it.
@@ -152,6 +169,24 @@ def _paths(artifact: ArtifactEntry) -> set[str]:
     table = None if artifact.quantization is None else artifact.quantization.calibration
     named = (artifact.path, artifact.golden, table, *(entry.path for entry in artifact.data))
     return {path for path in named if path is not None}
+
+
+def _remove_empty(root: Path, folder: Path) -> None:
+    """Remove a folder below `root`, and those around it, as far as nothing is in them."""
+    while folder != root and not any(folder.iterdir()):
+        folder.rmdir()
+        folder = folder.parent
+
+
+def _without(
+    artifacts: Iterable[ArtifactEntry], files: Iterable[FileEntry], drop: Collection[str]
+) -> tuple[list[ArtifactEntry], list[FileEntry]]:
+    """Artifacts and other files that stay without some of them and without what only those need."""
+    known = list(artifacts)
+    kept = [artifact for artifact in known if artifact.name not in drop]
+    needed = {path for artifact in kept for path in _paths(artifact)}
+    of_dropped = {path for artifact in known for path in _paths(artifact)} - needed
+    return kept, [entry for entry in files if entry.path not in of_dropped and entry.path not in drop]
 
 
 def check_target(folder: Path, *, replace: bool) -> None:

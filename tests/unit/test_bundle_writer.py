@@ -146,3 +146,21 @@ def test_failed_rename_puts_the_old_bundle_back(
 
     use_everything(folder)
     assert [path.name for path in folder.parent.iterdir()] == ["tiny"]
+
+
+def test_discarded_artifact_takes_its_files_and_empty_folders_along(pristine: Path, tmp_path: Path) -> None:
+    source = Bundle.open(pristine)
+    first, *others = source.artifacts
+    with write_bundle(tmp_path / "less", source.manifest) as writer:
+        writer.take_over(source)
+        (writer.folder / "deep/er").mkdir(parents=True)
+        (writer.folder / "deep/er/file").touch()
+        writer.add_file("deep/er/file", "checkpoint")
+        writer.discard({"deep/er/file", *(artifact.name for artifact in others)})
+
+    less = Bundle.open(tmp_path / "less")
+    assert less.artifacts == (first,)
+    listed = less.manifest.all_files()
+    assert {first.path, first.golden} <= set(listed)
+    assert others[0].golden not in listed and "deep/er/file" not in listed
+    assert {path.name for path in less.folder.iterdir()} == {*listed, MANIFEST, SUMS}
