@@ -7,12 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pixio_edge.errors import BundleError, InputError
+from pixio_edge.errors import BundleError
 from pixio_edge.export.base import INPUT_NAME, OUTPUT_NAME
 from pixio_edge.export.coreml.calibrated import CalibratedModel, apply_table_
 from pixio_edge.export.coreml.gate import check_package
 from pixio_edge.export.coreml.options import CoreMLOptions, Variant, read_options
 from pixio_edge.export.coreml.package import FILES, write_package
+from pixio_edge.export.coreml.request import check_request
 from pixio_edge.export.coreml.table import BundleCalibration
 from pixio_edge.export.coreml.variants import VariantSource, convert_variant
 from pixio_edge.export.source import open_source
@@ -76,11 +77,7 @@ def add_coreml(
         MissingDependencyError: coremltools is not installed.
     """
     options = read_options(variants, target, output, enumerated=enumerated)
-    bases = _bases(bundle, sizes)
-    if enumerated and len(bases) == 1:
-        raise InputError(
-            f"enumerated sizes: got {size_label(next(iter(bases)))} alone, expected several. Fix: leave out enumerated"
-        )
+    bases = check_request(bundle, options, sizes)
     model = open_source(str(bundle.folder)).model
     export = _Export(bundle, writer, options, model, BundleCalibration(bundle))
     groups = [tuple(bases)] if enumerated else [(size,) for size in bases]
@@ -156,29 +153,3 @@ def _facts(variant: str, target: str, conversion: Conversion) -> dict[str, str]:
     if conversion.fallback is not None:
         facts["fallback"] = conversion.fallback
     return {f"pixio_edge.{name}": value for name, value in facts.items()}
-
-
-def _bases(bundle: Bundle, sizes: Sequence[Size] | None) -> dict[Size, ArtifactEntry]:
-    """For each wanted size an artifact with a stored output.
-
-    Raises:
-        BundleError: The bundle has none at all.
-        InputError: It has none of a wanted size.
-    """
-    known: dict[Size, ArtifactEntry] = {}
-    for artifact in bundle.artifacts:
-        if artifact.golden is not None:
-            known.setdefault(artifact.size, artifact)
-    if not known:
-        raise BundleError(
-            f"{bundle.folder}: has no stored output to check a package against, expected one for each size. "
-            "Fix: export it again with 'pixio-edge export'"
-        )
-    wanted = tuple(known) if sizes is None else tuple(sizes)
-    for size in wanted:
-        if size not in known:
-            raise InputError(
-                f"size {size_label(size)}: the bundle has {', '.join(size_label(other) for other in known)}, expected "
-                "one of them. Fix: choose one of these, or export the weights at this size first"
-            )
-    return {size: known[size] for size in wanted}

@@ -88,7 +88,7 @@ def convert(
         return Conversion(converted, frontend, "; ".join(problems) or None)
     raise CheckFailedError(
         f"Core ML conversion at {size_label(sizes[0])}: {'; '.join(problems)}. "
-        "Fix: another variant or target; if all fail, please report the model"
+        "Fix: another --variant or --target; if all fail, please report the model"
     )
 
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pixio_edge.errors import InputError
+from pixio_edge.export.coreml.request import enumerable
 from pixio_edge.export.encoder_rewrites import BakedEncoder
 from pixio_edge.export.head_rewrites import CommutedFusion
 from pixio_edge.export.prepare import PreparedModel, prepare
@@ -49,12 +50,12 @@ def prepare_enumerated(model: DepthModel, sizes: Sequence[Size]) -> PreparedMode
     """
     patch = model.config.encoder.patch_size
     if len(sizes) > MOST_SHAPES:
-        raise InputError(f"enumerated sizes: got {len(sizes)}, expected at most {MOST_SHAPES}. Fix: name fewer sizes")
+        raise InputError(f"--enumerated: got {len(sizes)} sizes, expected at most {MOST_SHAPES}. Fix: name fewer sizes")
     for size in sizes:
-        if any(side % (2 * patch) for side in size):
+        if not enumerable(size, patch):
             raise InputError(
-                f"enumerated size {size_label(size)}: expected two multiples of {2 * patch}, twice the patch: other "
-                "sizes need a graph of their own. Fix: name sizes that are, or leave out enumerated"
+                f"--enumerated: got {size_label(size)}, expected two multiples of {2 * patch}, twice the patch: other "
+                "sizes need a graph of their own. Fix: name sizes that are, or leave out --enumerated"
             )
     prepared = prepare(model, sizes[0])
     baked = prepared.model.get_submodule("encoder")

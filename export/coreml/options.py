@@ -63,28 +63,31 @@ def read_options(
         InputError: An unknown or repeated name, a target older than a variant, or a variant or output that enumerated
             sizes do not come in.
     """
-    names = tuple(_known("variant", name, tuple(VARIANTS)) for name in variants)
+    names = tuple(_known("--variant", name, tuple(VARIANTS)) for name in variants)
     options = CoreMLOptions(
-        names, _known("target", target, TARGETS), _known("output", output, DEPTH_OUTPUTS), enumerated
+        names,
+        _known("--target", target, TARGETS),
+        _known("--depth-output", output, DEPTH_OUTPUTS),
+        enumerated,
     )
     if not names or len(set(names)) != len(names):
-        raise InputError(f"Core ML variants: got {list(names)}, expected at least one, each once. Fix: list each once")
+        raise InputError(f"--variant: got {list(names)}, expected at least one, each once. Fix: list each once")
     if enumerated and output == "image":
         raise InputError(
-            "Core ML output 'image': got enumerated sizes, expected output array: an image output says its size. "
-            "Fix: leave out enumerated, or take output array"
+            "--depth-output image: got --enumerated with it, expected array: an image output says its size. "
+            "Fix: leave out --enumerated, or take --depth-output array"
         )
     for name in names:
         oldest = OLDEST_TARGET.get(name, TARGETS[0])
         if TARGETS.index(options.target) < TARGETS.index(oldest):
             raise InputError(
-                f"Core ML variant '{name}': got target {target}, expected {oldest} or newer, which has its operations. "
-                f"Fix: target {oldest}"
+                f"--variant {name}: got --target {target}, expected {oldest} or newer, which has its operations. "
+                f"Fix: --target {oldest}"
             )
         if enumerated and name in FIXED_ONLY:
             raise InputError(
-                f"Core ML variant '{name}': got enumerated sizes, expected fixed ones: it is laid out for one size. "
-                "Fix: leave out enumerated, or take variant fp16"
+                f"--variant {name}: got --enumerated with it, expected fixed sizes: it is laid out for one size. "
+                "Fix: leave out --enumerated, or take --variant fp16"
             )
     return options
 
@@ -93,4 +96,4 @@ def _known(what: str, name: str, known: tuple[_Name, ...]) -> _Name:
     for candidate in known:
         if candidate == name:
             return candidate
-    raise InputError(f"Core ML {what}: got '{name}', expected one of {', '.join(known)}. Fix: choose one of these")
+    raise InputError(f"{what}: got '{name}', expected one of {', '.join(known)}. Fix: choose one of these")

@@ -69,7 +69,7 @@ class _Quantizer:
             if found[key] != 1:
                 raise CheckFailedError(
                     f"w8a8: layer '{layer.name}' with weight {layer.weight.shape}: found {found[key]} times in the "
-                    "Core ML program, expected once. Fix: please report the model; variant w8 does without"
+                    "Core ML program, expected once. Fix: please report the model; --variant w8 does without"
                 )
         with self._function:
             for operation in operations:  # in the order of the program, so that a pair comes before all its readers
@@ -122,6 +122,6 @@ def _half(scale: float, layer: QuantizedLayer) -> np.float16:
     if not scale >= SMALLEST_HALF:
         raise CheckFailedError(
             f"w8a8: layer '{layer.name}': the scale of its input is {scale:.3g}, expected at least "
-            f"{SMALLEST_HALF:.3g}, the smallest of half precision. Fix: take variant w8"
+            f"{SMALLEST_HALF:.3g}, the smallest of half precision. Fix: --variant w8"
         )
     return np.float16(scale)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pixio_edge.calibration.ladder import FloatLadder
 from pixio_edge.calibration.table import CalibrationTable, load_table
-from pixio_edge.errors import BundleError
+from pixio_edge.export.coreml.request import table_entry
 
 if TYPE_CHECKING:
     import onnx
@@ -65,10 +65,4 @@ class BundleCalibration:
 
     @property
     def _entry(self) -> FileEntry:
-        for entry in self._bundle.manifest.files:
-            if entry.role == "calibration":
-                return entry
-        raise BundleError(
-            f"{self._bundle.folder}: has no calibration table, expected one for variant w8a8. "
-            "Fix: pixio-edge quantize it first, with calibration images"
-        )
+        return table_entry(self._bundle)

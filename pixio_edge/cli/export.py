@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pixio_edge.cli.console import print_json, print_problem
-from pixio_edge.cli.export_formats import FormatRequest, add_formats
+from pixio_edge.cli.export_formats import FormatRequest, add_formats, require_extras
 from pixio_edge.cli.export_weights import WeightsOptions, export_weights
 from pixio_edge.cli.inspect import print_bundle
 from pixio_edge.cli.options import JsonOption, examples, parse_size
@@ -26,6 +26,7 @@ EXAMPLES = examples(
     "pixio-edge export nano -o nano-large --size 384x512",
     "pixio-edge export nano -o nano-jetson --format tensorrt",
     "pixio-edge export my-bundle -o my-bundle-ios --format coreml --variant fp16 --variant w8 --target iOS18",
+    "pixio-edge export nano -o nano-app --format coreml --only --size 256x256     # what an app carries",
     "pixio-edge export runs/nano/model.safetensors -o nano --preset nano --licence Apache-2.0 --commercial",
     "pixio-edge export depth_anything_v2_vits.pth -o anything --preset depth-anything-v2-small --size 252x336",
     "pixio-edge export mine.pt -o mine --size 256x256 --size 192x336 --licence CC-BY-NC-4.0 --noncommercial",
@@ -71,6 +72,14 @@ def export(
             "two are added to the graphs that a bundle has, which is copied with all its artifacts.",
         ),
     ] = None,
+    only: Annotated[
+        bool,
+        typer.Option(
+            "--only",
+            help="Keep nothing but artifacts of the formats asked for, with their stored outputs and the licence: what "
+            "a device or an app needs. Nothing can be exported from such a bundle.",
+        ),
+    ] = False,
     precisions: Annotated[
         list[str] | None,
         typer.Option(
@@ -122,6 +131,7 @@ def export(
         target=target,
         depth_output=depth_output,
         enumerated=enumerated,
+        only=only,
     )
     options = WeightsOptions(
         name=name,
@@ -156,13 +166,10 @@ def _run(
     if "onnx" not in request.formats and not is_checkpoint(Path(source)):
         options.refuse_all(source)
         return add_formats(Bundle.open(source), folder, request, replace=replace)
-    if not request.added:
+    if not request.added and not request.only:
         return export_weights(source, folder, options, name=name, sizes=request.sizes, replace=replace), []
-    if "int8" in (request.precisions or ()):
-        raise InputError(
-            f"--precision int8: weights such as {source} have no calibration table, expected a bundle that has one. "
-            "Fix: export to ONNX, pixio-edge quantize FOLDER --data PHOTOS, then export that bundle"
-        )
+    _refuse_calibrated(source, request)
+    require_extras(request)
     check_target(folder, replace=replace)
     create_folder(folder.parent)
     # Beside the target: graphs of large models do not fit where temporary files usually go.
@@ -171,6 +178,17 @@ def _run(
             source, Path(temporary) / "onnx", options, name=name, sizes=request.sizes, replace=False
         )
         return add_formats(exported, folder, request, replace=replace)
+
+
+def _refuse_calibrated(source: str, request: FormatRequest) -> None:
+    """What needs a calibration table cannot come from weights."""
+    asked = {"--precision int8": request.precisions, "--variant w8a8": request.variants}
+    for option, names in asked.items():
+        if option.rpartition(" ")[2] in (names or ()):
+            raise InputError(
+                f"{option}: weights such as {source} have no calibration table, expected a bundle that has one. "
+                "Fix: export to ONNX, pixio-edge quantize FOLDER --data PHOTOS, then export that bundle"
+            )
 
 
 @contextmanager

@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, Literal, get_args
 from pixio_edge.cli.console import Meter
 from pixio_edge.cli.extras import needs_extra
 from pixio_edge.errors import InputError, OutputError
+from pixio_edge.export.coreml.options import read_options
+from pixio_edge.export.coreml.request import check_request
 
 if TYPE_CHECKING:
     from pixio_edge.bundle import Bundle
     from pixio_edge.bundle_writer import BundleWriter
+    from pixio_edge.export.coreml.options import CoreMLOptions
     from pixio_edge.manifest import Precision
     from pixio_edge.sizes import Size
 
@@ -23,6 +26,10 @@ FORMATS: tuple[Format, ...] = get_args(Format)
 
 PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8")
 DEFAULT_PRECISIONS: tuple[Precision, ...] = ("fp16", "int8")
+
+
+FORMAT_ROLES = frozenset({"checkpoint", "recipe"})
+"""Roles of files that nothing needs to run: weights to export from, and what `build` makes engines by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +44,11 @@ class FormatRequest:
         target: For Core ML, oldest system. Default: iOS16.
         depth_output: For Core ML, "array" or "image". Default: array.
         enumerated: For Core ML, one package for all sizes.
+        only: Whether artifacts of other formats are left out, and what only they and further exports need.
 
     Raises:
-        InputError: A format or precision is unknown, or an option belongs to a format that is not asked for.
+        InputError: A format, precision, variant, target or output is unknown, options do not go together, or one
+            belongs to a format that is not asked for.
     """
 
     formats: tuple[str, ...]
@@ -49,6 +58,7 @@ class FormatRequest:
     target: str | None = None
     depth_output: str | None = None
     enumerated: bool = False
+    only: bool = False
 
     def __post_init__(self) -> None:
         _check_known("--format", self.formats, FORMATS)
@@ -56,6 +66,21 @@ class FormatRequest:
         self._refuse("tensorrt", {"--precision": self.precisions})
         coreml = {"--variant": self.variants, "--target": self.target, "--depth-output": self.depth_output}
         self._refuse("coreml", {**coreml, "--enumerated": self.enumerated or None})
+        if "coreml" in self.formats:
+            self.coreml_options()
+
+    def coreml_options(self) -> CoreMLOptions:
+        """What is asked of Core ML.
+
+        Raises:
+            InputError: An unknown name, or options that do not go together.
+        """
+        return read_options(
+            self.variants or ("fp16",),
+            self.target or "iOS16",
+            self.depth_output or "array",
+            enumerated=self.enumerated,
+        )
 
     @property
     def added(self) -> tuple[str, ...]:
@@ -69,6 +94,22 @@ class FormatRequest:
                 f"{used[0]}: is about {format_name}, expected --format {format_name} with it. "
                 f"Fix: add --format {format_name}, or leave it out"
             )
+
+
+def require_extras(request: FormatRequest) -> None:
+    """Import what the added formats need: before any work, which may take minutes.
+
+    Raises:
+        MissingDependencyError: An optional package is not installed.
+    """
+    if "tensorrt" in request.added:
+        with needs_extra("tensorrt", "pixio-edge export --format tensorrt"):
+            import pixio_edge.export.trt.artifacts
+    if "coreml" in request.added:
+        with needs_extra("coreml", "pixio-edge export --format coreml"):
+            import pixio_edge.export.coreml.artifacts  # noqa: F401
+            from pixio_edge.export.coreml.library import load_coremltools
+        load_coremltools("pixio-edge export --format coreml")
 
 
 def add_formats(bundle: Bundle, output: Path, request: FormatRequest, *, replace: bool) -> tuple[Bundle, list[str]]:
@@ -95,6 +136,14 @@ def add_formats(bundle: Bundle, output: Path, request: FormatRequest, *, replace
     with needs_extra("tensorrt", "pixio-edge export"):
         from pixio_edge.bundle import Bundle as OpenedBundle
         from pixio_edge.bundle_writer import write_bundle
+    require_extras(request)
+    if request.only and output.resolve() == bundle.folder.resolve():
+        raise InputError(
+            f"--only: got {output} as output and as source, expected another folder: the weights would be lost. "
+            "Fix: choose another folder"
+        )
+    if "coreml" in request.added:
+        check_request(bundle, request.coreml_options(), request.sizes or None)
     steps: dict[str, Callable[[Bundle, BundleWriter, FormatRequest], list[str]]] = {
         "tensorrt": _add_tensorrt,
         "coreml": _add_coreml,
@@ -105,6 +154,8 @@ def add_formats(bundle: Bundle, output: Path, request: FormatRequest, *, replace
             writer.take_over(bundle, drop=_replaced(bundle, request))
             for name in request.added:
                 notes += steps[name](bundle, writer, request)
+            if request.only:
+                writer.discard(_not_asked_for(writer, request))
     except OSError as error:
         reason = error.strerror or str(error)
         raise OutputError(
@@ -119,6 +170,13 @@ def _replaced(bundle: Bundle, request: FormatRequest) -> set[str]:
         from pixio_edge.export.trt.artifacts import typed_names
     same = {artifact.name for artifact in bundle.artifacts if artifact.kind in request.added}
     return same | (typed_names(bundle) if "tensorrt" in request.added else frozenset())
+
+
+def _not_asked_for(writer: BundleWriter, request: FormatRequest) -> set[str]:
+    """Artifacts of other formats by name, and files that serve other formats or a further export."""
+    artifacts = {artifact.name for artifact in writer.artifacts if artifact.kind not in request.formats}
+    roles = FORMAT_ROLES - ({"recipe"} if "tensorrt" in request.formats else set())
+    return artifacts | {entry.path for entry in writer.files if entry.role in roles}
 
 
 def _add_tensorrt(bundle: Bundle, writer: BundleWriter, request: FormatRequest) -> list[str]:
@@ -150,18 +208,18 @@ def _add_tensorrt(bundle: Bundle, writer: BundleWriter, request: FormatRequest) 
 def _add_coreml(bundle: Bundle, writer: BundleWriter, request: FormatRequest) -> list[str]:
     with needs_extra("coreml", "pixio-edge export --format coreml"):
         from pixio_edge.export.coreml.artifacts import add_coreml
-    variants = request.variants or ("fp16",)
-    total = len(variants) * (1 if request.enumerated else len(request.sizes or _sizes(bundle)))
+    options = request.coreml_options()
+    total = len(options.variants) * (1 if request.enumerated else len(request.sizes or _sizes(bundle)))
     done = count(1)
     with Meter("coreml") as meter:
         add_coreml(
             bundle,
             writer,
-            variants=variants,
-            target=request.target or "iOS16",
-            output=request.depth_output or "array",
+            variants=options.variants,
+            target=options.target,
+            output=options.output,
             sizes=request.sizes or None,
-            enumerated=request.enumerated,
+            enumerated=options.enumerated,
             on_stage=lambda stage: meter.update(next(done), total, stage),
         )
     return []

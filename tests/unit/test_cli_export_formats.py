@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,15 +16,17 @@ from command import leftovers
 from int8_tables import table_of
 from tiny_graphs import block_graph
 
-from pixio_edge.bundle import Bundle
+from pixio_edge.bundle import MANIFEST, SUMS, Bundle
 from pixio_edge.bundle_writer import BundleWriter, write_bundle
 from pixio_edge.calibration.calibrate import range_tensors
+from pixio_edge.cli import export_formats
 from pixio_edge.cli.export import export
 from pixio_edge.cli.export_formats import FORMATS, FormatRequest
 from pixio_edge.errors import BundleError, InputError, MissingDependencyError
 from pixio_edge.export.coreml import artifacts as coreml
 from pixio_edge.models.checkpoints import save_checkpoint
 from pixio_edge.models.presets import build_model
+from pixio_edge.verification.run import conclude, verify_bundle
 
 
 @pytest.fixture
@@ -145,23 +148,76 @@ def test_int8_of_bare_weights_is_refused_before_any_work(
         run(*formats, source=str(tmp_path / "model.safetensors"), precisions=["int8"])
 
 
+def test_w8a8_of_bare_weights_is_refused_before_any_work(run: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
+    weights = tmp_path / "model.safetensors"
+    weights.touch()
+
+    with pytest.raises(InputError, match=r"--variant w8a8: .* no calibration table.*Fix: export to ONNX"):
+        run("coreml", source=str(weights), variants=["w8a8"], target="iOS17")
+
+
+@pytest.mark.parametrize("source", ["model.safetensors", "float"])
+def test_missing_coremltools_is_told_before_any_work(
+    run: Callable[..., dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
+    (tmp_path / "model.safetensors").touch()
+    monkeypatch.setitem(sys.modules, "coremltools", None)
+    monkeypatch.setattr(BundleWriter, "take_over", _refuse)
+    monkeypatch.setattr("pixio_edge.cli.export.export_weights", _refuse)
+
+    with pytest.raises(
+        MissingDependencyError, match=r"^pixio-edge export --format coreml needs .*pixio-edge\[coreml\]"
+    ):
+        run("coreml", source=str(tmp_path / source))
+
+
+def test_bundle_without_a_table_is_told_before_it_is_copied(
+    run: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(BundleWriter, "take_over", _refuse)
+
+    with pytest.raises(BundleError, match="no calibration table"):
+        run("coreml", variants=["w8a8"], target="iOS17")
+
+
+def _refuse(*_: object, **__: object) -> None:
+    raise AssertionError("work was begun")
+
+
+def test_only_keeps_what_was_asked_for_and_verifies(run: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
+    printed = run("tensorrt", only=True, sizes=["48x80"])
+
+    assert kinds(printed) == [("tensorrt", "fp16")]
+    bundle = Bundle.open(tmp_path / "out")
+    roles = sorted(entry.role for entry in bundle.manifest.all_files().values())
+    assert roles == ["golden", "graph", "recipe", "weights"]
+    assert leftovers(bundle.folder) == sorted([*bundle.manifest.all_files(), MANIFEST, SUMS])
+    conclude(outcomes := verify_bundle(bundle))
+    assert [outcome.status for outcome in outcomes].count("ok") == 1
+
+
+def test_only_is_refused_where_it_would_take_the_weights_away(
+    run: Callable[..., dict[str, Any]], bundle: Bundle
+) -> None:
+    with pytest.raises(InputError, match=r"--only: got .* as output and as source.*Fix: choose another folder"):
+        run("tensorrt", output=bundle.folder, only=True, replace=True)
+
+
 def test_core_ml_is_asked_for_what_the_options_say(
     run: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[dict[str, Any]] = []
     monkeypatch.setattr(coreml, "add_coreml", lambda bundle, writer, **options: asked.append(options))
 
-    run("coreml", variants=["w8", "ane"], target="iOS18", depth_output="image", enumerated=True, sizes=["48x80"])
+    run("coreml", variants=["w8", "ane"], target="iOS18", depth_output="image", sizes=["48x80"])
+    monkeypatch.setattr(export_formats, "check_request", lambda *_: None)  # one of its sizes has an odd grid
+    run("coreml", enumerated=True, replace=True)
 
-    (options,) = asked
-    del options["on_stage"]
-    assert options == {
-        "variants": ("w8", "ane"),
-        "target": "iOS18",
-        "output": "image",
-        "enumerated": True,
-        "sizes": ((48, 80),),
-    }
+    first, second = ({name: value for name, value in options.items() if name != "on_stage"} for options in asked)
+    image = {"variants": ("w8", "ane"), "target": "iOS18", "output": "image", "enumerated": False}
+    assert first == {**image, "sizes": ((48, 80),)}
+    plain = {"variants": ("fp16",), "target": "iOS16", "output": "array", "enumerated": True}
+    assert second == {**plain, "sizes": None}
 
 
 def test_formats_are_made_in_one_order_and_earlier_ones_stay(
@@ -226,6 +282,10 @@ def test_options_about_weights_are_refused_when_a_bundle_is_taken_over(
         ({"formats": ("onnx",), "target": "iOS18"}, "--target: is about coreml"),
         ({"formats": ("onnx",), "depth_output": "image"}, "--depth-output: is about coreml"),
         ({"formats": ("tensorrt",), "enumerated": True}, "--enumerated: is about coreml"),
+        ({"formats": ("coreml",), "variants": ("w9",)}, "--variant: got 'w9', expected one of fp16"),
+        ({"formats": ("coreml",), "target": "iOS12"}, "--target: got 'iOS12'"),
+        ({"formats": ("coreml",), "variants": ("w8a8",)}, "--variant w8a8: got --target iOS16.*Fix: --target iOS17"),
+        ({"formats": ("coreml",), "depth_output": "image", "enumerated": True}, "--depth-output image: got --enum"),
     ],
 )
 def test_request_is_refused_when_its_options_do_not_belong_together(options: dict[str, Any], message: str) -> None:

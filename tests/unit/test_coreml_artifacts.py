@@ -12,15 +12,19 @@ pytest.importorskip("coremltools", reason="the extra 'coreml' is not installed")
 
 from coreml_models import tiny_model
 from int8_tables import table_of
+from tiny_bundle import write_tiny_bundle
 
 from pixio_edge.bundle import Bundle
 from pixio_edge.bundle_writer import write_bundle
 from pixio_edge.calibration.ladder import FloatLadder
+from pixio_edge.cli.options import parse_size
 from pixio_edge.errors import BundleError, CheckFailedError, InputError
 from pixio_edge.export.bundle_details import BundleDetails
 from pixio_edge.export.coreml import artifacts, gate
 from pixio_edge.export.coreml.artifacts import add_coreml
 from pixio_edge.export.coreml.convert import Conversion
+from pixio_edge.export.coreml.options import read_options
+from pixio_edge.export.coreml.request import check_request, enumerable
 from pixio_edge.export.coreml.table import BundleCalibration
 from pixio_edge.export.pipeline import export_bundle
 from pixio_edge.manifest import ArtifactEntry, LicenceEntry
@@ -110,22 +114,47 @@ def test_layers_that_a_search_gave_back_are_taken_from_the_symmetric_flavour(bun
     assert BundleCalibration(_with_table(bundle, tmp_path / "t")).keep_float == ("encoder.blocks.0.mlp.fc2/MatMul",)
 
 
-@pytest.mark.slow
-def test_bundle_without_a_table_has_no_w8a8(bundle: Bundle, tmp_path: Path) -> None:
-    with pytest.raises(BundleError, match=r"no calibration table.*Fix: pixio-edge quantize"):
-        add(bundle, tmp_path / "out", variants=("w8a8",), target="iOS17")
+def test_bundle_without_a_table_is_told_before_any_conversion(nano: Bundle, tmp_path: Path) -> None:
+    with write_bundle(tmp_path / "bare", nano.manifest) as writer:
+        writer.take_over(nano, drop={"calibration.json", *(a.name for a in nano.artifacts if a.quantization)})
+
+    with pytest.raises(BundleError, match=r"no calibration table.*--variant w8a8.*Fix: pixio-edge quantize"):
+        add(Bundle.open(tmp_path / "bare"), tmp_path / "out", variants=("fp16", "w8a8"), target="iOS17")
 
     assert not (tmp_path / "out").exists()
 
 
 def test_size_that_the_bundle_lacks_is_refused(nano: Bundle, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="size 32x32: the bundle has 256x256, 224x304"):
+    with pytest.raises(InputError, match="--size 32x32: the bundle has 256x256, 224x304"):
         add(nano, tmp_path / "out", sizes=[(32, 32)])
 
 
 def test_one_size_alone_is_not_enumerated(nano: Bundle, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="got 256x256 alone"):
+    with pytest.raises(InputError, match="got 256x256 alone, expected several sizes"):
         add(nano, tmp_path / "out", sizes=[(256, 256)], enumerated=True)
+
+
+def test_sizes_with_odd_grids_are_refused_with_a_command_that_works(nano: Bundle) -> None:
+    options = read_options(enumerated=True)
+
+    with pytest.raises(InputError) as caught:
+        check_request(nano, options, None)
+
+    message = str(caught.value)
+    assert "--enumerated: got 224x304, 304x224, 192x336" in message
+    assert "of the bundle's sizes these can be: 256x256. Fix: " in message
+    command = message.partition("Fix: pixio-edge export ")[2]
+    assert command.startswith(f"{nano.folder} -o FOLDER --format onnx --format coreml --enumerated --size 256x256 ")
+    sizes = [parse_size(word) for word in command.split() if "x" in word and word[0].isdigit()]
+    assert len(sizes) == 7
+    assert all(size is not None and enumerable(size, 16) for size in sizes)
+
+
+def test_sizes_that_can_be_enumerated_are_named_when_the_bundle_has_them(tmp_path: Path) -> None:
+    plain = write_tiny_bundle(tmp_path / "plain", sizes=((32, 64), (64, 32)))
+
+    with pytest.raises(InputError, match=r"can be: 32x64, 64x32\. Fix: .* --format coreml --enumerated --size 32x64 "):
+        check_request(plain, read_options(enumerated=True), [(32, 64)])
 
 
 def test_package_that_is_there_is_not_written_over(nano: Bundle, tmp_path: Path) -> None:

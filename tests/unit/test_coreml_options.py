@@ -21,14 +21,14 @@ def test_every_variant_is_taken_for_the_newest_target() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"variants": ("fp8",)}, "variant: got 'fp8', expected one of fp16"),
+        ({"variants": ("fp8",)}, "--variant: got 'fp8', expected one of fp16"),
         ({"variants": ()}, "at least one"),
         ({"variants": ("w8", "w8")}, "each once"),
-        ({"target": "iOS15"}, "target: got 'iOS15'"),
-        ({"output": "video"}, "output: got 'video'"),
-        ({"variants": ("fp16", "w8a8")}, "'w8a8': got target iOS16, expected iOS17"),
-        ({"variants": ("ane",), "enumerated": True}, "'ane': got enumerated sizes"),
-        ({"output": "image", "enumerated": True}, "'image': got enumerated sizes"),
+        ({"target": "iOS15"}, "--target: got 'iOS15'"),
+        ({"output": "video"}, "--depth-output: got 'video'"),
+        ({"variants": ("fp16", "w8a8")}, "--variant w8a8: got --target iOS16, expected iOS17"),
+        ({"variants": ("ane",), "enumerated": True}, "--variant ane: got --enumerated"),
+        ({"output": "image", "enumerated": True}, "--depth-output image: got --enumerated"),
     ],
 )
 def test_option_is_refused_with_what_is_expected(arguments: dict[str, object], message: str) -> None:

@@ -142,14 +142,14 @@ def test_enumerated_package_computes_what_the_model_does_at_every_size(tmp_path:
 
 
 def test_enumerated_size_with_an_odd_grid_is_refused() -> None:
-    with pytest.raises(InputError, match=r"48x64: expected two multiples of 32.*Fix: "):
+    with pytest.raises(InputError, match=r"--enumerated: got 48x64, expected two multiples of 32.*Fix: "):
         prepare_enumerated(random_model("stem"), [(64, 64), (48, 64)])
 
 
 def test_more_sizes_than_core_ml_takes_are_refused() -> None:
     sizes = [(32, 32 * number) for number in range(1, 130)]
 
-    with pytest.raises(InputError, match="got 129, expected at most 128"):
+    with pytest.raises(InputError, match="got 129 sizes, expected at most 128"):
         prepare_enumerated(random_model("stem"), sizes)
 
 
