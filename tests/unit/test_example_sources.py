@@ -101,6 +101,25 @@ def test_example_that_was_never_built_says_so(folder: str) -> None:
     assert "Never built or run by this project" in (EXAMPLES / folder / "README.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize(
+    ("test", "guards"),
+    [
+        (
+            "ios/Tests/PixioDepthTests/ConformanceTests.swift",
+            ("XCTAssertFalse(cases.isEmpty", "XCTAssertFalse(conformance.preparations.isEmpty"),
+        ),
+        (
+            "android/app/src/androidTest/java/dev/pixioedge/depth/ConformanceTest.kt",
+            ("checked > 0)", "preparations.isNotEmpty())"),
+        ),
+    ],
+)
+def test_conformance_without_a_case_fails(test: str, guards: tuple[str, ...]) -> None:
+    text = (EXAMPLES / test).read_text(encoding="utf-8")
+
+    assert [guard for guard in guards if guard not in text] == []
+
+
 @pytest.mark.parametrize("path", [*KOTLIN, *SWIFT, CPP], ids=lambda path: path.name)
 def test_brackets_are_balanced(path: Path) -> None:
     """A cut-off edit shows at once; strings and comments of these files hold pairs too."""

@@ -23,7 +23,17 @@ public final class DepthCamera: NSObject, AVCaptureVideoDataOutputSampleBufferDe
         session.sessionPreset = .vga640x480 // the package takes less than this
         session.addInput(try AVCaptureDeviceInput(device: camera))
         session.addOutput(output)
+        if let connection = output.connection(with: .video) { Self.turnUpright(connection) }
         session.commitConfiguration()
+    }
+
+    /// Frames come as the sensor lies, which is landscape: turned by a quarter for a phone held in portrait.
+    private static func turnUpright(_ connection: AVCaptureConnection) {
+        if #available(iOS 17, *) {
+            if connection.isVideoRotationAngleSupported(90) { connection.videoRotationAngle = 90 }
+        } else if connection.isVideoOrientationSupported {
+            connection.videoOrientation = .portrait
+        }
     }
 
     /// Blocks until the camera runs: not on the main thread.

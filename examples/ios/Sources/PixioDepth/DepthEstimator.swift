@@ -42,32 +42,39 @@ public final class DepthEstimator {
         return DepthMap(height: package.height, width: package.width, values: values)
     }
 
-    /// The fastest compute units on this device, with the median in milliseconds of each: the Neural Engine is not always it.
+    /// The compute units that work on this device, fastest first, with the median in milliseconds of each: the Neural Engine is not
+    /// always it. Units that cannot load or run the package, or give a depth that is not finite, are left out; throws if all do.
     public static func fastest(_ package: DepthBundle.Package, frame: CVPixelBuffer) async throws -> [(MLComputeUnits, Double)] {
         var measured: [(MLComputeUnits, Double)] = []
+        var failure: Error?
         for units in [MLComputeUnits.cpuAndNeuralEngine, .cpuAndGPU, .all, .cpuOnly] {
-            let estimator = try await DepthEstimator(package, computeUnits: units)
-            for _ in 0..<3 { _ = try estimator.predict(frame) }
-            let times = try (0..<20).map { _ in
-                let start = DispatchTime.now().uptimeNanoseconds
-                _ = try estimator.predict(frame)
-                return Double(DispatchTime.now().uptimeNanoseconds - start) / 1e6
+            do {
+                measured.append((units, try await DepthEstimator(package, computeUnits: units).measure(frame)))
+            } catch {
+                failure = error
             }
-            measured.append((units, times.sorted()[times.count / 2]))
         }
+        if measured.isEmpty, let failure { throw failure }
         return measured.sorted { $0.1 < $1.1 }
+    }
+
+    /// Median of a prediction in milliseconds, after three that warm up.
+    private func measure(_ frame: CVPixelBuffer) throws -> Double {
+        for _ in 0..<3 {
+            guard try predict(frame).values.allSatisfy(\.isFinite) else { throw DepthError.output("depth that is not finite") }
+        }
+        let times = try (0..<20).map { _ in
+            let start = DispatchTime.now().uptimeNanoseconds
+            _ = try predict(frame)
+            return Double(DispatchTime.now().uptimeNanoseconds - start) / 1e6
+        }
+        return times.sorted()[times.count / 2]
     }
 }
 
-/// Of a package with `--depth-output array`.
-private func elements(of array: MLMultiArray) throws -> [Float] {
-    switch array.dataType {
-    case .float32: return array.withUnsafeBufferPointer(ofType: Float.self) { Array($0) }
-    #if arch(arm64) // Float16 is missing on Intel Macs
-    case .float16: return array.withUnsafeBufferPointer(ofType: Float16.self) { buffer in buffer.map { Float($0) } }
-    #endif
-    default: throw DepthError.output("elements of type \(array.dataType.rawValue)")
-    }
+/// Of a package with `--depth-output array`: rows one after the other, whatever the strides of the array and the type of its elements.
+private func elements(of array: MLMultiArray) -> [Float] {
+    MLShapedArray<Float>(converting: array).scalars
 }
 
 /// Of a package with `--depth-output image`: kCVPixelFormatType_OneComponent16Half, whose rows may be padded.

@@ -34,7 +34,9 @@ final class ConformanceTests: XCTestCase {
     func testEveryPackageGivesWhatTheFloatModelGave() async throws {
         let bundle = try DepthBundle(folder: folder("PIXIO_BUNDLE"))
         let (conformance, folder) = try conformance()
-        for test in conformance.cases where test.kind == "coreml" {
+        let cases = conformance.cases.filter { $0.kind == "coreml" }
+        XCTAssertFalse(cases.isEmpty, "no Core ML case in PIXIO_CONFORMANCE: write it from a bundle that has packages")
+        for test in cases {
             let package = try XCTUnwrap(bundle.packages.first { $0.name == test.name })
             let expected: [Float] = try read(folder, test.expected)
             let image = try pixels(try read(folder, test.input), height: package.height, width: package.width)
@@ -55,6 +57,7 @@ final class ConformanceTests: XCTestCase {
 
     func testResizeHasTheRightGeometryAndColours() throws {
         let (conformance, folder) = try conformance()
+        XCTAssertFalse(conformance.preparations.isEmpty, "no preparation in PIXIO_CONFORMANCE")
         for test in conformance.preparations {
             let source = try pixels(try read(folder, test.source), height: test.source.shape[0], width: test.source.shape[1])
             let got = try rgb(FramePreparation(height: test.size[0], width: test.size[1]).prepare(source))

@@ -22,8 +22,10 @@ class ConformanceTest {
     @Test
     fun everyGraphGivesWhatTheFloatModelGave() {
         val bundle = DepthBundle.fromAssets(context, "nano")
+        var checked = 0
         for (case in conformance.getJSONArray("cases").objects()) {
             val artifact = bundle.artifacts.find { it.name == case.getString("name") } ?: continue // not for ONNX Runtime
+            checked += 1
             val expected = floats(case.getJSONObject("expected"))
             val got = DepthEstimator(artifact, Provider.CPU).use { it.run(array(case.getJSONObject("input"))) }
             val tolerance = case.getJSONObject("tolerance")
@@ -32,11 +34,14 @@ class ConformanceTest {
             check(artifact.name, "max_rel", tolerance, DepthEstimator.largestDifference(expected, got).toDouble())
             check(artifact.name, "rel_l2", tolerance, relativeNorm(expected, got))
         }
+        assertTrue("no case of the conformance folder is a graph of the bundle", checked > 0)
     }
 
     @Test
     fun resizeHasTheRightGeometryAndColours() {
-        for (case in conformance.getJSONArray("preparations").objects()) {
+        val preparations = conformance.getJSONArray("preparations").objects()
+        assertTrue("no preparation in the conformance folder", preparations.isNotEmpty())
+        for (case in preparations) {
             val size = case.getJSONArray("size")
             val got = Preparation(size.getInt(0), size.getInt(1)).prepare(bitmap(case.getJSONObject("source")), 0)
             val expected = array(case.getJSONObject("expected"))
