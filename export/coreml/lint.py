@@ -69,6 +69,9 @@ FIXES: Mapping[str, str] = {
 }
 
 
+BIAS_FIX = "nothing: coremltools adds the bias of an image before it casts to fp16, once for each pixel"
+
+
 @dataclass(frozen=True, slots=True)
 class OpFinding:
     """One reason why an operation leaves the Neural Engine.
@@ -171,11 +174,16 @@ def _check_types(operation: Any) -> Iterator[OpFinding]:
     if operation.op_type == "cast":
         types -= {"fp32"}
     if "fp32" in types:
-        fix = "convert it in fp16, unless fp16 overflows there"
+        fix = BIAS_FIX if _is_image_bias(operation) else "convert it in fp16, unless fp16 overflows there"
         yield _finding(operation, "type", "off", "computes in fp32, the engine in fp16", fix)
     if whole := sorted(types & {"int32", "int16", "uint16"}):
         fix = "make shapes constant: one package for each size"
         yield _finding(operation, "type", "off", f"computes in {whole[0]}, the engine in fp16", fix)
+
+
+def _is_image_bias(operation: Any) -> bool:
+    """Pixel values less their mean, in a package of any precision; the name is the converter's."""
+    return operation.op_type == "add" and any(variable.name.endswith("__biased__") for variable in operation.outputs)
 
 
 def _check_shapes(operation: Any, *, has_sizes: bool) -> Iterator[OpFinding]:

@@ -138,6 +138,43 @@ def test_weights_become_onnx_first_and_leave_nothing_else_behind(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["float", "model.safetensors", "out"]
 
 
+@pytest.mark.slow
+def test_only_graphs_of_weights_are_kept_without_the_checkpoint(
+    run: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    save_checkpoint(tmp_path / "model.safetensors", build_model("tiny"))
+    terms = {"licence": "MIT", "commercial": True, "sizes": ["32x48"]}
+
+    printed = run("onnx", only=True, source=str(tmp_path / "model.safetensors"), **terms)
+
+    assert kinds(printed) == [("onnx", "fp32")]
+    assert not list((tmp_path / "out").rglob("*.safetensors"))
+    conclude(verify_bundle(Bundle.open(tmp_path / "out")))
+
+
+@pytest.mark.slow
+def test_only_the_package_of_core_ml_is_kept_and_verifies(run: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
+    pytest.importorskip("coremltools", reason="the extra 'coreml' is not installed")
+    torch.manual_seed(0)
+    save_checkpoint(tmp_path / "model.safetensors", build_model("tiny"))
+    terms = {"licence": "MIT", "commercial": True, "sizes": ["64x64"]}
+
+    printed = run("coreml", only=True, source=str(tmp_path / "model.safetensors"), **terms)
+
+    assert kinds(printed) == [("coreml", "fp16")]
+    bundle = Bundle.open(tmp_path / "out")
+    assert {path.name for path in bundle.folder.iterdir()} == {
+        "coreml-fp16-64x64.mlpackage",
+        "golden_64x64.npz",
+        MANIFEST,
+        SUMS,
+    }
+    outcomes = verify_bundle(bundle)
+    conclude(outcomes)
+    assert [outcome.status for outcome in outcomes].count("ok") >= 2  # in float32 and in half precision
+
+
 @pytest.mark.parametrize("formats", [("tensorrt",), ("onnx", "tensorrt")])
 def test_int8_of_bare_weights_is_refused_before_any_work(
     run: Callable[..., dict[str, Any]], tmp_path: Path, formats: tuple[str, ...]

@@ -68,6 +68,13 @@ def test_operation_that_breaks_a_rule_is_found(
     assert rules(make, array) == {expected}
 
 
+@pytest.mark.parametrize(("name", "fix"), [("image__biased__", "nothing: coremltools adds"), ("sum", "convert it in")])
+def test_bias_of_an_image_is_told_from_other_arithmetic_in_fp32(name: str, fix: str) -> None:
+    (finding,) = lint_program(mil_program(lambda x: mb.add(x=x, y=x, name=name), np.zeros((2, 3), np.float32)))
+
+    assert finding.fix.startswith(fix)
+
+
 def test_input_of_an_operation_counts_as_much_as_its_output() -> None:
     def make(x: Any) -> Any:
         return mb.reduce_sum(x=x, axes=[-1])
