@@ -62,6 +62,7 @@ def write_typed(
     *,
     precisions: Sequence[Precision] = ("fp16", "int8"),
     sizes: Sequence[tuple[int, int]] | None = None,
+    is_budgeted: bool = True,
 ) -> Bundle:
     """A bundle and its typed graphs.
 
@@ -70,10 +71,11 @@ def write_typed(
         folder: Must not exist.
         precisions: Of the typed graphs.
         sizes: Of the typed graphs; None takes all.
+        is_budgeted: Whether INT8 is held to the budget, which random weights do not keep.
     """
     with write_bundle(folder, _header(bundle)) as writer:
         writer.take_over(bundle)
-        add_tensorrt(bundle, writer, precisions=precisions, sizes=sizes)
+        add_tensorrt(bundle, writer, precisions=precisions, sizes=sizes, is_budgeted=is_budgeted)
     return Bundle.open(folder)
 
 
