@@ -185,7 +185,8 @@ class BakedEncoder(nn.Module):
         """As `PixioEncoder.forward_intermediates`, for one image of the baked size."""
         grid_map, stem = self.patch_embed(image)
         dim, rows, columns = grid_map.shape[1:]
-        tokens = torch.cat([self.cls_tokens, grid_map.flatten(2).transpose(1, 2) + self.patch_positions], dim=1)
+        positions = self.positions_for(rows, columns)
+        tokens = torch.cat([self.cls_tokens, grid_map.flatten(2).transpose(1, 2) + positions], dim=1)
         patches, cls_tokens = [], []
         for index in range(max(indices) + 1):
             tokens = self.blocks[index](tokens)
@@ -195,6 +196,10 @@ class BakedEncoder(nn.Module):
                 grid = normed[:, self.config.num_cls_tokens :].transpose(1, 2)
                 patches.append(grid.reshape(1, dim, rows, columns))
         return EncoderFeatures(stem, tuple(patches), tuple(cls_tokens))
+
+    def positions_for(self, rows: int, columns: int) -> Tensor:
+        """Position embedding (1, rows * columns, D) of a grid of patches: here there is one grid."""
+        return self.patch_positions
 
 
 def _replace(root: nn.Module, kind: type[_Module], build: Callable[[_Module], nn.Module]) -> int:

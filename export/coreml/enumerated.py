@@ -67,7 +67,7 @@ def prepare_enumerated(model: DepthModel, sizes: Sequence[Size]) -> PreparedMode
     return prepared
 
 
-class EnumeratedEncoder(nn.Module):
+class EnumeratedEncoder(BakedEncoder):
     """`BakedEncoder` with a position embedding for each of several patch grids.
 
     Args:
@@ -76,13 +76,12 @@ class EnumeratedEncoder(nn.Module):
         grids: Rows and columns of patches of each size.
     """
 
-    cls_tokens: Tensor
     positions: Tensor
     starts: Tensor
     codes: Tensor
 
     def __init__(self, baked: BakedEncoder, encoder: PixioEncoder, grids: Sequence[tuple[int, int]]) -> None:
-        super().__init__()
+        nn.Module.__init__(self)  # that of BakedEncoder would compute the embedding of one size
         self.config = baked.config
         self.patch_embed, self.blocks, self.norm = baked.patch_embed, baked.blocks, baked.norm
         split = self.config.num_cls_tokens
@@ -95,22 +94,10 @@ class EnumeratedEncoder(nn.Module):
         self.base = 1 + max(columns for _, columns in grids)
         self.register_buffer("codes", torch.tensor([r * self.base + c for r, c in grids], dtype=torch.int32))
 
-    def forward_intermediates(self, image: Tensor, indices: Sequence[int]) -> EncoderFeatures:
-        """As `BakedEncoder.forward_intermediates`, for an image of any of the sizes."""
-        grid_map, stem = self.patch_embed(image)
-        dim, rows, columns = grid_map.shape[1:]
+    def positions_for(self, rows: int, columns: int) -> Tensor:
+        """Position embedding (1, rows * columns, D) of the one of the grids that this is."""
         start = (self.starts * (self.codes == rows * self.base + columns).to(torch.int32)).sum()
-        positions = self.positions[:, start : start + rows * columns]
-        tokens = torch.cat([self.cls_tokens, grid_map.flatten(2).transpose(1, 2) + positions], dim=1)
-        patches, cls_tokens = [], []
-        for index in range(max(indices) + 1):
-            tokens = self.blocks[index](tokens)
-            if index in indices:
-                normed = self.norm(tokens)
-                cls_tokens.append(normed[:, : self.config.num_cls_tokens])
-                grid = normed[:, self.config.num_cls_tokens :].transpose(1, 2)
-                patches.append(grid.reshape(1, dim, rows, columns))
-        return EncoderFeatures(stem, tuple(patches), tuple(cls_tokens))
+        return self.positions[:, start : start + rows * columns]
 
 
 class ScaledHead(DPTHead):
@@ -130,14 +117,7 @@ class ScaledHead(DPTHead):
 
     def forward(self, features: EncoderFeatures, size: tuple[int, int]) -> Tensor:
         """As `DPTHead.forward`; the size of the result follows from that of the features."""
-        levels = [project(stem) for project, stem in zip(self.stem_projects, features.stem, strict=False)]
-        levels += [
-            reassemble(patches, cls_tokens)
-            for reassemble, patches, cls_tokens in zip(
-                self.token_levels, features.patches, features.cls_tokens, strict=True
-            )
-        ]
-        levels = [conv(level) for conv, level in zip(self.level_convs, levels, strict=True)]
+        levels = self._levels(features)
         path: Tensor | None = None
         for index, fusion in reversed(list(enumerate(self.fusions))):
             assert isinstance(fusion, CommutedFusion)  # what `prepare` makes

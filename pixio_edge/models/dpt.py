@@ -177,6 +177,16 @@ class DPTHead(nn.Module):
         Returns:
             (B, height, width): inverse depth, or depth in [0, `config.max_depth`] metres.
         """
+        levels = self._levels(features)
+        sizes = [(level.shape[-2], level.shape[-1]) for level in levels]
+        path: Tensor | None = None
+        for index, fusion in reversed(list(enumerate(self.fusions))):
+            path = fusion(levels[index], path, sizes[index - 1] if index else self._finest(sizes[0]))
+        assert path is not None  # there are four fusions
+        return self._activate(self._predict(path, size)[:, 0])
+
+    def _levels(self, features: EncoderFeatures) -> list[Tensor]:
+        """Maps to be fused, finest first, each in the width of its fusion."""
         levels = [project(stem) for project, stem in zip(self.stem_projects, features.stem, strict=False)]
         levels += [
             reassemble(patches, cls_tokens)
@@ -184,13 +194,7 @@ class DPTHead(nn.Module):
                 self.token_levels, features.patches, features.cls_tokens, strict=True
             )
         ]
-        levels = [conv(level) for conv, level in zip(self.level_convs, levels, strict=True)]
-        sizes = [(level.shape[-2], level.shape[-1]) for level in levels]
-        path: Tensor | None = None
-        for index, fusion in reversed(list(enumerate(self.fusions))):
-            path = fusion(levels[index], path, sizes[index - 1] if index else self._finest(sizes[0]))
-        assert path is not None  # there are four fusions
-        return self._activate(self._predict(path, size)[:, 0])
+        return [conv(level) for conv, level in zip(self.level_convs, levels, strict=True)]
 
     def _finest(self, level: tuple[int, int]) -> tuple[int, int]:
         """Size of the last fusion's result: the edge head works on a quarter of the pixels."""
