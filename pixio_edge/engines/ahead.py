@@ -7,33 +7,29 @@ which layers multiply in which type.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pixio_edge._version import __version__
 from pixio_edge.engine_cache import (
     EngineKey,
     EngineRecord,
     HostGpu,
     artifact_digest,
-    engine_name,
     engine_path,
     list_records,
     load_engine,
     store,
 )
-from pixio_edge.engines.build import BuiltEngine, build_engine, find_capability
+from pixio_edge.engines.build import build_engine, find_capability
 from pixio_edge.engines.outcome import Outcome
 from pixio_edge.engines.plan import plan_jobs
+from pixio_edge.engines.record import make_record
 from pixio_edge.errors import OutputError, RuntimeUnavailableError
 from pixio_edge.files import write_text_atomic
-from pixio_edge.host import probe_host
 from pixio_edge.runtimes.trt_layers import EngineLayer, count_precisions
 from pixio_edge.runtimes.trt_library import library_version, load_library
 
@@ -152,7 +148,8 @@ def _one(
         built = build_engine(library, graph, job.settings, progress=progress, lists=True)
     except RuntimeUnavailableError as error:
         return Outcome(job.artifact, "failed", None, str(error), target=_capability(job))
-    record = _record(job, key, built, count_precisions(built.layers))
+    layers = count_precisions(built.layers)
+    record = make_record(job.artifact, key, built.data, build_s=built.build_s, layers=layers, reason=UNCHECKED)
     path = engine_path(record, folder=request.output)
     _create_shared(path.parent)
     # The record comes last: what has one is whole.
@@ -194,24 +191,6 @@ def layers_text(layers: Sequence[EngineLayer]) -> str:
         for layer in layers
     ]
     return "[\n" + ",\n".join(lines) + "\n]\n"
-
-
-def _record(job: Job, key: EngineKey, built: BuiltEngine, layers: dict[str, int]) -> EngineRecord:
-    host = probe_host()
-    return EngineRecord(
-        key=key,
-        name=job.artifact.name,
-        precision=job.artifact.precision,
-        size=job.artifact.size,
-        file=engine_name(job.artifact.name, key),
-        sha256=hashlib.sha256(built.data).hexdigest(),
-        bytes=len(built.data),
-        build_s=round(built.build_s, 1),
-        layers=layers,
-        reason=UNCHECKED,
-        host={"os": host.os, "arch": host.arch, "cpu": host.cpu, "tool": f"pixio-edge {__version__}"},
-        created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-    )
 
 
 def _whole(job: Job, key: EngineKey, folder: Path, notify: Notify) -> EngineRecord | None:

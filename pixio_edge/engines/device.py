@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pixio_edge._version import __version__
 from pixio_edge.calibration.budget import Budget
 from pixio_edge.engine_cache import (
     EngineKey,
     EngineRecord,
     artifact_digest,
     engine_folder,
-    engine_name,
     engine_path,
     fits,
     list_records,
@@ -32,10 +28,10 @@ from pixio_edge.engines.check import Verdict, judge
 from pixio_edge.engines.outcome import Outcome
 from pixio_edge.engines.pinning import PinnableGraph
 from pixio_edge.engines.plan import check_version
+from pixio_edge.engines.record import make_record
 from pixio_edge.engines.workbench import Trial, Workbench
 from pixio_edge.errors import InputError, RuntimeUnavailableError
 from pixio_edge.golden import read_golden
-from pixio_edge.host import probe_host
 from pixio_edge.runtimes.trt_layers import count_precisions
 
 if TYPE_CHECKING:
@@ -220,30 +216,21 @@ class EngineMaker:
         return _Attempt(built.data, built.build_s, verdict, count_precisions(ran.layers))
 
     def _record(self, job: Job, attempt: _Attempt, pinned: Sequence[str]) -> EngineRecord:
-        host, verdict = probe_host(), attempt.verdict
+        verdict = attempt.verdict
         key = EngineKey(
             gpu=self.bench.gpu,
             artifact=artifact_digest(job.artifact),
             profile=job.settings.describe(),
             pinned=tuple(sorted(pinned)),
         )
-        return EngineRecord(
-            key=key,
-            name=job.artifact.name,
-            precision=job.artifact.precision,
-            size=job.artifact.size,
-            file=engine_name(job.artifact.name, key),
-            sha256=hashlib.sha256(attempt.data).hexdigest(),
-            bytes=len(attempt.data),
-            build_s=round(attempt.build_s, 1),
-            finite=verdict.finite,
-            parity=verdict.parity.to_json(),
-            tolerance=verdict.parity.tolerance,
-            agreement=None if verdict.agreement is None else verdict.agreement.to_json(),
+        return make_record(
+            job.artifact,
+            key,
+            attempt.data,
+            build_s=attempt.build_s,
             layers=attempt.layers,
             reason=verdict.problem or "",
-            host={"os": host.os, "arch": host.arch, "cpu": host.cpu, "tool": f"pixio-edge {__version__}"},
-            created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            verdict=verdict,
         )
 
     def outcome(self, job: Job, record: EngineRecord, status: Status) -> Outcome:
