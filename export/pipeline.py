@@ -17,7 +17,7 @@ from pixio_edge.export.bundle_details import BundleDetails, bundle_header, graph
 from pixio_edge.export.golden_image import make_golden_image
 from pixio_edge.export.onnx import export_graphs
 from pixio_edge.export.reference import reference_depth
-from pixio_edge.golden import host_record
+from pixio_edge.golden import host_record, load_golden
 from pixio_edge.manifest import ArtifactEntry, FileEntry, Requirements
 from pixio_edge.models.checkpoints import load_checkpoint, save_checkpoint
 from pixio_edge.onnx_weights import write_graphs
@@ -135,8 +135,7 @@ def _gate(entry: ArtifactEntry, runtime_name: str, folder: Path) -> ArtifactEntr
     Raises:
         CheckFailedError: They differ.
     """
-    with np.load(folder / str(entry.golden), allow_pickle=False) as golden:
-        image, reference = golden["image"], golden["depth"]
+    image, reference = load_golden(folder / str(entry.golden))
     with make_runtime(runtime_name, VerifiedArtifact(entry, folder), RuntimeOptions()) as runtime:
         depth = runtime.run({INPUT_NAME: image})[OUTPUT_NAME]
         info = runtime.info()

@@ -68,7 +68,7 @@ def open_source(source: str, preset: str | None = None) -> ExportSource:
         model = load_checkpoint(path, config)
         return ExportSource(model, _preset_of(model))
     bundle = Bundle.open(source)
-    entry = next((entry for entry in bundle.manifest.files if entry.role == "checkpoint"), None)
+    entry = bundle.manifest.file_of_role("checkpoint")
     if entry is None:
         raise BundleError(f"bundle '{source}': has no checkpoint, expected one. Fix: export from the checkpoint file")
     model = load_checkpoint(bundle.read_file(entry), config)

@@ -227,6 +227,10 @@ class Manifest(BundleHeader):
             )
         return files
 
+    def file_of_role(self, role: str) -> FileEntry | None:
+        """The first of `files` with a role; None if there is none."""
+        return next((entry for entry in self.files if entry.role == role), None)
+
     def to_json(self) -> str:
         """Serialise with sorted keys and a final line feed, so that equal manifests are equal bytes."""
         return json.dumps(self.model_dump(mode="json"), indent=2, sort_keys=True, ensure_ascii=False) + "\n"

@@ -48,9 +48,9 @@ def table_entry(bundle: Bundle) -> FileEntry:
     Raises:
         BundleError: It has none.
     """
-    for entry in bundle.manifest.files:
-        if entry.role == "calibration":
-            return entry
+    entry = bundle.manifest.file_of_role("calibration")
+    if entry is not None:
+        return entry
     raise BundleError(
         f"{bundle.folder}: has no calibration table, expected one for --variant {CALIBRATED}. "
         "Fix: pixio-edge quantize it first, with calibration images"

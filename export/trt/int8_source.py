@@ -101,4 +101,4 @@ def _table_entry(bundle: Bundle) -> FileEntry | None:
         for artifact in _of_flavour(bundle, flavour):
             if artifact.quantization is not None and artifact.quantization.calibration is not None:
                 return bundle.manifest.all_files()[artifact.quantization.calibration]
-    return next((entry for entry in bundle.manifest.files if entry.role == CALIBRATION_ROLE), None)
+    return bundle.manifest.file_of_role(CALIBRATION_ROLE)

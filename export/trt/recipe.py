@@ -137,7 +137,7 @@ def read_recipe(bundle: Bundle) -> BuildRecipe:
         BundleError: It has none, or the file is damaged.
         SchemaError: It is not a recipe, or one of a newer schema.
     """
-    entry = next((entry for entry in bundle.manifest.files if entry.role == RECIPE_ROLE), None)
+    entry = bundle.manifest.file_of_role(RECIPE_ROLE)
     if entry is None:
         raise BundleError(
             f"{bundle.folder}: has no recipe for TensorRT. Fix: pixio-edge export --format tensorrt "

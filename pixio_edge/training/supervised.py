@@ -10,8 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from pixio_edge.bundle import Bundle
 from pixio_edge.errors import InputError
 from pixio_edge.export.source import open_source as open_weights
+from pixio_edge.models.checkpoint_names import is_checkpoint
 from pixio_edge.models.checkpoints import load_encoder, save_checkpoint
 from pixio_edge.models.depth_model import DepthModel
 from pixio_edge.models.growth import grow
@@ -219,8 +221,9 @@ def _terms_begun_with(config: TrainConfig) -> InheritedTerms | None:
     begun = config.begin_from or config.encoder_from
     if begun is None:
         return None
-    opened = None if config.begin_from is None else open_weights(str(begun))
-    known = opened.manifest.licence if opened is not None and opened.manifest is not None else licence_of(begun)
+    # By then the weights were loaded, so what is no checkpoint is a bundle; its manifest alone is read again.
+    is_bundle = config.begin_from is not None and not is_checkpoint(begun)
+    known = Bundle.open(str(begun)).manifest.licence if is_bundle else licence_of(begun)
     return inherit_terms({str(begun): known})
 
 
