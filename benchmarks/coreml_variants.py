@@ -15,18 +15,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 from recording import append_records, bundle_hashes
-from torch import nn
+from stand_ins import noise_table, random_model
 
 from pixio_edge.bundle import Bundle, list_embedded
 from pixio_edge.calibration.agreement import compare_depth
-from pixio_edge.calibration.collect import layer_tensors, stream_tensors
-from pixio_edge.calibration.table import ActivationRange, CalibrationTable, Provenance
+from pixio_edge.calibration.collect import layer_tensors
 from pixio_edge.cli.options import parse_size
 from pixio_edge.export.base import ExportRequest
-from pixio_edge.export.bundle_details import BundleDetails, bundle_header
+from pixio_edge.export.bundle_details import bundle_header
 from pixio_edge.export.coreml.calibrated import CalibratedModel, apply_table_
 from pixio_edge.export.coreml.gate import LIMITS, measure_package
 from pixio_edge.export.coreml.lint import summarise
@@ -40,12 +37,9 @@ from pixio_edge.export.onnx import export_graphs
 from pixio_edge.export.prepare import PreparedModel
 from pixio_edge.export.reference import reference_depth
 from pixio_edge.export.source import open_source
-from pixio_edge.manifest import BundleHeader, LicenceEntry
+from pixio_edge.manifest import BundleHeader
 from pixio_edge.models.depth_model import DepthModel
-from pixio_edge.models.presets import build_model
 from pixio_edge.sizes import Size
-
-CALIBRATION_IMAGES = 3
 
 RANDOM_LIMITS = LIMITS | {"p6": 0.15, "w8a8": 0.25}
 """For random weights, which spread errors evenly, and tables of noise; 0.25 is the limit of INT8 graphs too."""
@@ -66,19 +60,8 @@ class Subject:
             found = BundleCalibration(self.bundle)
             return apply_table_(prepared, found.graph, found.table, keep_float=found.keep_float)
         ((_, graph),) = export_graphs(self.model, ExportRequest((size,), self.header.image.multiple_of), {})
-        noise = np.random.default_rng(0)
-        images = [noise.integers(0, 256, (*size, 3), np.uint8) for _ in range(CALIBRATION_IMAGES)]
-        bounds: dict[str, tuple[float, float]] = {}
-        spec = self.header.image
-        for values in stream_tensors({size: graph}, images, layer_tensors(graph), image_spec=spec, threads=2):
-            for name, value in values.items():
-                low, high = bounds.get(name, (np.inf, -np.inf))
-                bounds[name] = (min(low, float(value.min())), max(high, float(value.max())))
-        ranges = {name: ActivationRange(low=a, high=b, seen_low=a, seen_high=b) for name, (a, b) in bounds.items()}
-        source = Provenance(
-            tool="", created="", graph_sha256="", images=CALIBRATION_IMAGES, images_sha256="", source="noise", config={}
-        )
-        return apply_table_(prepared, graph, CalibrationTable(provenance=source, activations=ranges))
+        table = noise_table(graph, size, layer_tensors(graph), self.header.image)
+        return apply_table_(prepared, graph, table)
 
 
 def open_subject(name: str) -> Subject:
@@ -86,13 +69,8 @@ def open_subject(name: str) -> Subject:
     if name in list_embedded():
         bundle = Bundle.open(name)
         return Subject(name, open_source(name).model, bundle.manifest, bundle)
-    torch.manual_seed(0)
-    model = build_model(name).eval().requires_grad_(False)
-    for module in model.modules():
-        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
-            module.weight.copy_(torch.randn(module.weight.shape) * module.weight[0].numel() ** -0.5)
-    licence = LicenceEntry(weights="none", commercial=True, notice="random weights")
-    return Subject(name, model, bundle_header(model, BundleDetails(name, name, licence)), None)
+    model, details = random_model(name)
+    return Subject(name, model, bundle_header(model, details), None)
 
 
 def measure(subject: Subject, size: Size, variant: str, target: str) -> dict[str, Any]:

@@ -17,74 +17,44 @@ from typing import Any
 
 import numpy as np
 import onnx
-import torch
 from recording import append_records, bundle_hashes
-from torch import nn
+from stand_ins import noise_table, random_model
 
 from pixio_edge.bundle import Bundle, list_embedded
 from pixio_edge.bundle_writer import write_bundle
 from pixio_edge.calibration.agreement import compare_depth
 from pixio_edge.calibration.calibrate import range_tensors
-from pixio_edge.calibration.collect import stream_tensors
 from pixio_edge.calibration.ladder import FloatLadder
-from pixio_edge.calibration.table import ActivationRange, CalibrationTable, Provenance
 from pixio_edge.cli.options import parse_size
 from pixio_edge.engines.build import build_engine
 from pixio_edge.engines.plan import plan_jobs
-from pixio_edge.export.bundle_details import BundleDetails
 from pixio_edge.export.pipeline import export_bundle
 from pixio_edge.export.trt.artifacts import PRECISIONS, add_tensorrt, typed_names
 from pixio_edge.export.trt.emulation import run_typed
 from pixio_edge.export.trt.int8_source import CALIBRATION_ROLE
 from pixio_edge.golden import read_golden
-from pixio_edge.manifest import ArtifactEntry, LicenceEntry
-from pixio_edge.models.presets import build_model
+from pixio_edge.manifest import ArtifactEntry
 from pixio_edge.runtimes.trt_layers import count_precisions
 from pixio_edge.runtimes.trt_library import load_library
 from pixio_edge.sizes import Size
 
-CALIBRATION_IMAGES = 3
 CAPABILITIES = ("8.6", "8.9", "12.0")
 TABLE = "calibration.json"
-
-
-def random_bundle(preset: str, size: Size, folder: Path) -> Bundle:
-    """A bundle of random weights, exported at one size."""
-    torch.manual_seed(0)
-    model = build_model(preset).eval().requires_grad_(False)
-    for module in model.modules():
-        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
-            module.weight.copy_(torch.randn(module.weight.shape) * module.weight[0].numel() ** -0.5)
-    licence = LicenceEntry(weights="none", commercial=True, notice="random weights")
-    return export_bundle(model, folder, details=BundleDetails(preset, preset, licence), sizes=[size])
-
-
-def noise_table(bundle: Bundle, size: Size) -> CalibrationTable:
-    """Minima and maxima on a few images of noise."""
-    graph = FloatLadder(bundle)[size]
-    noise = np.random.default_rng(0)
-    images = [noise.integers(0, 256, (*size, 3), np.uint8) for _ in range(CALIBRATION_IMAGES)]
-    bounds: dict[str, tuple[float, float]] = {}
-    names = range_tensors(graph)
-    for values in stream_tensors({size: graph}, images, names, image_spec=bundle.manifest.image, threads=2):
-        for name, value in values.items():
-            low, high = bounds.get(name, (np.inf, -np.inf))
-            bounds[name] = (min(low, float(value.min())), max(high, float(value.max())))
-    ranges = {name: ActivationRange(low=a, high=b, seen_low=a, seen_high=b) for name, (a, b) in bounds.items()}
-    provenance = Provenance(
-        tool="", created="", graph_sha256="", images=CALIBRATION_IMAGES, images_sha256="", source="noise", config={}
-    )
-    return CalibrationTable(provenance=provenance, activations=ranges)
 
 
 def typed_bundle(name: str, size: Size, folder: Path) -> Bundle:
     """A bundle with typed graphs of one size in every precision."""
     is_bundle = name in list_embedded()
-    source = Bundle.open(name) if is_bundle else random_bundle(name, size, folder / "float")
+    if is_bundle:
+        source = Bundle.open(name)
+    else:
+        model, details = random_model(name)
+        source = export_bundle(model, folder / "float", details=details, sizes=[size])
     with write_bundle(folder / "typed", source.manifest) as writer:
         writer.take_over(source, drop=typed_names(source))
         if not is_bundle:
-            noise_table(source, size).save(writer.folder / TABLE)
+            graph = FloatLadder(source)[size]
+            noise_table(graph, size, range_tensors(graph), source.manifest.image).save(writer.folder / TABLE)
             writer.add_file(TABLE, CALIBRATION_ROLE)
         writer.write_manifest(source.manifest)
         calibrated = Bundle.open(writer.folder)
