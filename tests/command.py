@@ -1,4 +1,4 @@
-"""Runs the installed command as a user would, in a process of its own."""
+"""Runs the command: as installed, in a process of its own, or here."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ import subprocess
 import sys
 import sysconfig
 from pathlib import Path
+
+import pytest
+
+from pixio_edge.cli.main import main
 
 # Long for a loaded runner; a command that hangs must fail its test and not the whole run.
 TIMEOUT_S = 120
@@ -27,6 +31,16 @@ def run_command(
         cwd=cwd,
         env={**os.environ, **(env or {})},
     )
+
+
+def run_here(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: object
+) -> tuple[int, str, str]:
+    """Runs the command in this process, where fakes can stand in: its status and what it printed."""
+    monkeypatch.setattr(sys, "argv", ["pixio-edge", *map(str, arguments)])
+    with pytest.raises(SystemExit) as caught:
+        main()
+    return (int(caught.value.code or 0), *capsys.readouterr())
 
 
 def assert_one_line_error(result: subprocess.CompletedProcess[str], *fragments: str, exit_code: int = 2) -> None:

@@ -79,7 +79,16 @@ def store_engine(
     """Put an engine for an artifact into the user's cache, as `pixio-edge build` does."""
     if data is None:
         data = make_engine(onnx.load(bundle.folder / artifact.path), version=gpu.version, sm=gpu.sm)
-    key = EngineKey(gpu=gpu, artifact=artifact_digest(artifact), profile="static")
+    record = engine_record(artifact, gpu, data, chosen=chosen, **changes)
+    store(record, data)
+    return record
+
+
+def engine_record(
+    artifact: ArtifactEntry, gpu: HostGpu, data: bytes, *, pinned: tuple[str, ...] = (), **changes: Any
+) -> EngineRecord:
+    """What is written down of an engine that passed its checks and is the one to run."""
+    key = EngineKey(gpu=gpu, artifact=artifact_digest(artifact), profile="static", pinned=pinned)
     fields: dict[str, Any] = {
         "key": key,
         "name": artifact.name,
@@ -92,12 +101,10 @@ def store_engine(
         "finite": True,
         "parity": {"margin": 0.5},
         "tolerance": artifact.tolerance,
-        "chosen": chosen,
+        "chosen": True,
         "created": "2026-01-01T00:00:00Z",
     }
-    record = EngineRecord(**(fields | changes))
-    store(record, data)
-    return record
+    return EngineRecord(**(fields | changes))
 
 
 def store_engines(bundle: Bundle, gpu: HostGpu = ORIN_GPU) -> None:

@@ -12,18 +12,11 @@ from types import ModuleType
 from typing import Any
 
 import onnx
+from fake_tensorrt import Severity
 
 VERSION = "10.3.0"
 STEPS = 20
 TIMING_MAGIC = b"TIMES:"
-
-
-class Severity(enum.IntEnum):
-    INTERNAL_ERROR = 0
-    ERROR = 1
-    WARNING = 2
-    INFO = 3
-    VERBOSE = 4
 
 
 class NetworkDefinitionCreationFlag(enum.IntEnum):

@@ -5,20 +5,19 @@ from __future__ import annotations
 import json
 import os
 import signal
-import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
-from command import leftovers, run_command
+from command import leftovers, run_command, run_here
 from onnx import TensorProto, helper, numpy_helper
 from random_models import randomise_
 from typed_bundle import with_table, write_typed, write_typed_bundle
 
 from pixio_edge.bundle import Bundle
-from pixio_edge.cli.main import main
 from pixio_edge.engine_cache import find_engines, load_engine, read_engine
 from pixio_edge.engines.ahead import AheadRequest, build_ahead, layers_path, preview_ahead
 from pixio_edge.engines.build import BuildSettings, build_engine
@@ -71,13 +70,7 @@ def here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tm
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PIXIO_EDGE_CACHE", str(tmp_path / "cache"))
 
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["pixio-edge", *map(str, arguments)])
-        with pytest.raises(SystemExit) as caught:
-            main()
-        return (int(caught.value.code or 0), *capsys.readouterr())
-
-    return run
+    return partial(run_here, monkeypatch, capsys)
 
 
 def layers_of(outcome: Outcome) -> list[dict[str, object]]:

@@ -7,11 +7,13 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import onnx
 import pytest
+from command import run_here
 from engine_bundle import ORIN_GPU, fake_gpu
 from fake_builder import add_builder, fake_builder_module
 from fake_tensorrt import layer, make_engine
@@ -19,7 +21,6 @@ from typed_bundle import write_typed_bundle
 
 from pixio_edge.bundle import Bundle
 from pixio_edge.cli.build import parse_capability, parse_library
-from pixio_edge.cli.main import main
 from pixio_edge.engine_cache import find_engines, list_records
 from pixio_edge.engines import workbench
 from pixio_edge.engines.workbench import DeviceWorkbench, find_library_here, time_in_turns
@@ -69,13 +70,7 @@ def times(monkeypatch: pytest.MonkeyPatch, **ms: float) -> None:
 def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
     """Runs the command in this process: its status and what it printed."""
 
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["pixio-edge", *map(str, arguments)])
-        with pytest.raises(SystemExit) as caught:
-            main()
-        return (int(caught.value.code or 0), *capsys.readouterr())
-
-    return run
+    return partial(run_here, monkeypatch, capsys)
 
 
 def test_bundle_is_built_and_then_runs_with_what_was_chosen(

@@ -1,20 +1,18 @@
-import hashlib
 import os
 from pathlib import Path
 from typing import Any
 
 import pytest
+from engine_bundle import engine_record
 from tiny_bundle import write_tiny_bundle
 
 from pixio_edge import env
 from pixio_edge.bundle import Bundle
 from pixio_edge.engine_cache import (
-    EngineKey,
     EngineRecord,
     HostGpu,
     artifact_digest,
     engine_folder,
-    engine_name,
     engine_path,
     explain_absence,
     find_engines,
@@ -50,23 +48,8 @@ def artifact(bundle: Bundle) -> ArtifactEntry:
 
 
 def record_of(artifact: ArtifactEntry, gpu: HostGpu = ORIN, *, data: bytes = DATA, **changes: Any) -> EngineRecord:
-    key = EngineKey(gpu=gpu, artifact=artifact_digest(artifact), profile="static", pinned=changes.pop("pinned", ()))
-    fields: dict[str, Any] = {
-        "key": key,
-        "name": artifact.name,
-        "precision": artifact.precision,
-        "size": artifact.size,
-        "file": engine_name(artifact.name, key),
-        "sha256": hashlib.sha256(data).hexdigest(),
-        "bytes": len(data),
-        "build_s": 61.5,
-        "finite": True,
-        "parity": {"margin": 0.4, "sqnr_db": None},
-        "tolerance": artifact.tolerance,
-        "chosen": True,
-        "created": "2026-01-01T00:00:00Z",
-    }
-    return EngineRecord(**(fields | changes))
+    measured: dict[str, Any] = {"build_s": 61.5, "parity": {"margin": 0.4, "sqnr_db": None}}
+    return engine_record(artifact, gpu, data, **(measured | changes))
 
 
 def test_stored_engine_is_read_back_with_its_record(artifact: ArtifactEntry, cache: Path) -> None:
