@@ -13,7 +13,7 @@ SOURCES = Path(__file__).with_name("cuda")
 """Folder of the CUDA C++ sources and the headers that they include."""
 
 SMS = ("sm_80", "sm_86", "sm_87", "sm_89", "sm_90", "sm_100", "sm_110", "sm_120")
-"""GPUs that every kernel is compiled for in the tests: A100, Ampere desktop, Orin, Ada, Hopper, Blackwell, Thor, RTX 50.
+"""GPUs that every kernel is compiled for: A100, RTX 30, Orin, RTX 40, Hopper, data-centre Blackwell, Thor, RTX 50.
 
 A cubin of one Tegra chip is not promised to run on a desktop chip of the same generation, nor the other way round, so
 sm_87 is a target of its own and never served with code for sm_86 (CUDA C++ Programming Guide, "Binary Compatibility").
@@ -84,8 +84,8 @@ class Kernel:
             if value not in self.defines[name]:
                 raise SpecError(
                     f"kernel '{self.name}': got {name}={value}, expected one of: "
-                    f"{', '.join(map(str, self.defines[name]))}. Fix: use a shape and dtype that the kernel is made for, "
-                    "or PIXIO_EDGE_KERNELS=reference"
+                    f"{', '.join(map(str, self.defines[name]))}. Fix: use a shape and dtype that the kernel is "
+                    "made for, or PIXIO_EDGE_KERNELS=reference"
                 )
 
 
