@@ -23,12 +23,16 @@ from pixio_edge.cli.options import (
 from pixio_edge.errors import InputError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from pixio_edge.evaluation.kitti import KittiCrop
     from pixio_edge.evaluation.samples import DepthDataset
 
 EXAMPLES = examples(
     "pixio-edge evaluate nano --data path/to/sets",
     "pixio-edge evaluate nano --data path/to/sets --set kitti --set tabletop --json",
+    "pixio-edge evaluate nano --data path/to/sets --sheet sheet.png",
     "pixio-edge evaluate my-bundle --data nyu_depth_v2_labeled.mat --runtime ort",
 )
 
@@ -49,6 +53,10 @@ def evaluate(
         str, typer.Option("--kitti-crop", help="none, or garg: score KITTI inside that crop.")
     ] = "none",
     per_image: Annotated[bool, typer.Option("--per-image", help="With --json, add every image to its set.")] = False,
+    sheet: Annotated[
+        Path | None,
+        typer.Option("--sheet", help="Also write a picture: the worst, middle and best image of each set."),
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Measure delta1, AbsRel and more on images with known depth, beside the floor that the bare row index reaches.
@@ -56,6 +64,7 @@ def evaluate(
     Scale and shift are aligned per image in inverse depth; images are averaged per set, then sets (macro).
     """
     from pixio_edge.estimator import DepthEstimator
+    from pixio_edge.evaluation.contact_sheet import save_contact_sheet, telling_rows
     from pixio_edge.evaluation.datasets import open_datasets
     from pixio_edge.evaluation.protocol import evaluate as run_protocol
 
@@ -71,7 +80,13 @@ def evaluate(
         ) as estimator,
         Meter("evaluate") as meter,
     ):
-        report = run_protocol(lambda rgb: estimator.predict(rgb).inverse(), datasets, progress=meter.update)
+
+        def predict(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
+            return estimator.predict(rgb).inverse()
+
+        report = run_protocol(predict, datasets, progress=meter.update)
+        if sheet is not None:
+            save_contact_sheet(sheet, telling_rows(predict, datasets, report))
     if json:
         print_json({"bundle": bundle, "data": str(data)} | report.to_json(per_image=per_image))
         return

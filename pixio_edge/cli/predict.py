@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = examples(
     "pixio-edge predict photo.jpg",
-    "pixio-edge predict photos/ 'more/*.png' -o out --ply",
+    "pixio-edge predict photos/ 'more/*.png' -o out --ply --sheet out/sheet.jpg",
     "pixio-edge predict photo.jpg --runtime ort --threads 2 --json",
 )
 
@@ -70,6 +70,9 @@ def predict(
             "--cloud-range", metavar="NEAR FAR", help="Metres between which --ply puts relative depth, for viewing."
         ),
     ] = VIEWING_RANGE_M,
+    sheet: Annotated[
+        Path | None, typer.Option("--sheet", help="Also write one picture of all images above their depth.")
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Estimate depth and write <stem>.depth.png (16-bit), <stem>.color.png and <stem>.npy (float32) per image.
@@ -79,11 +82,13 @@ def predict(
     from pixio_edge.estimator import DepthEstimator
     from pixio_edge.files import create_folder
     from pixio_edge.image import read_image
+    from pixio_edge.prediction_sheet import MAX_CELLS, PredictionSheet
 
     check_colormap(colormap)
     create_folder(output)
     jobs, problems = plan_jobs(images)
     results: list[dict[str, Any]] = []
+    pictures = PredictionSheet(colormap)
     with DepthEstimator.open(
         bundle,
         runtime=runtime,
@@ -105,8 +110,14 @@ def predict(
             if ply:
                 files["ply"] = save_cloud(depth, rgb, output / f"{job.stem}.ply", fov=fov, cloud_range=cloud_range)
             results.append(describe(job, depth, files))
+            if sheet is not None:
+                pictures.add(rgb, depth, job.stem)
             if not json:
                 print(summary(results[-1]))
+    if sheet is not None and results:
+        pictures.save(sheet)
+        if pictures.left_out:
+            print_problem(f"{sheet}: the first {MAX_CELLS} of {len(results)} predictions. Fix: name fewer images")
     if json:
         print_json(results + [{"image": image, "error": message} for image, message in problems])
     if problems:

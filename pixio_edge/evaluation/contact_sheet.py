@@ -11,6 +11,7 @@ import numpy as np
 from pixio_edge.errors import InputError
 from pixio_edge.evaluation.protocol import align_prediction
 from pixio_edge.image import write_image
+from pixio_edge.prediction_sheet import BACKGROUND, CELL_SIZE, GAP, fit_cell, write_label
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,26 +19,21 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from pixio_edge.evaluation.samples import DepthSample
+    from pixio_edge.evaluation.protocol import Predict
+    from pixio_edge.evaluation.report import EvaluationReport, SetResult
+    from pixio_edge.evaluation.samples import DepthDataset, DepthSample
 
     Picture = NDArray[np.uint8]
     Map = NDArray[np.float32]
 
 COLUMNS = ("image", "ground truth", "prediction", "error")
-CELL_SIZE = (168, 224)
-"""Largest height, and the width, of a picture in the grid; tall pictures are fitted in and centred."""
-
 HEADER_HEIGHT = 24
-GAP = 4
-TEXT_SCALE = 0.42
 
 LARGEST_ERROR = 0.5
 """Relative depth error, |p - g| / g, that gets the brightest colour."""
 
 DOT_SHARE = 0.05
 """Ground truth with a smaller share of valid pixels than this (LiDAR: 1 to 4 %) is drawn with thick dots."""
-
-BACKGROUND = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +70,29 @@ def sheet_row(sample: DepthSample, inverse: NDArray[np.floating[Any]], label: st
     return SheetRow(label, sample.rgb, sample.depth_gt, sample.valid, predicted)
 
 
+def telling_rows(predict: Predict, datasets: Sequence[DepthDataset], report: EvaluationReport) -> list[SheetRow]:
+    """The worst, the middle and the best image of each set by δ1, predicted once more.
+
+    Args:
+        predict: That the report was made with.
+        datasets: The same, in the same order.
+        report: Of `evaluate`.
+    """
+    rows = []
+    for dataset, result in zip(datasets, report.sets, strict=True):
+        labels = _telling_images(result)
+        named = {sample.name: sample for sample in dataset if sample.name in labels}
+        rows += [sheet_row(named[name], predict(named[name].rgb), label) for name, label in labels.items()]
+    return rows
+
+
+def _telling_images(result: SetResult) -> dict[str, str]:
+    """Label by name of the worst, the middle and the best image; fewer where a set has fewer."""
+    ranked = sorted(result.images, key=lambda image: image.metrics.delta1)
+    chosen = (ranked[0], ranked[len(ranked) // 2], ranked[-1]) if ranked else ()
+    return {image.name: f"{result.name}  delta1 {image.metrics.delta1:.2f}" for image in chosen}
+
+
 def save_contact_sheet(path: Path, rows: Sequence[SheetRow]) -> None:
     """Write the grid as an image, whole or not at all.
 
@@ -97,7 +116,7 @@ def _header() -> Picture:
     height, width = HEADER_HEIGHT, len(COLUMNS) * (CELL_SIZE[1] + GAP) + GAP
     header = np.full((height, width, 3), BACKGROUND, dtype=np.uint8)
     for index, title in enumerate(COLUMNS):
-        _write(header, title, GAP + index * (CELL_SIZE[1] + GAP) + 2, height - 8)
+        write_label(header, title, GAP + index * (CELL_SIZE[1] + GAP) + 2, height - 8)
     return header
 
 
@@ -112,9 +131,9 @@ def _row(row: SheetRow) -> Picture:
         _color(1.0 / row.predicted, low, high),
         _thicken(_color(error, 0.0, LARGEST_ERROR), known),
     )
-    cells = [_fit(picture) for picture in pictures]
+    cells = [fit_cell(picture) for picture in pictures]
     height = cells[0].shape[0]
-    _write(cells[0], row.label, 4, height - 6)
+    write_label(cells[0], row.label, 4, height - 6)
     gap = np.full((height, GAP, 3), BACKGROUND, dtype=np.uint8)
     strip = np.hstack([gap, *(part for cell in cells for part in (cell, gap))])
     return np.vstack([strip, np.full((GAP, strip.shape[1], 3), BACKGROUND, dtype=np.uint8)])
@@ -134,23 +153,3 @@ def _thicken(picture: Picture, known: NDArray[np.bool_]) -> Picture:
         shown = np.asarray(cv2.dilate(np.where(known[..., None], picture, np.uint8(0)), kernel), dtype=np.uint8)
         mask = cv2.dilate(known.astype(np.uint8), kernel) > 0
     return np.where(mask[..., None], shown, np.uint8(BACKGROUND * 3))
-
-
-def _fit(picture: Picture) -> Picture:
-    height, width = CELL_SIZE
-    factor = min(height / picture.shape[0], width / picture.shape[1])
-    inner = (max(1, round(picture.shape[0] * factor)), max(1, round(picture.shape[1] * factor)))
-    shrunk = cv2.resize(picture, inner[::-1], interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR)
-    cell = np.full((inner[0], width, 3), BACKGROUND, dtype=np.uint8)
-    left = (width - inner[1]) // 2
-    cell[:, left : left + inner[1]] = shrunk
-    return cell
-
-
-def _write(picture: Picture, text: str, x: int, y: int) -> None:
-    """Draw in place, light on a dark shadow, so that it reads on any picture."""
-    drawable = text.encode("ascii", "replace").decode("ascii")
-    # A thicker outline would not fit: OpenCV 5 spaces letters by their thickness.
-    for color, offset in (((0, 0, 0), 1), ((255, 255, 255), 0)):
-        place = (x + offset, y + offset)
-        cv2.putText(picture, drawable, place, cv2.FONT_HERSHEY_SIMPLEX, TEXT_SCALE, color, 1, cv2.LINE_AA)

@@ -18,6 +18,7 @@ from pixio_edge.bundle import Bundle
 from pixio_edge.bundle_writer import write_bundle
 from pixio_edge.evaluation.index_folder import INDEX_NAME
 from pixio_edge.manifest import BundleHeader
+from pixio_edge.prediction_sheet import CELL_SIZE, GAP
 
 VERBS = (
     "predict",
@@ -210,6 +211,13 @@ def test_evaluate_prints_macro_sets_and_floor_when_json_is_asked_for(bundle: Pat
     # The tiny network is brightness, weighted: the true inverse depth of these images up to scale and shift.
     assert report["macro"]["delta1"] > 0.9
     assert {"delta1", "abs_rel", "floor_delta1", "images"} <= set(report["sets"]["ramp"])
+
+
+def test_evaluate_draws_a_sheet_when_asked(bundle: Path, dataset: Path, tmp_path: Path) -> None:
+    result = run_command("evaluate", bundle, "--data", dataset, "--sheet", tmp_path / "sheet.png")
+
+    assert result.returncode == 0, result.stderr
+    assert cv2.imread(str(tmp_path / "sheet.png")).shape[1] == GAP + 4 * (CELL_SIZE[1] + GAP)
 
 
 def test_evaluate_takes_one_set_when_named(bundle: Path, dataset: Path) -> None:

@@ -16,6 +16,7 @@ import pytest
 from command import EXECUTABLE, TIMEOUT_S, assert_one_line_error, leftovers, run_command
 
 from pixio_edge.depth import read_depth_png
+from pixio_edge.prediction_sheet import CELL_SIZE, GAP
 
 SIZE = (90, 120)
 ASCII = {"PYTHONIOENCODING": "ascii"}
@@ -45,6 +46,17 @@ def test_predict_writes_three_files_of_the_photos_size(bundle: Path, photo: Path
     assert (stored.dtype, stored.shape) == (np.uint16, SIZE)
     one_step = float(np.ptp(values)) / 65000  # of 16 bits over the range of the values
     np.testing.assert_allclose(read_depth_png(out / "photo.depth.png").values, values, atol=one_step)
+
+
+def test_predict_puts_all_images_on_one_sheet_when_asked(bundle: Path, photos: Path, tmp_path: Path) -> None:
+    sheet = tmp_path / "sheet.jpg"
+
+    result = run_command(
+        "predict", photos, f"{photos}/more/*.jpg", "-b", bundle, "-o", tmp_path / "o", "--sheet", sheet
+    )
+
+    assert result.returncode == 0, result.stderr
+    assert cv2.imread(str(sheet)).shape[1] == 3 * (CELL_SIZE[1] + GAP)
 
 
 def test_predict_names_every_result_when_stems_repeat(bundle: Path, photos: Path, tmp_path: Path) -> None:

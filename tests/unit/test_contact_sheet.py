@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+from dataclasses import astuple
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from pixio_edge.errors import InputError, OutputError
-from pixio_edge.evaluation.contact_sheet import CELL_SIZE, COLUMNS, GAP, HEADER_HEIGHT, save_contact_sheet, sheet_row
+from pixio_edge.evaluation.contact_sheet import COLUMNS, HEADER_HEIGHT, save_contact_sheet, sheet_row, telling_rows
+from pixio_edge.evaluation.protocol import evaluate
 from pixio_edge.evaluation.samples import DepthSample
 from pixio_edge.image import read_image
+from pixio_edge.prediction_sheet import CELL_SIZE, GAP
 
 SIZE = (CELL_SIZE[0] // 2, CELL_SIZE[1] // 2)  # enlarged twice, so every cell is filled
 
@@ -74,3 +77,33 @@ def test_contact_sheet_leaves_nothing_behind_when_the_folder_is_missing(tmp_path
         save_contact_sheet(tmp_path / "nowhere" / "sheet.png", [sheet_row(sample, 1.0 / sample.depth_gt, "a")])
 
     assert list(tmp_path.iterdir()) == []
+
+
+class FourImages:
+    """A set whose image i is predicted by a map that fits worse the larger i is."""
+
+    name, note = "four", ""
+
+    def __len__(self) -> int:
+        return 4
+
+    def __iter__(self):
+        for index in range(4):
+            sample = make_sample()
+            yield DepthSample(f"image{index}", np.full((*SIZE, 3), index, np.uint8), *astuple(sample)[2:])
+
+
+def test_telling_rows_are_the_worst_the_middle_and_the_best_image_of_a_set():
+    depth = make_sample().depth_gt
+
+    def predict(rgb: np.ndarray) -> np.ndarray:
+        index = int(rgb[0, 0, 0])
+        noise = np.random.default_rng(index).normal(size=SIZE)
+        return (1.0 / depth + (0.0, 0.05, 0.15, 0.6)[index] * noise).astype(np.float32)
+
+    sets = [FourImages()]
+
+    rows = telling_rows(predict, sets, evaluate(predict, sets))
+
+    assert [int(row.rgb[0, 0, 0]) for row in rows] == [3, 1, 0]
+    assert rows[-1].label == "four  delta1 1.00"
