@@ -16,6 +16,7 @@ from pixio_edge.image import as_rgb
 from pixio_edge.resolve import RuntimeRequest, resolve
 from pixio_edge.runtimes.base import RuntimeOptions
 from pixio_edge.runtimes.built import probe_engines
+from pixio_edge.runtimes.pool import RuntimePool
 from pixio_edge.runtimes.registry import make_runtime
 from pixio_edge.sizes import choose_size
 
@@ -35,21 +36,27 @@ if TYPE_CHECKING:
 class DepthEstimator:
     """Estimates depth with one bundle. Use `DepthEstimator.open`, best as a context manager.
 
-    Not safe for concurrent use from several threads: open one in each.
+    Threads may share one: every method may be called from any of them, and results are the same bits as those of one
+    thread. Images are prepared and depth is restored side by side; of inferences, `concurrency` run at once and the
+    rest wait, so that memory does not grow with the number of threads. `close` waits for what is running, and whoever
+    waits for an inference gets an error. Each thread needs its own iterator of `stream`.
 
     Attributes:
         bundle: The opened bundle.
         resolution: What was chosen to run, and why all else was not.
         options: How it runs.
+        concurrency: Inferences that may run at once.
     """
 
-    def __init__(self, bundle: Bundle, resolution: Resolution, options: RuntimeOptions) -> None:
+    def __init__(
+        self, bundle: Bundle, resolution: Resolution, options: RuntimeOptions, *, concurrency: int = 1
+    ) -> None:
         self.bundle = bundle
         self.resolution = resolution
         self.options = options
+        self.concurrency = concurrency
         self._ladder = {artifact.size: artifact for artifact in resolution.ladder}
-        self._runtimes: dict[tuple[int, int], Runtime] = {}
-        self._is_closed = False
+        self._pool = RuntimePool(concurrency)
 
     @classmethod
     def open(
@@ -63,6 +70,7 @@ class DepthEstimator:
         pin_cores: tuple[int, ...] | None = None,
         provider: str | None = None,
         allow_unverified: bool = False,
+        concurrency: int = 1,
     ) -> DepthEstimator:
         """Open a bundle and choose what will run; the graph for a size is loaded when the first image needs it.
 
@@ -78,9 +86,12 @@ class DepthEstimator:
             provider: Device library inside the runtime, such as "cuda" in ort, or "cuda:1" for the second GPU in
                 tensorrt; None is the CPU, and the first GPU in tensorrt.
             allow_unverified: Whether artifacts that never ran on real hardware may be chosen.
+            concurrency: Inferences that may run at once when threads share the estimator, each with `threads` of its
+                own and a copy of the weights. 1 is right where one inference uses all cores.
 
         Raises:
             BundleError: No such bundle, or it is damaged.
+            SpecError: A number of threads or cores, or `concurrency`, makes no sense.
             RuntimeUnavailableError: Nothing in the bundle can run as asked; the message says why.
         """
         opened = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
@@ -89,7 +100,7 @@ class DepthEstimator:
         engines = probe_engines(opened.artifacts, host, runtime=runtime, provider=provider)
         resolution = resolve(opened.artifacts, host, request, engines)
         options = RuntimeOptions(threads, pin_cores, resolution.precision, provider)
-        return cls(opened, resolution, options)
+        return cls(opened, resolution, options, concurrency=concurrency)
 
     @property
     def sizes(self) -> tuple[tuple[int, int], ...]:
@@ -103,7 +114,8 @@ class DepthEstimator:
             image: Path, uint8 array (H, W, 3) in RGB order, or PIL image.
 
         Returns:
-            Depth at the image's own size. Its timing covers resizing, inference and restoring, not reading the file.
+            Depth at the image's own size. Its timing covers resizing, inference and restoring; not reading the file,
+            nor waiting for other threads.
 
         Raises:
             InputError: The image cannot be used.
@@ -112,9 +124,18 @@ class DepthEstimator:
             PixioEdgeError: The graph returned values that are not finite.
         """
         rgb = as_rgb(image)
-        size = self.size_for((rgb.shape[0], rgb.shape[1]))
-        runtime = self.runtime(size)
-        return self._predict(rgb, self._ladder[size], runtime)
+        artifact = self._ladder[self.size_for((rgb.shape[0], rgb.shape[1]))]
+        spec, output = self.bundle.manifest.image, self.bundle.manifest.output
+        start = perf_counter()
+        feed = spec.prepare(rgb, artifact.size)
+        pre_s = perf_counter() - start
+        depth, infer_s = self._infer(feed, artifact)
+        start = perf_counter()
+        _check_finite(depth, artifact.name, self.resolution.runtime)
+        values = spec.restore(depth, (rgb.shape[0], rgb.shape[1]))
+        post_s = perf_counter() - start
+        timing = Timing(pre_ms=pre_s * 1e3, infer_ms=infer_s * 1e3, post_ms=post_s * 1e3)
+        return DepthMap(values=values, kind=output.kind, unit=output.unit, timing=timing, source=self._source(artifact))
 
     def stream(self, frames: Iterable[NDArray[np.uint8]]) -> Iterator[DepthMap]:
         """Estimate the depth of each frame, one at a time, as the iterator is advanced.
@@ -144,42 +165,33 @@ class DepthEstimator:
             RuntimeUnavailableError: The runtime cannot start, or the estimator is closed.
         """
         if size is None:
-            size = next(iter(self._runtimes), self.sizes[0])
-        return self.runtime(size).info(profile=profile)
+            size = self._pool.first_size or self.sizes[0]
+        runtime = self._take(size)
+        try:
+            return runtime.info(profile=profile)
+        finally:
+            self._pool.give_back(size, runtime)
 
     def runtime(self, size: tuple[int, int]) -> Runtime:
         """Open runtime for one of `sizes`, loaded at the first call; it stays owned by the estimator.
+
+        Run it only while no other thread uses the estimator, which would use it too.
 
         Raises:
             BundleError: The artifact is damaged.
             RuntimeUnavailableError: The runtime cannot start, the size is not in `sizes`, or the estimator is closed.
         """
-        if self._is_closed:
-            raise RuntimeUnavailableError(
-                "estimator: got a call after close(), expected open. Fix: open a new one with DepthEstimator.open()"
-            )
-        if size not in self._ladder:
-            raise RuntimeUnavailableError(
-                f"estimator: got size {size}, expected one of {list(self.sizes)}. Fix: choose one of these"
-            )
-        if size not in self._runtimes:
-            artifact = self.bundle.read_artifact(self._ladder[size])
-            options = replace(self.options, precision=self.resolution.precision_of(artifact.entry))
-            runtime = make_runtime(self.resolution.runtime, artifact, options)
-            runtime.open()
-            self._runtimes[size] = runtime
-        return self._runtimes[size]
+        runtime = self._take(size)
+        self._pool.give_back(size, runtime)
+        return runtime
 
     def size_for(self, image_size: tuple[int, int]) -> tuple[int, int]:
         """Input (height, width) that will be used for an image of (height, width)."""
         return choose_size(self._ladder, image_size)
 
     def close(self) -> None:
-        """Release all runtimes; may be called again."""
-        self._is_closed = True
-        while self._runtimes:
-            _, runtime = self._runtimes.popitem()
-            runtime.close()
+        """Wait for the inferences of other threads and release all runtimes; may be called again."""
+        self._pool.close()
 
     def __enter__(self) -> Self:
         return self
@@ -189,20 +201,29 @@ class DepthEstimator:
     ) -> None:
         self.close()
 
-    def _predict(self, rgb: NDArray[np.uint8], artifact: ArtifactEntry, runtime: Runtime) -> DepthMap:
-        image, output = self.bundle.manifest.image, self.bundle.manifest.output
-        start = perf_counter()
-        feed = image.prepare(rgb, artifact.size)
-        prepared = perf_counter()
-        depth = runtime.run({artifact.inputs[0].name: feed})[output.name]
-        inferred = perf_counter()
-        _check_finite(depth, artifact.name, self.resolution.runtime)
-        values = image.restore(depth, (rgb.shape[0], rgb.shape[1]))
-        restored = perf_counter()
-        timing = Timing(
-            pre_ms=(prepared - start) * 1e3, infer_ms=(inferred - prepared) * 1e3, post_ms=(restored - inferred) * 1e3
-        )
-        return DepthMap(values=values, kind=output.kind, unit=output.unit, timing=timing, source=self._source(artifact))
+    def _infer(self, feed: NDArray[np.uint8], artifact: ArtifactEntry) -> tuple[NDArray[Any], float]:
+        """Output of the graph, owned by the caller, and the seconds it took once a runtime was free."""
+        runtime = self._take(artifact.size)
+        try:
+            start = perf_counter()
+            outputs = runtime.run({artifact.inputs[0].name: feed})
+            return outputs[self.bundle.manifest.output.name], perf_counter() - start
+        finally:
+            self._pool.give_back(artifact.size, runtime)
+
+    def _take(self, size: tuple[int, int]) -> Runtime:
+        if size not in self._ladder:
+            raise RuntimeUnavailableError(
+                f"estimator: got size {size}, expected one of {list(self.sizes)}. Fix: choose one of these"
+            )
+        return self._pool.take(size, self._open_runtime)
+
+    def _open_runtime(self, size: tuple[int, int]) -> Runtime:
+        artifact = self.bundle.read_artifact(self._ladder[size])
+        options = replace(self.options, precision=self.resolution.precision_of(artifact.entry))
+        runtime = make_runtime(self.resolution.runtime, artifact, options)
+        runtime.open()
+        return runtime
 
     def _source(self, artifact: ArtifactEntry) -> str:
         """What ran, such as "ort/onnx-fp32-256x256", with the executed precision where it is not the stored one."""
