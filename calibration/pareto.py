@@ -184,6 +184,6 @@ def _time_in_turns(
             progress(f"pareto {runtime}", turn * len(jobs) + index, speed.rounds * len(jobs))
             record = time_once(folder, runtime, artifact, precision, speed)
             if record.p50_ms is None:
-                raise CheckFailedError(f"artifact {artifact} was not timed: {record.status}. Fix: leave --report out")
+                raise CheckFailedError(f"artifact {artifact} was not timed: {record.verdict}. Fix: leave --report out")
             times[index].append(record.p50_ms)
     return [round(median(values), 3) for values in times]

@@ -134,7 +134,7 @@ def _time(folder: Path, runtime: str, artifact: ArtifactEntry, precision: Precis
     record = time_once(folder, runtime, artifact.name, precision, plan)
     if not record.is_ok:
         raise CheckFailedError(
-            f"artifact {artifact.name} could not be timed in {runtime}: {record.status}. "
+            f"artifact {artifact.name} could not be timed in {runtime}: {record.verdict}. "
             "Fix: see 'pixio-edge doctor', or leave this runtime out"
         )
     return record

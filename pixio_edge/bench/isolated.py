@@ -37,11 +37,11 @@ def bench_isolated(plan: BenchPlan) -> BenchRecord:
             timeout=2 * plan.budget_s + EXTRA_TIMEOUT_S,
         )
     except subprocess.TimeoutExpired as error:
-        return failed_record(plan, f"error: the process did not end within {error.timeout:.0f} s")
+        return failed_record(plan, f"the process did not end within {error.timeout:.0f} s")
     if result.returncode != 0:
         lines = result.stderr.strip().splitlines()
         reason = lines[-1] if lines else "it said nothing"
-        return failed_record(plan, f"error: the process ended with {result.returncode}: {reason}")
+        return failed_record(plan, f"the process ended with {result.returncode}: {reason}")
     content: dict[str, Any] = json.loads(result.stdout.splitlines()[-1])
     return BenchRecord.from_json(content)
 

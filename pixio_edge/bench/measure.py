@@ -12,7 +12,7 @@ import numpy as np
 
 from pixio_edge._version import __version__
 from pixio_edge.bench.plan import MIN_RUNS, BenchPlan
-from pixio_edge.bench.record import OK, BenchRecord
+from pixio_edge.bench.record import FAILED, OK, UNAVAILABLE, WRONG, BenchRecord, Status
 from pixio_edge.bundle import Bundle
 from pixio_edge.errors import PixioEdgeError
 from pixio_edge.estimator import DepthEstimator
@@ -68,16 +68,16 @@ def bench(plan: BenchPlan) -> BenchRecord:
     measured = _Measured()
     try:
         with _open_estimator(bundle, artifact, plan) as estimator:
-            status = _measure(estimator, plan, measured)
+            status, reason = _measure(estimator, plan, measured)
     except PixioEdgeError as error:
-        status = f"unavailable: {error}"
-    return _make_record(plan, artifact, measured, status, load_average)
+        status, reason = UNAVAILABLE, str(error)
+    return _make_record(plan, artifact, measured, status, reason, load_average)
 
 
-def failed_record(plan: BenchPlan, status: str) -> BenchRecord:
-    """A record without times, for a measurement that could not be made."""
+def failed_record(plan: BenchPlan, reason: str) -> BenchRecord:
+    """A record without times, for a measurement whose process died or did not end."""
     artifact = Bundle.open(plan.bundle).artifact(plan.artifact)
-    return _make_record(plan, artifact, _Measured(), status, _load_average())
+    return _make_record(plan, artifact, _Measured(), FAILED, reason, _load_average())
 
 
 def _open_estimator(bundle: Bundle, artifact: ArtifactEntry, plan: BenchPlan) -> DepthEstimator:
@@ -87,7 +87,7 @@ def _open_estimator(bundle: Bundle, artifact: ArtifactEntry, plan: BenchPlan) ->
     return DepthEstimator(bundle, resolution, options)
 
 
-def _measure(estimator: DepthEstimator, plan: BenchPlan, measured: _Measured) -> str:
+def _measure(estimator: DepthEstimator, plan: BenchPlan, measured: _Measured) -> tuple[Status, str | None]:
     artifact = estimator.resolution.chosen
     start = perf_counter()
     runtime = estimator.runtime(artifact.size)
@@ -101,7 +101,7 @@ def _measure(estimator: DepthEstimator, plan: BenchPlan, measured: _Measured) ->
     if measured.parity:
         _time(estimator, runtime, feeds, plan, measured)
     measured.info = runtime.info(profile=True)
-    return OK if measured.parity else f"mismatch: {measured.parity.message}"
+    return (OK, None) if measured.parity else (WRONG, measured.parity.message)
 
 
 def _time(
@@ -139,7 +139,12 @@ def _repeat(step: Callable[[], tuple[float, ...]], plan: BenchPlan) -> NDArray[n
 
 
 def _make_record(
-    plan: BenchPlan, artifact: ArtifactEntry, measured: _Measured, status: str, load_average: float | None
+    plan: BenchPlan,
+    artifact: ArtifactEntry,
+    measured: _Measured,
+    status: Status,
+    reason: str | None,
+    load_average: float | None,
 ) -> BenchRecord:
     info = measured.info
     p50, p90, p99 = _percentiles(measured.infer)
@@ -161,6 +166,7 @@ def _make_record(
         fps=None if measured.parts is None else _rounded(1e3 / float(np.median(measured.parts.sum(axis=1)))),
         peak_rss_mib=_rounded(measured.peak_rss_mib),
         status=status,
+        reason=reason,
         int8_ops=None if info is None else info.int8_ops,
         float_ops=None if info is None else info.float_ops,
         host=probe_host().to_json(),
@@ -170,7 +176,6 @@ def _make_record(
         tool=f"pixio-edge {__version__}",
         frame=plan.frame,
         runs=0 if measured.infer is None else len(measured.infer),
-        load_average=_rounded(load_average),
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         parity=None if measured.parity is None else measured.parity.to_json(),
     )

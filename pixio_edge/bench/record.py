@@ -3,111 +3,221 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
+from pydantic import ConfigDict
+from pydantic import ValidationError as PydanticValidationError
+
+from pixio_edge.bench.record_parts import (
+    AccuracyRecord,
+    Energy,
+    JsonObject,
+    Memory,
+    Noise,
+    PowerState,
+    Sustained,
+)
+from pixio_edge.bench.record_v1 import upgrade
 from pixio_edge.errors import InputError, OutputError
+from pixio_edge.manifest_base import Record, Size
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-OK = "ok"
+RECORD_VERSION: Literal[2] = 2
+
+Status = Literal["ok", "slower_than_float", "failed_accuracy", "failed", "unavailable"]
+OK: Status = "ok"
+SLOWER: Status = "slower_than_float"
+WRONG: Status = "failed_accuracy"
+FAILED: Status = "failed"
+UNAVAILABLE: Status = "unavailable"
+
+# `benchmarks/recording.py` adds them to every line of the project's own records.
+ADDED_BY_RECORDING = ("run", "commit")
 
 
-@dataclass(frozen=True, slots=True)
-class BenchRecord:
-    """One measurement. Times are in milliseconds, and None when `status` is not "ok".
+class BenchRecord(Record):
+    """One measurement. Times are milliseconds, and null when nothing was timed: see `status`.
 
-    Args:
-        runtime: Name in `registry.RUNTIMES`.
+    Attributes:
+        schema_version: Version of this schema.
+        key: Digest of the plan, the artifact's files, the versions and the host: equal keys are the same measurement.
+            Null in records of version 1.
+        bundle: Name or folder of the bundle.
+        model: Name of the model in the bundle.
+        parameters: Number of weights of the model.
         artifact: Name of the artifact.
+        artifact_kind: File format of the artifact.
+        artifact_sha256: Digest of all files that the artifact reads.
+        artifact_bytes: Their size.
+        runtime: Name in `registry.RUNTIMES`.
+        runtime_version: Version of the engine; null when it did not start.
+        provider: Device library that was asked for; null is the default of the runtime.
+        device: What executed, as the engine said.
+        providers: Executed nodes by provider (ort), device (openvino, tensorrt) or compute unit (coreml); null when the
+            engine does not tell.
+        fallbacks: Operators that ran elsewhere than on `device`; null when the engine does not tell.
         precision: Precision it was executed in.
         size: Input (height, width).
-        threads: Threads that the engine said it uses; None when it did not start.
-        p50_ms: Median of one inference, on an input that is prepared already.
-        p90_ms: 90th percentile of the same.
-        p99_ms: 99th percentile of the same.
+        tokens: Patches of one input.
+        threads: Threads of one inference, as the engine said; null when it did not start.
+        pin_cores: Hardware threads that it was bound to; null if none.
+        batch: Requests in flight at once, each with a session and `threads` threads of its own; graphs take one image.
+        frame: (height, width) of the frames of whole predictions.
+        status: "ok"; "slower_than_float", timed, and no faster than the float artifact of the same runtime, size,
+            threads and batch in this sweep; "failed_accuracy", wrong output and so not timed; "failed", the process
+            died or did not end; "unavailable", this host cannot run it.
+        reason: Why it is not "ok"; null when it is.
         load_ms: From nothing to a runtime that can run: import of the engine, hashing, reading, optimising.
         first_ms: The first inference after that.
-        pre_ms: Median of preparing a frame of size `frame`, within whole predictions.
+        times_ms: Every timed inference, in order, on an input that is prepared already; with `batch` above 1 those of
+            all requests, in the order they ended.
+        runs: Number of these.
+        warmup: Inferences before them that do not count.
+        min_ms: Shortest of `times_ms`.
+        p50_ms: Median of `times_ms`.
+        p90_ms: 90th percentile of `times_ms`.
+        p99_ms: 99th percentile of `times_ms`.
+        throughput_fps: Inferences in a second, with `batch` requests in flight.
+        pre_ms: Median of preparing a frame of size `frame`, within whole predictions; null with `batch` above 1, as all
+            of whole predictions.
         infer_ms: Median of the inference within whole predictions.
         post_ms: Median of restoring the depth to the size of the frame, within whole predictions.
+        predict_p50_ms: Median of whole predictions.
+        predict_p90_ms: 90th percentile of whole predictions.
+        predict_p99_ms: 99th percentile of whole predictions.
         fps: Whole predictions in a second, one after the other, by the median.
-        peak_rss_mib: Largest resident memory of the process that did only this.
-        status: "ok", or why there are no times: "mismatch: …" when the output was wrong, "unavailable: …" when it could
-            not run, "error: …" when the process died.
+        peak_rss_mib: Largest resident memory of the process that did only this; the same as in `memory`.
+        memory: Memory in more detail.
+        energy_mj: Energy of one inference above idle; the same as in `energy`. Null where the host has no sensor.
+        energy: How it was measured.
+        sustained: The long run, if one was asked for.
+        noise: How quiet the machine was.
+        parity: What was measured against the stored output, before timing.
+        accuracy: Accuracy of this artifact; null when neither measured nor stated by the manifest.
         int8_ops: Matrix products and convolutions that executed in INT8.
         float_ops: Matrix products and convolutions that executed in a float type.
+        power: Power mode, governor and clocks when the measurement began.
+        absent: Sensors that the host does not have or does not let be read, each with the reason.
         host: Facts about the machine, as `Host.to_json`.
-        bundle: Name or folder of the bundle.
-        device: What executed.
-        runtime_version: Version of the engine.
         tool: Version of this package.
-        frame: (height, width) of the frames.
-        runs: Inferences that count.
-        load_average: Load of the machine when the measurement began; above 0.5 on an otherwise idle machine, times are
-            not to be trusted.
+        git_commit: Commit of the checkout that the package was run from, with "-dirty" if it had changes; null outside
+            of one.
         created: ISO 8601 UTC time.
-        parity: What was measured against the stored output, before timing.
     """
 
-    runtime: str
+    model_config = ConfigDict(json_schema_serialization_defaults_required=True)
+
+    schema_version: Literal[2] = RECORD_VERSION
+    key: str | None = None
+    bundle: str
+    model: str | None = None
+    parameters: int | None = None
     artifact: str
+    artifact_kind: str | None = None
+    artifact_sha256: str | None = None
+    artifact_bytes: int | None = None
+    runtime: str
+    runtime_version: str | None
+    provider: str | None = None
+    device: str | None
+    providers: dict[str, int] | None = None
+    fallbacks: tuple[str, ...] | None = None
     precision: str
-    size: tuple[int, int]
+    size: Size
+    tokens: int | None = None
     threads: int | None
+    pin_cores: tuple[int, ...] | None = None
+    batch: int = 1
+    frame: Size
+    status: Status
+    reason: str | None = None
+    load_ms: float | None
+    first_ms: float | None
+    times_ms: tuple[float, ...] | None = None
+    runs: int
+    warmup: int | None = None
+    min_ms: float | None = None
     p50_ms: float | None
     p90_ms: float | None
     p99_ms: float | None
-    load_ms: float | None
-    first_ms: float | None
+    throughput_fps: float | None = None
     pre_ms: float | None
     infer_ms: float | None
     post_ms: float | None
+    predict_p50_ms: float | None = None
+    predict_p90_ms: float | None = None
+    predict_p99_ms: float | None = None
     fps: float | None
     peak_rss_mib: float | None
-    status: str
+    memory: Memory | None = None
+    energy_mj: float | None = None
+    energy: Energy | None = None
+    sustained: Sustained | None = None
+    noise: Noise | None = None
+    parity: JsonObject | None
+    accuracy: AccuracyRecord | None = None
     int8_ops: int | None
     float_ops: int | None
-    host: dict[str, Any]
-    bundle: str
-    device: str | None
-    runtime_version: str | None
+    power: PowerState | None = None
+    absent: dict[str, str] | None = None
+    host: JsonObject
     tool: str
-    frame: tuple[int, int]
-    runs: int
-    load_average: float | None
+    git_commit: str | None = None
     created: str
-    parity: dict[str, Any] | None
 
     @property
     def is_ok(self) -> bool:
-        """Whether there are times."""
+        """Whether it was right, timed, and not slower than float."""
         return self.status == OK
+
+    @property
+    def is_timed(self) -> bool:
+        """Whether there are times."""
+        return self.p50_ms is not None
+
+    @property
+    def verdict(self) -> str:
+        """The status, with the reason where there is one."""
+        return self.status if self.reason is None else f"{self.status}: {self.reason}"
 
     def to_json(self) -> dict[str, Any]:
         """All fields as JSON values."""
-        return asdict(self)
+        return self.model_dump(mode="json")
 
     @classmethod
-    def from_json(cls, content: dict[str, Any]) -> BenchRecord:
-        """Read what `to_json` wrote.
+    def from_json(cls, content: object) -> BenchRecord:
+        """Read what `to_json` wrote, of this version or of version 1.
 
         Raises:
-            InputError: A field is missing or unknown.
+            InputError: It is of a newer version, or a field is missing, unknown or of the wrong type.
         """
-        names = {field.name for field in fields(cls)}
-        if not isinstance(content, dict) or set(content) != names:
-            got = sorted(set(content) ^ names) if isinstance(content, dict) else type(content).__name__
+        if not isinstance(content, dict):
             raise InputError(
-                f"benchmark record: fields {got} missing or unknown, expected those of this release. "
-                "Fix: measure again, or read it with the release that wrote it"
+                f"benchmark record: got {type(content).__name__}, expected an object. "
+                "Fix: name a file written by 'pixio-edge benchmark'"
             )
-        return cls(**(content | {"size": tuple(content["size"]), "frame": tuple(content["frame"])}))
+        version = content.get("schema_version", 1)
+        if version not in (1, RECORD_VERSION):
+            raise InputError(
+                f"benchmark record: got version {version!r}, expected 1 or {RECORD_VERSION}. Fix: upgrade pixio-edge"
+            )
+        own = {name: value for name, value in content.items() if name not in ADDED_BY_RECORDING}
+        if own.get("git_commit") is None and isinstance(content.get("commit"), str):
+            own["git_commit"] = content["commit"]
+        try:
+            return cls.model_validate_json(json.dumps(upgrade(own) if version == 1 else own))
+        except PydanticValidationError as error:
+            raise InputError(
+                f"benchmark record: {_problem(error)}. Fix: measure again, or read it with the release that wrote it"
+            ) from error
 
 
 def append_record(path: Path, record: BenchRecord) -> None:
     """Add one line to a file of records, which is created if needed; on failure the file is as it was.
+
+    A last line that was cut off, as by a power cut, is ended first, so that it spoils no other.
 
     Raises:
         OutputError: The file cannot be written.
@@ -115,8 +225,10 @@ def append_record(path: Path, record: BenchRecord) -> None:
     line = json.dumps(record.to_json(), sort_keys=True, ensure_ascii=False).encode() + b"\n"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("ab") as file:
-            before = file.tell()
+        with path.open("a+b") as file:
+            before = file.seek(0, 2)
+            if before and file.seek(before - 1) is not None and file.read(1) != b"\n":
+                line = b"\n" + line
             try:
                 file.write(line)
                 file.flush()
@@ -141,8 +253,20 @@ def read_records(path: Path) -> list[BenchRecord]:
         ) from error
     records = []
     for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
         try:
             records.append(BenchRecord.from_json(json.loads(line)))
-        except (json.JSONDecodeError, InputError) as error:
+        except json.JSONDecodeError as error:
+            raise InputError(
+                f"{path}, line {number}: not JSON ({error}). Fix: remove the line, and measure what it held again"
+            ) from error
+        except InputError as error:
             raise InputError(f"{path}, line {number}: {error}") from error
     return records
+
+
+def _problem(error: PydanticValidationError) -> str:
+    problems = error.errors(include_url=False, include_context=False, include_input=False)
+    names = ", ".join(dict.fromkeys(".".join(map(str, problem["loc"])) for problem in problems))
+    return f"field '{names}': {problems[0]['msg']}".replace("\n", " ")

@@ -105,7 +105,7 @@ def print_records(records: list[BenchRecord]) -> None:
     print_table(header, rows)
     for record in records:
         if not record.is_ok:
-            print(f"{record.runtime} {record.artifact} {record.precision}: {record.status}")
+            print(f"{record.runtime} {record.artifact} {record.precision}: {record.verdict}")
 
 
 def conclude(records: list[BenchRecord]) -> None:
@@ -114,7 +114,7 @@ def conclude(records: list[BenchRecord]) -> None:
     Raises:
         CheckFailedError: An output differed, a process died, or nothing could run.
     """
-    broken = [record for record in records if record.status.startswith(("mismatch", "error"))]
+    broken = [record for record in records if record.status in ("failed_accuracy", "failed")]
     if broken:
         names = ", ".join(f"{record.artifact} on {record.runtime} in {record.precision}" for record in broken)
         raise CheckFailedError(f"{len(broken)} of {len(records)} not timed: {names}. Fix: run 'pixio-edge verify'")
