@@ -41,7 +41,18 @@ _REQUIRE_COMMERCIAL = Variable(
 _CACHE = Variable(
     name="PIXIO_EDGE_CACHE",
     default="",
-    meaning="folder for engines built on this host; unset takes pixio-edge in the user's cache folder",
+    meaning="folder for engines and CUDA kernels built on this host; unset takes pixio-edge in the user's cache folder",
+)
+_KERNELS = Variable(
+    name="PIXIO_EDGE_KERNELS",
+    default="",
+    meaning="cuda runs the CUDA kernels or fails, reference runs the same functions in torch or numpy; unset runs the "
+    "kernels on an NVIDIA GPU",
+)
+_REQUIRE = Variable(
+    name="PIXIO_EDGE_REQUIRE",
+    default="",
+    meaning="cuda makes tests that need an NVIDIA GPU fail where there is none; unset skips them",
 )
 _YES, _NO = {"1", "true", "yes", "on"}, {"", "0", "false", "no", "off"}
 
@@ -51,7 +62,7 @@ _SYSTEM_CACHES = {"darwin": ("", "Library/Caches"), "win32": ("LOCALAPPDATA", "A
 _FFMPEG_LOG_LEVEL = "OPENCV_FFMPEG_LOGLEVEL"
 _SILENT = "-8"
 
-VARIABLES: tuple[Variable, ...] = (_MAX_PIXELS, _THREADS, _REQUIRE_COMMERCIAL, _CACHE)
+VARIABLES: tuple[Variable, ...] = (_MAX_PIXELS, _THREADS, _REQUIRE_COMMERCIAL, _CACHE, _KERNELS, _REQUIRE)
 """Every variable this package reads, in the order in which documentation lists them."""
 
 
@@ -92,6 +103,24 @@ def insist_on_commercial() -> None:
     os.environ[_REQUIRE_COMMERCIAL.name] = "1"
 
 
+def kernels() -> str | None:
+    """Which implementation of the kernels is forced: "cuda" or "reference"; None where neither is.
+
+    Raises:
+        InputError: PIXIO_EDGE_KERNELS is something else.
+    """
+    return _read_choice(_KERNELS, ("cuda", "reference"))
+
+
+def requires_cuda() -> bool:
+    """Whether a test that finds no NVIDIA GPU fails.
+
+    Raises:
+        InputError: PIXIO_EDGE_REQUIRE is neither unset nor "cuda".
+    """
+    return _read_choice(_REQUIRE, ("cuda",)) is not None
+
+
 def cache_folder() -> Path:
     """Folder for what can be made again on this host; it may not exist yet.
 
@@ -124,6 +153,16 @@ def silence_ffmpeg() -> None:
     said by the `InputError` of `VideoReader`.
     """
     os.environ.setdefault(_FFMPEG_LOG_LEVEL, _SILENT)
+
+
+def _read_choice(variable: Variable, choices: tuple[str, ...]) -> str | None:
+    text = os.environ.get(variable.name, "").strip().lower()
+    if text and text not in choices:
+        raise InputError(
+            f"environment variable {variable.name}: got {text!r}, expected {' or '.join(choices)}. "
+            f"Fix: unset {variable.name} or correct it"
+        )
+    return text or None
 
 
 def _read_positive_int(variable: Variable) -> int | None:

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import importlib
 import os
 import secrets
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 from pixio_edge.errors import InputError, OutputError
 
 _HASH_BLOCK_BYTES = 1 << 20
+# On Windows nobody else may read what is locked, so that is a byte beyond whatever a lock file says about its holder.
+_LOCKED_BYTE = 1 << 20
 
 _FIXES = {
     errno.ENOSPC: "free some space or choose another folder",
@@ -100,6 +105,41 @@ def sha256_file(path: Path) -> str:
     except OSError as error:
         raise InputError(f"cannot read {path}: {_reason(error)}. Fix: check the path and its permissions") from error
     return digest.hexdigest()
+
+
+def take_lock(file: IO[str]) -> bool:
+    """Lock an open file for this process alone; the system takes the lock away from a process that dies.
+
+    Returns:
+        Whether it was taken; False where somebody else has it.
+
+    Raises:
+        OSError: The file system has no locks.
+    """
+    if sys.platform == "win32":
+        msvcrt = importlib.import_module("msvcrt")
+        file.seek(_LOCKED_BYTE)
+        try:
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        except PermissionError:
+            return False
+        return True
+    import fcntl  # noqa: PLC0415 - POSIX only
+
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def give_lock_back(file: IO[str]) -> None:
+    """Unlock an open file; elsewhere than on Windows closing it does."""
+    if sys.platform == "win32":
+        msvcrt = importlib.import_module("msvcrt")
+        file.seek(_LOCKED_BYTE)
+        with suppress(OSError):
+            msvcrt.locking(file.fileno(), msvcrt.LK_UNLCK, 1)
 
 
 def _check_target(target: Path) -> None:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import importlib
 import os
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,14 +10,13 @@ from typing import IO, TYPE_CHECKING
 
 from pixio_edge.engine_cache import create_owned
 from pixio_edge.errors import OutputError
+from pixio_edge.files import give_lock_back, take_lock
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 LOCK_FILE = "build.lock"
 POLL_S = 0.5
-# On Windows nobody else may read what is locked, so that is a byte beyond the number of the process.
-LOCKED_BYTE = 1 << 20
 
 
 @contextmanager
@@ -51,14 +47,14 @@ def only_builder(folder: Path, on_wait: Callable[[str], None]) -> Iterator[None]
             file.flush()
             yield
         finally:
-            _release(file)
+            give_lock_back(file)
 
 
 def _wait(file: IO[str], path: Path, on_wait: Callable[[str], None]) -> None:
     is_told = False
     while True:
         try:
-            if _take(file):
+            if take_lock(file):
                 return
         except OSError as error:
             raise _no_lock(path, error) from error
@@ -68,33 +64,6 @@ def _wait(file: IO[str], path: Path, on_wait: Callable[[str], None]) -> None:
             on_wait(f"waiting for process {holder or 'of another user'}, which is building engines in {path.parent}")
             is_told = True
         time.sleep(POLL_S)
-
-
-def _take(file: IO[str]) -> bool:
-    if sys.platform == "win32":
-        msvcrt = importlib.import_module("msvcrt")
-        file.seek(LOCKED_BYTE)
-        try:
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-        except PermissionError:
-            return False
-        return True
-    import fcntl  # noqa: PLC0415 - POSIX only
-
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _release(file: IO[str]) -> None:
-    if sys.platform == "win32":
-        msvcrt = importlib.import_module("msvcrt")
-        file.seek(LOCKED_BYTE)
-        with contextlib.suppress(OSError):
-            msvcrt.locking(file.fileno(), msvcrt.LK_UNLCK, 1)
-    # Elsewhere closing the file gives the lock back.
 
 
 def _no_lock(path: Path, error: OSError) -> OutputError:

@@ -4,11 +4,12 @@ from pixio_edge import env
 from pixio_edge.errors import InputError
 
 COMMERCIAL = "PIXIO_EDGE_REQUIRE_COMMERCIAL"
+CHOICES = {"PIXIO_EDGE_KERNELS": env.kernels, "PIXIO_EDGE_REQUIRE": env.requires_cuda}
 READERS = {"PIXIO_EDGE_MAX_PIXELS": env.max_pixels, "PIXIO_EDGE_THREADS": env.threads}
 
 
 def test_every_listed_variable_has_a_reader_and_a_meaning() -> None:
-    assert {variable.name for variable in env.VARIABLES} == {*READERS, COMMERCIAL, "PIXIO_EDGE_CACHE"}
+    assert {variable.name for variable in env.VARIABLES} == {*READERS, *CHOICES, COMMERCIAL, "PIXIO_EDGE_CACHE"}
     assert all(variable.meaning for variable in env.VARIABLES)
 
 
@@ -75,3 +76,32 @@ def test_insisting_reaches_the_processes_that_are_started(monkeypatch: pytest.Mo
 
     assert env.require_commercial()
     assert env.os.environ[COMMERCIAL] == "1"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [(None, None), (" ", None), ("cuda", "cuda"), (" CUDA ", "cuda"), ("reference", "reference")]
+)
+def test_kernels_are_those_that_are_forced(
+    monkeypatch: pytest.MonkeyPatch, text: str | None, expected: str | None
+) -> None:
+    monkeypatch.delenv("PIXIO_EDGE_KERNELS", raising=False)
+    if text is not None:
+        monkeypatch.setenv("PIXIO_EDGE_KERNELS", text)
+
+    assert env.kernels() == expected
+
+
+def test_gpu_is_required_only_when_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PIXIO_EDGE_REQUIRE", raising=False)
+    assert not env.requires_cuda()
+
+    monkeypatch.setenv("PIXIO_EDGE_REQUIRE", "cuda")
+    assert env.requires_cuda()
+
+
+@pytest.mark.parametrize("name", CHOICES)
+def test_choice_that_is_not_one_is_refused_naming_the_variable(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "1")
+
+    with pytest.raises(InputError, match=rf"{name}: got '1', expected (cuda or reference|cuda)\. Fix: unset {name}"):
+        CHOICES[name]()
