@@ -99,7 +99,7 @@ KERNELS: Mapping[str, Kernel] = {
         Kernel(
             "attention_int8",
             "attention_int8.cu",
-            ("attention_int8_prepare", "attention_int8"),
+            ("attention_int8_prepare", "attention_int8_prepare_keys", "attention_int8"),
             {"HEAD_DIM": HEAD_DIMS, **_ELEMENT},
         ),
         Kernel(

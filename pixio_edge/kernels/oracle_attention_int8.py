@@ -1,0 +1,185 @@
+"""The INT8 attention in numpy, number for number what the CUDA kernel computes.
+
+The method is that of SageAttention (Zhang et al., arXiv 2410.02367) with scales for groups of keys that one thread
+holds, as in SageAttention2 (arXiv 2411.10958):
+
+- The mean key over the tokens is subtracted from every key. That adds the same number to all scores of a query, which
+  softmax does not see, and removes the offset that would use up the range of the integers. A bias on the keys is such
+  an offset too, so it is never added.
+- Queries become s8 with one scale for each row, keys with one for each of four groups in a tile of 64. The softmax
+  scale and log2(e) are part of the queries' scales.
+- Scores are exact sums of integers, softmax is online in float32, and its weights multiply the values in the 16-bit
+  type of the input. The bias on the values is added at the end, since the weights sum to 1.
+
+Matrix units do not say in which order they add in float32, so that part agrees to rounding and not to the bit.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pixio_edge.kernels.geometry_attention_int8 import KEY_GROUPS, TILE
+
+Float32: TypeAlias = NDArray[np.float32]
+Element: TypeAlias = Literal["float16", "bfloat16"]
+
+LEVELS = 127
+"""Largest quantised magnitude; symmetric, so that -128 is never used."""
+
+SMALLEST_RANGE = 2.0**-50
+"""Ranges below it count as it. It keeps the scale of a zero row positive, and the product of two scales normal."""
+
+_ROWS_OF_WARP = 16
+
+
+@dataclass(frozen=True, slots=True)
+class QuantizedAttention:
+    """Queries and keys as the matrix unit reads them, rows past the last token zero.
+
+    Args:
+        query: Whole numbers in float32, (B, H, tiles * TILE, D).
+        query_scale: (B, H, tiles * TILE), the softmax scale and log2(e) folded in.
+        key: As `query`.
+        key_scale: (B, H, tiles, KEY_GROUPS).
+    """
+
+    query: Float32
+    query_scale: Float32
+    key: Float32
+    key_scale: Float32
+
+
+def attention_int8(
+    qkv: NDArray[np.floating],
+    bias: NDArray[np.floating] | None,
+    *,
+    heads: int,
+    scale: float,
+    element: Element = "float16",
+    smooth_keys: bool = True,
+) -> Float32:
+    """Attention with quantised scores.
+
+    Args:
+        qkv: Packed (B, N, 3, H, D) or any shape of the same order; values that `element` holds exactly.
+        bias: On q, k and v, (3, H, D) or any shape of the same order.
+        heads: H.
+        scale: Factor on the scores before softmax, usually 1/sqrt(D).
+        element: 16-bit type of input and output.
+        smooth_keys: Subtract the mean key. The kernel always does; without it is for showing what it does.
+
+    Returns:
+        (B, N, H*D), rounded to `element`.
+    """
+    batch, tokens = qkv.shape[:2]
+    packed = qkv.astype(np.float32).reshape(batch, tokens, 3, heads, -1).transpose(2, 0, 3, 1, 4)  # (3, B, H, N, D)
+    offsets = np.zeros((3, heads, packed.shape[-1]), np.float32) if bias is None else bias.astype(np.float32)
+    offsets = offsets.reshape(3, heads, 1, -1)
+    quantized = quantize_attention(packed[0] + offsets[0], packed[1], scale=scale, smooth_keys=smooth_keys)
+    mixed = _attend(quantized, _pad_rows(packed[2]), tokens, element)
+    output = round_to(element, mixed + offsets[2].astype(np.float64))
+    return output.transpose(0, 2, 1, 3).reshape(batch, tokens, -1)
+
+
+def quantize_attention(query: Float32, key: Float32, *, scale: float, smooth_keys: bool = True) -> QuantizedAttention:
+    """Queries with their bias, and keys without, to s8. As `attention_int8_prepare` and `…_prepare_keys`.
+
+    Args:
+        query: (B, H, N, D).
+        key: (B, H, N, D).
+        scale: Factor on the scores before softmax.
+        smooth_keys: Subtract the mean key.
+    """
+    factor = np.float32(scale) * np.float32(math.log2(math.e))
+    rows = _pad_rows(query)
+    query_range = _ranges(rows, axes=(3,))
+    mean = _mean_key(key) if smooth_keys else np.zeros_like(key[:, :, :1])
+    tiles = _pad_rows(key - mean)
+    # Key 8a + 2g + b of a tile belongs to group g.
+    grouped = tiles.reshape(*tiles.shape[:2], -1, TILE // 8, KEY_GROUPS, 2, tiles.shape[-1])
+    key_range = _ranges(grouped, axes=(3, 5, 6))
+    return QuantizedAttention(
+        query=_round_levels(rows, query_range),
+        query_scale=(query_range / np.float32(LEVELS) * factor)[..., 0],
+        key=_round_levels(grouped, key_range).reshape(tiles.shape),
+        key_scale=(key_range / np.float32(LEVELS)).reshape(*tiles.shape[:2], -1, KEY_GROUPS),
+    )
+
+
+def round_to(element: Element, values: NDArray[np.floating]) -> Float32:
+    """Round to the nearest number of a 16-bit type, ties to even, as float32."""
+    exact = values.astype(np.float32)
+    if element == "float16":
+        with np.errstate(over="ignore"):
+            return exact.astype(np.float16).astype(np.float32)
+    bits = np.ascontiguousarray(exact).view(np.uint32)
+    rounded = ((bits + 0x7FFF + ((bits >> 16) & 1)) & np.uint32(0xFFFF0000)).astype(np.uint32)
+    return np.where(np.isnan(exact), exact, rounded.view(np.float32))
+
+
+def _attend(quantized: QuantizedAttention, value: Float32, tokens: int, element: Element) -> NDArray[np.float64]:
+    """Online softmax over tiles of keys, (B, H, N, D)."""
+    query, query_scale = quantized.query[:, :, :tokens], quantized.query_scale[:, :, :tokens]
+    shape = query.shape[:3]
+    maximum = np.full(shape, -np.inf, np.float32)
+    total = np.zeros((*shape, KEY_GROUPS), np.float32)  # as four threads keep it
+    mixed = np.zeros((*shape, value.shape[-1]), np.float32)
+    for tile in range(quantized.key_scale.shape[2]):
+        keys = slice(tile * TILE, (tile + 1) * TILE)
+        # Sums of at most 96 products below 2**14: whole numbers that float32 holds, in whatever order they are added.
+        scores = (query @ quantized.key[:, :, keys].swapaxes(2, 3)).reshape(*shape, TILE // 8, KEY_GROUPS, 2)
+        is_past = (np.arange(keys.start, keys.stop) >= tokens).reshape(TILE // 8, KEY_GROUPS, 2)
+        scores = np.where(is_past, np.float32(-np.inf), scores)
+        scales = query_scale[..., None] * quantized.key_scale[:, :, None, tile]
+        highest = np.maximum(maximum, (scores.max(axis=(3, 5)) * scales).max(axis=3))
+        exponents = scores.astype(np.float64) * scales[..., None, :, None] - highest[..., None, None, None]
+        weights = np.exp2(exponents.astype(np.float32))
+        rescaled = np.exp2(maximum - highest)
+        total = total * rescaled[..., None]
+        for group_of_eight in range(TILE // 8):
+            for key in range(2):
+                total = total + weights[..., group_of_eight, :, key]
+        rounded = round_to(element, weights).reshape(*shape, TILE)
+        mixed = mixed * rescaled[..., None] + rounded @ value[:, :, keys]
+        maximum = highest
+    # The quad adds up as a butterfly: neighbours first.
+    denominator = (total[..., 0] + total[..., 1]) + (total[..., 2] + total[..., 3])
+    return mixed.astype(np.float64) * (np.float32(1) / denominator)[..., None]
+
+
+def _mean_key(key: Float32) -> Float32:
+    """Mean over tokens in the kernel's order: 16 rows of a warp, four warps of a tile, tiles; (B, H, 1, D)."""
+    rows = _pad_rows(key)
+    parts = rows.reshape(*rows.shape[:2], -1, TILE // _ROWS_OF_WARP, _ROWS_OF_WARP, rows.shape[-1])
+    sums = np.zeros_like(parts[..., 0, :])
+    for row in range(_ROWS_OF_WARP):
+        sums = sums + parts[..., row, :]
+    tiles = (sums[:, :, :, 0] + sums[:, :, :, 1]) + (sums[:, :, :, 2] + sums[:, :, :, 3])
+    whole = np.zeros_like(tiles[:, :, 0])
+    for tile in range(tiles.shape[2]):
+        whole = whole + tiles[:, :, tile]
+    mean: Float32 = (whole / np.float32(key.shape[2]))[:, :, None]
+    return mean
+
+
+def _pad_rows(rows: Float32) -> Float32:
+    """Zero rows after the last, to whole tiles."""
+    return np.pad(rows, ((0, 0), (0, 0), (0, -rows.shape[2] % TILE), (0, 0)))
+
+
+def _ranges(values: Float32, axes: tuple[int, ...]) -> Float32:
+    """Largest magnitude over some axes, which are kept; NaN where there is one."""
+    highest = np.abs(values).max(axis=axes, keepdims=True)
+    ranges: Float32 = np.maximum(highest, np.float32(SMALLEST_RANGE))
+    return ranges
+
+
+def _round_levels(values: Float32, ranges: Float32) -> Float32:
+    """Nearest level, ties to even; 0 where the range is not finite, as the conversion of NaN gives."""
+    levels = np.rint(values * (np.float32(LEVELS) / ranges))
+    return np.where(np.isnan(levels), np.float32(0), levels)
