@@ -1,0 +1,104 @@
+"""What `soak.py` keeps of a long run, in memory that is taken before it begins and does not grow."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import numpy as np
+import psutil  # type: ignore[import-untyped]
+from numpy.typing import NDArray
+
+GROWTH_LIMIT_MIB = 2.0
+"""What 15 minutes of frames may add: less than one depth map of 1280x720 (3.5 MiB), so that one that is kept shows."""
+
+# Arenas of the engines and of malloc reach their size within the first fifth, also when a phase is short.
+WARM_UP_SHARE = 0.2
+# Bins 1 % apart from 0.1 ms to 100 s: no percentile is wrong by more than that.
+FIRST_MS, LAST_MS, BIN_RATIO = 0.1, 1e5, 1.01
+BINS = math.ceil(math.log(LAST_MS / FIRST_MS) / math.log(BIN_RATIO))
+# Of the samples that a record keeps, for a plot.
+KEPT_SAMPLES = 120
+MIN_SAMPLES = 3
+
+
+class LatencyCounts:
+    """A histogram of times. One thread adds to it."""
+
+    def __init__(self) -> None:
+        self.bins = np.zeros(BINS, np.int64)
+        self.count = 0
+        self.largest_ms = 0.0
+
+    def add(self, seconds: float) -> None:
+        """Count one time."""
+        milliseconds = seconds * 1e3
+        at = math.log(max(milliseconds, FIRST_MS) / FIRST_MS) / math.log(BIN_RATIO)
+        self.bins[min(int(at), BINS - 1)] += 1
+        self.count += 1
+        self.largest_ms = max(self.largest_ms, milliseconds)
+
+    def percentiles(self) -> dict[str, float | None]:
+        """Median, 99th percentile and largest in milliseconds; None where nothing was counted."""
+        largest = self.largest_ms if self.count else None
+        return {"p50_ms": self._percentile(0.5), "p99_ms": self._percentile(0.99), "max_ms": largest}
+
+    @classmethod
+    def summed(cls, parts: Iterable[LatencyCounts]) -> LatencyCounts:
+        """One histogram of the times of several threads."""
+        total = cls()
+        for part in parts:
+            total.bins += part.bins
+            total.count += part.count
+            total.largest_ms = max(total.largest_ms, part.largest_ms)
+        return total
+
+    def _percentile(self, share: float) -> float | None:
+        if not self.count:
+            return None
+        at = int(np.searchsorted(np.cumsum(self.bins), share * self.count))
+        return float(FIRST_MS * BIN_RATIO ** (at + 0.5))
+
+
+class MemorySamples:
+    """Resident memory of this process over time: rows of (seconds, MiB)."""
+
+    def __init__(self, seconds: float, interval_s: float) -> None:
+        self._rows = np.zeros((math.ceil(seconds / interval_s) + 1, 2), np.float64)
+        self._seconds = seconds
+        self._count = 0
+        self._process = psutil.Process()
+
+    @property
+    def last_mib(self) -> float:
+        """The newest sample; 0 before the first."""
+        return float(self._rows[self._count - 1, 1]) if self._count else 0.0
+
+    def sample(self, seconds: float) -> None:
+        """Take one sample; does nothing when there is no room."""
+        if self._count < len(self._rows):
+            self._rows[self._count] = seconds, self._process.memory_info().rss / 2**20
+            self._count += 1
+
+    def after_warm_up(self) -> NDArray[np.float64]:
+        """Samples (N, 2) that count."""
+        rows = self._rows[: self._count]
+        return rows[rows[:, 0] >= WARM_UP_SHARE * self._seconds]
+
+    def thinned(self) -> NDArray[np.float64]:
+        """At most `KEPT_SAMPLES` of all samples, evenly spread."""
+        rows = self._rows[: self._count]
+        return rows[:: max(1, math.ceil(len(rows) / KEPT_SAMPLES))]
+
+
+def growth_mib(samples: NDArray[np.float64]) -> float | None:
+    """Growth over the time of the samples by the straight line that fits them best; None with too few to fit one.
+
+    Args:
+        samples: (N, 2) rows of seconds and MiB.
+    """
+    if len(samples) < MIN_SAMPLES:
+        return None
+    seconds, memory = samples.T
+    slope, _ = np.polyfit(seconds - seconds.mean(), memory, 1)
+    return float(slope * (seconds[-1] - seconds[0]))
