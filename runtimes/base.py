@@ -78,6 +78,8 @@ class RuntimeInfo:
         kernels: Executed operators as "Operator/precision" with their number; None when not looked at.
         fallbacks: Operators that run elsewhere than on `device`, as "Operator on provider"; None when not looked at.
         device_ms: Median milliseconds on each device that was tried, where the runtime chose by measuring; else None.
+        nodes: Executed operators by provider, device or compute unit, where `fallbacks` is not empty; None when not
+            looked at, and when all are on `device`.
     """
 
     runtime: str
@@ -88,6 +90,14 @@ class RuntimeInfo:
     kernels: Mapping[str, int] | None = None
     fallbacks: tuple[str, ...] | None = None
     device_ms: Mapping[str, float] | None = None
+    nodes: Mapping[str, int] | None = None
+
+    @property
+    def nodes_by_device(self) -> Mapping[str, int] | None:
+        """Executed operators by provider, device or compute unit; None when not looked at."""
+        if self.nodes is not None or self.kernels is None or self.fallbacks:
+            return self.nodes
+        return {self.device: sum(self.kernels.values())}
 
     @property
     def int8_ops(self) -> int | None:

@@ -128,6 +128,7 @@ class CoreMlRuntime(Runtime):
             threads=self.options.thread_count,
             kernels=None if placed is None else Counter(key for key, _ in placed),
             fallbacks=None if placed is None else find_fallbacks(placed, self._unit),
+            nodes=None if placed is None else Counter(device for _, device in placed),
             device_ms={timing.unit: timing.median_ms for timing in self._timings if timing.median_ms is not None}
             or None,
         )

@@ -82,7 +82,7 @@ class OrtRuntime(Runtime):
         super().__init__(artifact, options)
         self._session: Any = None
         self._output_names: list[str] = []
-        self._profiled: tuple[Counter[str], tuple[str, ...]] | None = None
+        self._profiled: tuple[Counter[str], tuple[str, ...], Counter[str]] | None = None
 
     @classmethod
     def list_providers(cls) -> tuple[str, ...]:
@@ -115,7 +115,7 @@ class OrtRuntime(Runtime):
     def _info(self, *, profile: bool) -> RuntimeInfo:
         if profile and self._profiled is None:
             self._profiled = self._profile()
-        kernels, fallbacks = self._profiled if self._profiled is not None else (None, None)
+        kernels, fallbacks, nodes = self._profiled if self._profiled is not None else (None, None, None)
         return RuntimeInfo(
             runtime=self.name,
             version=_import_ort().__version__,
@@ -124,6 +124,7 @@ class OrtRuntime(Runtime):
             threads=self._session.get_session_options().intra_op_num_threads,
             kernels=kernels,
             fallbacks=fallbacks,
+            nodes=nodes,
         )
 
     def _make_session(self, ort: ModuleType, options: Any) -> Any:
@@ -147,7 +148,7 @@ class OrtRuntime(Runtime):
             )
         return session
 
-    def _profile(self) -> tuple[Counter[str], tuple[str, ...]]:
+    def _profile(self) -> tuple[Counter[str], tuple[str, ...], Counter[str]]:
         """Execute once on zeros in a second session with profiling on, so the hot path carries no profiler."""
         ort = _import_ort()
         feeds = {spec.name: np.zeros(spec.shape, spec.dtype) for spec in self.artifact.entry.inputs}
@@ -204,18 +205,21 @@ def _specs(nodes: Iterable[Any]) -> list[TensorSpec]:
     return [TensorSpec(node.name, tuple(node.shape), DTYPES.get(node.type, node.type)) for node in nodes]
 
 
-def _count_kernels(events: Iterable[dict[str, Any]], device: str) -> tuple[Counter[str], tuple[str, ...]]:
+def _count_kernels(events: Iterable[dict[str, Any]], device: str) -> tuple[Counter[str], tuple[str, ...], Counter[str]]:
+    """Operators with their precision, those that ran elsewhere than on `device`, and how many ran on each provider."""
     kernels: Counter[str] = Counter()
+    nodes: Counter[str] = Counter()
     elsewhere: set[str] = set()
     for event in events:
         if event.get("cat") != "Node" or not event["name"].endswith("_kernel_time"):
             continue
         arguments = event["args"]
-        operator = arguments["op_name"]
+        operator, provider = arguments["op_name"], arguments["provider"]
         kernels[f"{operator}/{_precision_of(operator, arguments.get('input_type_shape', []))}"] += 1
-        if arguments["provider"] != device:
-            elsewhere.add(f"{operator} on {arguments['provider']}")
-    return kernels, tuple(sorted(elsewhere))
+        nodes[provider] += 1
+        if provider != device:
+            elsewhere.add(f"{operator} on {provider}")
+    return kernels, tuple(sorted(elsewhere)), nodes
 
 
 def _precision_of(operator: str, inputs: Sequence[dict[str, Any]]) -> str:

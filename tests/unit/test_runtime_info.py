@@ -64,7 +64,16 @@ def test_ort_profile_counts_int8_kernels_and_names_what_ran_elsewhere() -> None:
         event("Softmax", provider="CUDAExecutionProvider"),
     ]
 
-    kernels, fallbacks = _count_kernels(events, "CPUExecutionProvider")
+    kernels, fallbacks, nodes = _count_kernels(events, "CPUExecutionProvider")
 
     assert kernels == {"Conv/fp32": 1, "DynamicQuantizeMatMul/int8": 1, "QLinearConv/int8": 1, "Softmax/fp32": 1}
     assert fallbacks == ("Softmax on CUDAExecutionProvider",)
+    assert nodes == {"CPUExecutionProvider": 3, "CUDAExecutionProvider": 1}
+
+
+def test_nodes_are_all_on_the_device_unless_the_runtime_counted_them() -> None:
+    kernels = {"Conv/fp32": 3, "Softmax/fp32": 9}
+
+    assert RuntimeInfo("openvino", "1", "CPU", "fp32", 1, kernels, ()).nodes_by_device == {"CPU": 12}
+    assert RuntimeInfo("ort", "1", "CPU", "fp32", 1, kernels, ("a on b",), None, {"a": 1}).nodes_by_device == {"a": 1}
+    assert RuntimeInfo("ort", "1", "CPU", "fp32", 1).nodes_by_device is None
