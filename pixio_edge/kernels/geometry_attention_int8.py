@@ -62,7 +62,7 @@ class AttentionInt8Work:
 
 
 def plan_attention_int8(
-    batch: int, tokens: int, heads: int, head_dim: int, dtype: str = "float16", sm: str = "sm_80"
+    batch: int, tokens: int, heads: int, head_dim: int, *, dtype: str = "float16", sm: str = "sm_80"
 ) -> tuple[Launch, ...]:
     """Launches of one attention, in order; all three take the same arguments.
 

@@ -18,18 +18,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pixio_edge.kernels.arguments import check_attention
 from pixio_edge.kernels.geometry_attention_int8 import KEY_GROUPS, TILE
+from pixio_edge.kernels.precision import INT8_MAX, Floats, Precision, round_to
 
-Float32: TypeAlias = NDArray[np.float32]
-Element: TypeAlias = Literal["float16", "bfloat16"]
-
-LEVELS = 127
-"""Largest quantised magnitude; symmetric, so that -128 is never used."""
+Float32 = NDArray[np.float32]
 
 SMALLEST_RANGE = 2.0**-50
 """Ranges below it count as it. It keeps the scale of a zero row positive, and the product of two scales normal."""
@@ -55,39 +52,34 @@ class QuantizedAttention:
 
 
 def attention_int8(
-    qkv: NDArray[np.floating],
-    bias: NDArray[np.floating] | None,
-    *,
-    heads: int,
-    scale: float,
-    element: Element = "float16",
-    smooth_keys: bool = True,
+    qkv: Floats, bias: Floats | None, *, scale: float, precision: Precision, smooth_keys: bool = True
 ) -> Float32:
     """Attention with quantised scores.
 
     Args:
-        qkv: Packed (B, N, 3, H, D) or any shape of the same order; values that `element` holds exactly.
-        bias: On q, k and v, (3, H, D) or any shape of the same order.
-        heads: H.
-        scale: Factor on the scores before softmax, usually 1/sqrt(D).
-        element: 16-bit type of input and output.
-        smooth_keys: Subtract the mean key. The kernel always does; without it is for showing what it does.
+        qkv: Output of the qkv projection without its bias, (B, N, 3, H, D); values that `precision` holds.
+        bias: Bias of that projection, (3, H, D), or None.
+        scale: Factor on the scores before softmax, normally D ** -0.5.
+        precision: Of input and output, fp16 or bf16.
+        smooth_keys: Subtract the mean key. The kernel always does; False shows what that is good for.
 
     Returns:
-        (B, N, H*D), rounded to `element`.
+        (B, N, H * D), values that `precision` holds.
+
+    Raises:
+        SpecError: A shape does not fit.
     """
-    batch, tokens = qkv.shape[:2]
-    packed = qkv.astype(np.float32).reshape(batch, tokens, 3, heads, -1).transpose(2, 0, 3, 1, 4)  # (3, B, H, N, D)
-    offsets = np.zeros((3, heads, packed.shape[-1]), np.float32) if bias is None else bias.astype(np.float32)
-    offsets = offsets.reshape(3, heads, 1, -1)
-    quantized = quantize_attention(packed[0] + offsets[0], packed[1], scale=scale, smooth_keys=smooth_keys)
-    mixed = _attend(quantized, _pad_rows(packed[2]), tokens, element)
-    output = round_to(element, mixed + offsets[2].astype(np.float64))
+    batch, tokens, heads, head_dim = check_attention(qkv, bias)
+    query, key, value = qkv.astype(np.float32).transpose(2, 0, 3, 1, 4)  # (B, H, N, D) each
+    offsets = np.zeros((3, heads, head_dim), np.float32) if bias is None else bias.astype(np.float32)
+    quantized = quantize_attention(query + offsets[0][:, None], key, scale=scale, smooth_keys=smooth_keys)
+    mixed = _attend(quantized, _pad_rows(value), tokens, precision)
+    output = round_to(mixed + offsets[2][:, None].astype(np.float64), precision)
     return output.transpose(0, 2, 1, 3).reshape(batch, tokens, -1)
 
 
 def quantize_attention(query: Float32, key: Float32, *, scale: float, smooth_keys: bool = True) -> QuantizedAttention:
-    """Queries with their bias, and keys without, to s8. As `attention_int8_prepare` and `…_prepare_keys`.
+    """Quantise queries, with their bias, and keys, without theirs: `attention_int8_prepare` and `…_prepare_keys`.
 
     Args:
         query: (B, H, N, D).
@@ -105,24 +97,13 @@ def quantize_attention(query: Float32, key: Float32, *, scale: float, smooth_key
     key_range = _ranges(grouped, axes=(3, 5, 6))
     return QuantizedAttention(
         query=_round_levels(rows, query_range),
-        query_scale=(query_range / np.float32(LEVELS) * factor)[..., 0],
+        query_scale=(query_range / np.float32(INT8_MAX) * factor)[..., 0],
         key=_round_levels(grouped, key_range).reshape(tiles.shape),
-        key_scale=(key_range / np.float32(LEVELS)).reshape(*tiles.shape[:2], -1, KEY_GROUPS),
+        key_scale=(key_range / np.float32(INT8_MAX)).reshape(*tiles.shape[:2], -1, KEY_GROUPS),
     )
 
 
-def round_to(element: Element, values: NDArray[np.floating]) -> Float32:
-    """Round to the nearest number of a 16-bit type, ties to even, as float32."""
-    exact = values.astype(np.float32)
-    if element == "float16":
-        with np.errstate(over="ignore"):
-            return exact.astype(np.float16).astype(np.float32)
-    bits = np.ascontiguousarray(exact).view(np.uint32)
-    rounded = ((bits + 0x7FFF + ((bits >> 16) & 1)) & np.uint32(0xFFFF0000)).astype(np.uint32)
-    return np.where(np.isnan(exact), exact, rounded.view(np.float32))
-
-
-def _attend(quantized: QuantizedAttention, value: Float32, tokens: int, element: Element) -> NDArray[np.float64]:
+def _attend(quantized: QuantizedAttention, value: Float32, tokens: int, precision: Precision) -> NDArray[np.float64]:
     """Online softmax over tiles of keys, (B, H, N, D)."""
     query, query_scale = quantized.query[:, :, :tokens], quantized.query_scale[:, :, :tokens]
     shape = query.shape[:3]
@@ -144,7 +125,7 @@ def _attend(quantized: QuantizedAttention, value: Float32, tokens: int, element:
         for group_of_eight in range(TILE // 8):
             for key in range(2):
                 total = total + weights[..., group_of_eight, :, key]
-        rounded = round_to(element, weights).reshape(*shape, TILE)
+        rounded = round_to(weights, precision).reshape(*shape, TILE)
         mixed = mixed * rescaled[..., None] + rounded @ value[:, :, keys]
         maximum = highest
     # The quad adds up as a butterfly: neighbours first.
@@ -181,5 +162,5 @@ def _ranges(values: Float32, axes: tuple[int, ...]) -> Float32:
 
 def _round_levels(values: Float32, ranges: Float32) -> Float32:
     """Nearest level, ties to even; 0 where the range is not finite, as the conversion of NaN gives."""
-    levels = np.rint(values * (np.float32(LEVELS) / ranges))
+    levels = np.rint(values * (np.float32(INT8_MAX) / ranges))
     return np.where(np.isnan(levels), np.float32(0), levels)
