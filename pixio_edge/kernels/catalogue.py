@@ -95,7 +95,12 @@ _RESIDUAL = {"RESIDUAL_FP32": (0, 1)}
 KERNELS: Mapping[str, Kernel] = {
     kernel.name: kernel
     for kernel in (
-        Kernel("attention", "attention.cu", ("attention",), {"HEAD_DIM": HEAD_DIMS, **_ELEMENT}),
+        Kernel(
+            "attention",
+            "attention.cu",
+            ("attention_128", "attention_64", "attention_32", "attention_16"),
+            {"HEAD_DIM": HEAD_DIMS, **_ELEMENT},
+        ),
         Kernel(
             "attention_int8",
             "attention_int8.cu",
