@@ -110,10 +110,15 @@ KERNELS: Mapping[str, Kernel] = {
         Kernel(
             "add_layer_norm",
             "add_layer_norm.cu",
-            ("add_layer_norm", "add_layer_norm_int8"),
+            ("add_layer_norm_3", "add_layer_norm_5", "add_layer_norm_int8_3", "add_layer_norm_int8_5"),
             {**_ELEMENT, **_RESIDUAL},
         ),
-        Kernel("bias_gelu", "bias_gelu.cu", ("bias_gelu", "bias_gelu_int8"), _ELEMENT),
+        Kernel(
+            "bias_gelu",
+            "bias_gelu.cu",
+            ("bias_gelu_1", "bias_gelu_4", "bias_gelu_int8_3", "bias_gelu_int8_5"),
+            _ELEMENT,
+        ),
     )
 }
 """Every kernel by name. ELEMENT_BF16: the element is bfloat16 and not float16. RESIDUAL_FP32: the residual stream is

@@ -72,6 +72,13 @@ __device__ __forceinline__ float exp2(float x) {
   return value;
 }
 
+// The larger one, and a NaN if either is one: fmaxf would drop it.
+__device__ __forceinline__ float max_nan(float a, float b) {
+  float value;
+  asm("max.NaN.f32 %0, %1, %2;" : "=f"(value) : "f"(a), "f"(b));
+  return value;
+}
+
 // Rounds to nearest even and saturates to [-128, 127]; a NaN becomes 0. The value is in the lowest byte of the result.
 __device__ __forceinline__ int round_to_s8(float x) {
   int value;

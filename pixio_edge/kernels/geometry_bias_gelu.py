@@ -1,0 +1,58 @@
+"""How bias and GELU is launched, and the bytes that it has to move.
+
+It is bound by memory where its arithmetic is short: two arrays pass once. Of what keeps it from the speed of a copy:
+
+- Instructions: the GELU is a polynomial of degree 8, one exp2 and four more, about 18 for each element with bias,
+  conversions and access; a float erf takes about twice that. At 3.35 TB/s and 1.7 GHz a processor of an H100 receives
+  and sends 3.7 elements of 4 bytes a cycle: 67 of 128 issue slots and 3.7 of 16 exp2.
+- Bytes in flight: 4 vectors of 16 bytes a thread, 42 registers, 1,536 threads: 96 KiB on a processor, of which an H100
+  needs about 30. With few rows one vector a thread spreads the work over more processors.
+- The bias is read once for 4 rows, from L2.
+
+That is an argument and not a measurement: no GPU has run it.
+"""
+
+from __future__ import annotations
+
+from pixio_edge.kernels.catalogue import Launch
+from pixio_edge.kernels.geometry_rows import WIDTH, check_rows, choose_row_shape, rows_per_block
+
+_WARP = 32
+_WARPS = 4  # of a block
+_MANY_ROWS = 4  # that one thread takes
+_FULL_GPU_BLOCKS = 1024  # of 128 threads, twice what 132 processors hold at 4: from there on a thread takes more rows
+
+
+def plan_bias_gelu(rows: int, channels: int, *, quantize: bool = False) -> tuple[Launch, ...]:
+    """The launch of one bias and GELU.
+
+    Args:
+        rows: Tokens of all images; any number from 1.
+        channels: Of one token; a multiple of 8 up to `geometry_rows.MOST_CHANNELS`.
+        quantize: The result is written as INT8 with a scale per row.
+
+    Raises:
+        SpecError: The kernel is not made for a size.
+    """
+    check_rows("bias_gelu", rows, channels)
+    if quantize:
+        shape = choose_row_shape(channels)
+        together = rows_per_block(rows, shape.threads)
+        entry = f"bias_gelu_int8_{shape.vectors}"
+        return (Launch(entry, (-(-rows // together), 1, 1), (shape.threads, together, 1)),)
+    across = -(-channels // (_WARP * WIDTH))
+    many = -(-rows // (_WARPS * _MANY_ROWS))
+    each = _MANY_ROWS if many * across >= _FULL_GPU_BLOCKS else 1
+    return (Launch(f"bias_gelu_{each}", (-(-rows // (_WARPS * each)), across, 1), (_WARP, _WARPS, 1)),)
+
+
+def count_bias_gelu_bytes(rows: int, channels: int, *, quantize: bool = False) -> int:
+    """Bytes that have to pass between memory and the GPU, whatever the kernel; for the share of a copy's bandwidth.
+
+    Args:
+        rows: Tokens of all images.
+        channels: Of one token.
+        quantize: The result is written as INT8 with a scale per row.
+    """
+    written = channels + 4 if quantize else 2 * channels
+    return rows * (2 * channels + written) + 2 * channels
