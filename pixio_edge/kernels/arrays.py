@@ -84,16 +84,17 @@ def view_array(value: object, name: str, *, stream: int, is_written: bool = Fals
 
     Raises:
         SpecError: It is not on a CUDA device, of an element type that kernels do not know, not contiguous, not aligned
-            to 16 bytes, or read-only where it is to be written.
+            to 16 bytes, masked, or read-only where it is to be written.
         RuntimeUnavailableError: CUDA does not know the memory.
     """
     if hasattr(value, "__dlpack__") and hasattr(value, "__dlpack_device__"):
         view = _view_dlpack(value, name, stream)
     else:
         view = _view_interface(value, name, stream, is_written=is_written)
-    if view.address % ALIGNMENT:
+    if not view.address or view.address % ALIGNMENT:
         raise SpecError(
-            f"{name}: got memory at {view.address:#x}, expected a multiple of {ALIGNMENT} bytes. Fix: pass a copy of it"
+            f"{name}: got memory at {view.address:#x}, expected a multiple of {ALIGNMENT} bytes other than 0. "
+            "Fix: pass a copy of it"
         )
     return view
 
@@ -106,7 +107,8 @@ def check_view(view: ArrayView, name: str, *, shape: tuple[int, ...], dtype: str
     """
     if view.shape != shape or view.dtype != dtype:
         raise SpecError(
-            f"{name}: got {view.dtype} {view.shape}, expected {dtype} {shape}. Fix: pass an array of this type and shape"
+            f"{name}: got {view.dtype} {view.shape}, expected {dtype} {shape}. "
+            "Fix: pass an array of this type and shape"
         )
     if view.device != device:
         raise SpecError(
@@ -119,7 +121,10 @@ def _view_dlpack(value: Any, name: str, stream: int) -> ArrayView:
     kind, device = map(int, value.__dlpack_device__())
     if kind not in (_CUDA, _CUDA_MANAGED):
         raise _not_on_gpu(f"device type {kind} of DLPack", name)
-    capsule = value.__dlpack__(stream=stream or LEGACY_STREAM)
+    try:
+        capsule = value.__dlpack__(stream=stream or LEGACY_STREAM)
+    except BufferError as error:  # such as a tensor of torch that wants gradients
+        raise SpecError(f"{name}: cannot be read through DLPack: {error}. Fix: pass a plain copy of it") from error
     tensor = read_capsule(capsule)
     shape = tuple(tensor.shape[axis] for axis in range(tensor.ndim))
     strides = tuple(tensor.strides[axis] for axis in range(tensor.ndim)) if tensor.strides else None

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 # 64 bits of a SHA-256 in file names, as for engines.
 NAME_DIGITS = 16
-# Longer than the slowest kernel took to compile on a Jetson-like core; after it both processes compile.
+# A kernel takes about a second to compile on one core of a desktop; whoever waits this long compiles it again.
 LOCK_TIMEOUT_S = 120.0
 POLL_S = 0.05
 CUBIN_SUFFIX, RECORD_SUFFIX, LOCK_SUFFIX = ".cubin", ".json", ".lock"

@@ -1,0 +1,156 @@
+"""The choice between a CUDA kernel and its reference: a pure function that says why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Literal
+
+from pixio_edge import env
+from pixio_edge.errors import PixioEdgeError, RuntimeUnavailableError
+from pixio_edge.kernels import compile as compiler
+from pixio_edge.kernels import launch
+from pixio_edge.kernels.catalogue import HEAD_DIMS, find_kernel
+
+Implementation = Literal["cuda", "reference"]
+
+KERNEL_DTYPES = ("float16", "bfloat16")
+"""Element types that the kernels are compiled for."""
+
+# What a 16-byte access holds of them; rows of other lengths would begin between two accesses.
+CHANNEL_MULTIPLE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """An implementation and why it is that one.
+
+    Args:
+        implementation: "cuda" is the kernel, "reference" the same function in torch or numpy.
+        reason: One line.
+    """
+
+    implementation: Implementation
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """All that the choice depends on.
+
+    Args:
+        device: "cpu", or "cuda" with or without a number.
+        dtype: Of the elements, such as "float16".
+        head_dim: Width of an attention head, where the operator has heads.
+        channels: Length of a row, where the operator works on rows.
+        forced: What PIXIO_EDGE_KERNELS says; None where it says nothing.
+        obstacle: Why this host cannot run kernels on that device; None if it can.
+        gpu: What the kernels would run on, for the reason.
+    """
+
+    device: str
+    dtype: str
+    head_dim: int | None = None
+    channels: int | None = None
+    forced: str | None = None
+    obstacle: str | None = None
+    gpu: str = ""
+
+
+def select(
+    name: str, *, device: str, dtype: str, head_dim: int | None = None, channels: int | None = None
+) -> Selection:
+    """Choose what runs an operator here.
+
+    Args:
+        name: Of the kernel in the catalogue.
+        device: Where the arrays are, such as "cpu" or "cuda:0".
+        dtype: Of their elements, such as "float16".
+        head_dim: Width of an attention head, where the operator has heads.
+        channels: Length of a row, where the operator works on rows.
+
+    Raises:
+        SpecError: There is no kernel of that name.
+        InputError: PIXIO_EDGE_KERNELS is neither "cuda" nor "reference".
+        RuntimeUnavailableError: PIXIO_EDGE_KERNELS is "cuda", and the kernel cannot run.
+    """
+    forced = env.kernels()
+    obstacle, gpu = None, ""
+    if forced != "reference" and device.startswith("cuda"):
+        obstacle, gpu = _probe(int(device.partition(":")[2] or 0))
+    return choose(name, Situation(device, dtype, head_dim, channels, forced, obstacle, gpu))
+
+
+def choose(name: str, situation: Situation) -> Selection:
+    """As `select`, with everything that it looks at given.
+
+    Raises:
+        SpecError: There is no kernel of that name.
+        RuntimeUnavailableError: The kernel is forced and cannot run.
+    """
+    find_kernel(name)
+    if situation.forced == "reference":
+        return Selection("reference", "PIXIO_EDGE_KERNELS=reference")
+    objection = _objection(situation)
+    if objection is None:
+        return Selection("cuda", situation.gpu)
+    if situation.forced == "cuda":
+        raise RuntimeUnavailableError(
+            f"kernel '{name}': {objection}, expected to run it, as PIXIO_EDGE_KERNELS=cuda says. "
+            "Fix: remove what is in the way, or unset PIXIO_EDGE_KERNELS"
+        )
+    return Selection("reference", objection)
+
+
+def insist(name: str, selection: Selection, *, forced: str | None) -> None:
+    """Refuse a reference that nobody asked for, where the arrays are on a GPU.
+
+    Args:
+        name: Of the kernel in the catalogue.
+        selection: From `select`.
+        forced: From `env.kernels`.
+
+    Raises:
+        RuntimeUnavailableError: It is the reference, and PIXIO_EDGE_KERNELS does not say so.
+    """
+    if selection.implementation == "reference" and forced != "reference":
+        raise RuntimeUnavailableError(
+            f"kernel '{name}': {selection.reason}, expected to run it on the GPU. "
+            "Fix: remove what is in the way, or PIXIO_EDGE_KERNELS=reference for the same function in torch"
+        )
+
+
+def describe_kernels() -> tuple[bool, str]:
+    """Whether kernels run on the first GPU of this host, and what they run on or why not, in one line."""
+    try:
+        if env.kernels() == "reference":
+            return False, "PIXIO_EDGE_KERNELS=reference"
+        if not launch.count_devices():
+            return False, f"no NVIDIA GPU; NVRTC {compiler.nvrtc_version()} can compile for one ahead of time"
+        obstacle, gpu = _probe(0)
+    except PixioEdgeError as error:
+        return False, str(error)
+    return obstacle is None, obstacle or gpu
+
+
+def _objection(situation: Situation) -> str | None:
+    if not situation.device.startswith("cuda"):
+        return f"the arrays are on {situation.device}"
+    if situation.dtype not in KERNEL_DTYPES:
+        return f"no kernel for {situation.dtype}, only for {' and '.join(KERNEL_DTYPES)}"
+    if situation.head_dim is not None and situation.head_dim not in HEAD_DIMS:
+        return f"no kernel for heads of {situation.head_dim}, only of {', '.join(map(str, HEAD_DIMS))}"
+    if situation.channels is not None and situation.channels % CHANNEL_MULTIPLE:
+        return f"no kernel for rows of {situation.channels}, only for multiples of {CHANNEL_MULTIPLE}"
+    return situation.obstacle
+
+
+@cache
+def _probe(device: int) -> tuple[str | None, str]:
+    """What is in the way on this host, without its full stop and fix; and the GPU with its compiler."""
+    try:
+        sm = launch.sm_of(device)
+        compiler.check_sm(sm)
+        return None, f"{sm}, compiled by NVRTC {compiler.nvrtc_version()}"
+    except PixioEdgeError as error:
+        return str(error), ""
