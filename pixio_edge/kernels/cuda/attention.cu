@@ -23,8 +23,8 @@
 // Two products of 32 queries share each fragment of keys and values, which halves the reads of shared memory per product: with 16
 // queries an sm_80 or sm_87 would need 128 bytes a clock, all that shared memory gives.
 //
-// Tokens need not fill a tile: missing queries read as 0 and are not written, missing keys are copied as 0 and their scores are
-// minus infinity. Nothing outside the arrays is read or written.
+// Tokens need not fill a tile: missing queries repeat the last one and are not written, missing keys are copied as 0 and their
+// scores are minus infinity. Nothing outside the arrays is read or written.
 #include "attention_rows.cuh"
 
 namespace {
@@ -72,10 +72,22 @@ struct Split {
   }
 };
 
-// Goes through the group's tiles of keys: tile `group`, then every kGroups-th.
+// One tile of keys with its values, of which the first `valid` are there.
+template <typename S>
+__device__ __forceinline__ void attend_tile(attention::Queries<S::kRowTiles>& queries, u32 keys, int valid, float scale_log2,
+                                            int lane) {
+  float scores[S::kRowTiles][S::kKeys / 8][4];
+  attention::multiply_keys<S::kRowTiles, S::kKeys>(scores, queries, keys, lane);
+  if (valid < S::kKeys) attention::mask_scores<S::kRowTiles, S::kKeys>(scores, valid, lane);
+  attention::exponentiate<S::kRowTiles, S::kKeys>(scores, queries, scale_log2);
+  attention::multiply_values<S::kRowTiles, S::kKeys>(queries, scores, keys + S::kTileBytes, lane);
+}
+
+// Goes through the group's tiles of keys: tile `group`, then every kGroups-th. A warp whose rows all lie past the last token only
+// helps to copy.
 template <typename S>
 __device__ __forceinline__ void attend(attention::Queries<S::kRowTiles>& queries, const Place& place, u32 shared, int group,
-                                       float scale_log2) {
+                                       bool has_rows, float scale_log2) {
   const int thread = threadIdx.x % S::kGroupThreads, lane = threadIdx.x % 32;
   const u16* keys = place.queries + place.distance;
   auto start_copy = [&](int first, int stage) {
@@ -95,14 +107,7 @@ __device__ __forceinline__ void attend(attention::Queries<S::kRowTiles>& queries
     ptx::copy_async_wait<kStages - 2>();
     S::synchronize(group);  // The tile is there for all, and all are done with the one that the next copy replaces.
     start_copy(first + (kStages - 1) * kAdvance, (stage + kStages - 1) % kStages);
-    const u32 tile = shared + stage * S::kStageBytes;
-    float scores[S::kRowTiles][S::kKeys / 8][4];
-    attention::multiply_keys<S::kRowTiles, S::kKeys>(scores, queries, tile, lane);
-    if (first + S::kKeys > place.tokens) {
-      attention::mask_scores<S::kRowTiles, S::kKeys>(scores, place.tokens - first, lane);
-    }
-    attention::exponentiate<S::kRowTiles, S::kKeys>(scores, queries, scale_log2);
-    attention::multiply_values<S::kRowTiles, S::kKeys>(queries, scores, tile + S::kTileBytes, lane);
+    if (has_rows) attend_tile<S>(queries, shared + stage * S::kStageBytes, place.tokens - first, scale_log2, lane);
     stage = (stage + 1) % kStages;
   }
 }
@@ -223,7 +228,8 @@ __device__ __forceinline__ void run(const u16* qkv, const u16* bias, u16* out, i
   place.out = out + static_cast<u64>(blockIdx.z) * tokens * place.distance + head;
   attention::Queries<S::kRowTiles> queries;
   attention::load_queries(queries, place.queries, place.stride, place.bias, block_row + warp_row, tokens, lane);
-  attend<S>(queries, place, ptx::shared_address(shared) + group * kStages * S::kStageBytes, group, scale * kLog2E);
+  attend<S>(queries, place, ptx::shared_address(shared) + group * kStages * S::kStageBytes, group,
+            block_row + warp_row < tokens, scale * kLog2E);
   __syncthreads();  // All tiles are done with: their memory takes what is written next.
   float* partial = reinterpret_cast<float*>(shared);
   if constexpr (S::kGroups == 1) {

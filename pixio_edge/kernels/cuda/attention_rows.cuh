@@ -21,7 +21,8 @@ struct Queries {
 
 __device__ __forceinline__ u32 load_pair(const u16* address) { return *reinterpret_cast<const u32*>(address); }
 
-// Reads the queries from `first` on, adds their bias and rounds once.
+// Reads the queries from `first` on, adds their bias and rounds once. Past the last token that one is read again: such a row is
+// computed like any other and never written.
 template <int kRowTiles>
 __device__ __forceinline__ void load_queries(Queries<kRowTiles>& queries, const u16* source, int stride, const u16* bias,
                                              int first, int tokens, int lane) {
@@ -29,11 +30,11 @@ __device__ __forceinline__ void load_queries(Queries<kRowTiles>& queries, const 
   for (int tile = 0; tile < kRowTiles; ++tile) {
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
-      const int row = first + 16 * tile + 8 * half + lane / 4;
+      const int row = min(first + 16 * tile + 8 * half + lane / 4, tokens - 1);
       const u16* row_source = source + static_cast<u64>(row) * stride + 2 * (lane % 4);
 #pragma unroll
       for (int part = 0; part < HEAD_DIM / 8; ++part) {
-        queries.fragment[tile][part / 2][2 * (part % 2) + half] = row < tokens ? load_pair(row_source + 8 * part) : 0;
+        queries.fragment[tile][part / 2][2 * (part % 2) + half] = load_pair(row_source + 8 * part);
       }
       queries.reference[tile][half] = MINUS_INFINITY;
       queries.sum[tile][half] = 0.0f;

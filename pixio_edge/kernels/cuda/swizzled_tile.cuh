@@ -29,28 +29,36 @@ __device__ __forceinline__ u32 place(int row, int chunk) {
   return row * kRowBytes + ((chunk ^ ((row >> kSwizzleShift) & kSwizzleMask)) << 4);
 }
 
+// The address `rows` rows and `chunks` chunks after `address`, for numbers that the compiler knows: it becomes at most one
+// exclusive-or of what a thread computes once, and the offset of the access itself. `rows` and `chunks` have no bit in common
+// with the row and the chunk at `address`, and tiles begin at a multiple of 128 bytes.
+__device__ __forceinline__ u32 advance(u32 address, int rows, int chunks) {
+  const int flipped = ((rows >> kSwizzleShift) ^ chunks) & kSwizzleMask;
+  return (address ^ (flipped << 4)) + rows * kRowBytes + ((chunks & ~kSwizzleMask) << 4);
+}
+
 // Starts the copy of `kColumns` chunks, from `first` on, of every row of two tiles that lie `source_distance` elements and
 // `kRows` rows apart. Rows from `valid_rows` on are not read and become 0.
 template <int kRows, int kThreads, int kColumns>
-__device__ __forceinline__ void copy_columns(u32 destination, const u16* source, int stride, int source_distance,
+__device__ __forceinline__ void copy_columns(u32 destination, const u16* source, s64 stride, s64 source_distance,
                                              int valid_rows, int thread, int first) {
   constexpr int kRowsAtOnce = kThreads / kColumns;
-  const int chunk = first + thread % kColumns;
+  const int row = thread / kColumns, chunk = first + thread % kColumns;
+  if (kRowsAtOnce > kRows && row >= kRows) return;
+  const u32 thread_destination = destination + place(row, chunk);
+  const u16* chunk_source = source + row * stride + chunk * 8;
 #pragma unroll
-  for (int start = 0; start < kRows; start += kRowsAtOnce) {
-    const int row = start + thread / kColumns;
-    if (kRowsAtOnce > kRows && row >= kRows) continue;
-    const u16* chunk_source = source + row * stride + chunk * 8;
-    const u32 chunk_destination = destination + place(row, chunk);
-    ptx::copy_async_16(chunk_destination, chunk_source, row < valid_rows);
-    ptx::copy_async_16(chunk_destination + kRows * kRowBytes, chunk_source + source_distance, row < valid_rows);
+  for (int rows = 0; rows < kRows; rows += kRowsAtOnce, chunk_source += kRowsAtOnce * stride) {
+    const u32 target = advance(thread_destination, rows, 0);
+    ptx::copy_async_16(target, chunk_source, row + rows < valid_rows);
+    ptx::copy_async_16(target + kRows * kRowBytes, chunk_source + source_distance, row + rows < valid_rows);
   }
 }
 
-// Starts the copy of two tiles by `kThreads` threads, of which this is number `thread`. A thread stays in one column, so that
-// successive copies of it are a constant apart: first the eight columns that every head has, then the two or four further ones.
+// Starts the copy of two tiles by `kThreads` threads, of which this is number `thread`. A thread stays in one column: first the
+// eight columns that every head has, then one of the two or four further ones.
 template <int kRows, int kThreads>
-__device__ __forceinline__ void copy_pair(u32 destination, const u16* source, int stride, int source_distance, int valid_rows,
+__device__ __forceinline__ void copy_pair(u32 destination, const u16* source, s64 stride, s64 source_distance, int valid_rows,
                                           int thread) {
   copy_columns<kRows, kThreads, 8>(destination, source, stride, source_distance, valid_rows, thread, 0);
   if constexpr (kChunks > 8) {
@@ -59,16 +67,17 @@ __device__ __forceinline__ void copy_pair(u32 destination, const u16* source, in
 }
 
 // The right operand of mma_16x8x16 with the tile's rows as columns: elements 16 `step` to 16 `step` + 15 of rows `row` to
-// `row` + 15. fragment[0] and [1] are of the first eight rows, [2] and [3] of the others.
+// `row` + 15, where `row` is a multiple of 16. fragment[0] and [1] are of the first eight rows, [2] and [3] of the others.
 __device__ __forceinline__ void load_rows_as_columns(u32 (&fragment)[4], u32 tile, int row, int step, int lane) {
-  const int lane_row = (lane & 7) + ((lane >> 4) << 3);
-  ptx::load_matrix_x4(fragment, tile + place(row + lane_row, 2 * step + ((lane >> 3) & 1)));
+  const u32 lane_address = tile + place((lane & 7) + ((lane >> 4) << 3), (lane >> 3) & 1);
+  ptx::load_matrix_x4(fragment, advance(lane_address, row, 2 * step));
 }
 
 // The right operand with the tile's rows as rows: rows `row` to `row` + 15 of elements 16 `step` to 16 `step` + 15. fragment[0]
 // and [1] are of the first eight elements, [2] and [3] of the others.
 __device__ __forceinline__ void load_rows_as_rows(u32 (&fragment)[4], u32 tile, int row, int step, int lane) {
-  ptx::load_matrix_x4_transposed(fragment, tile + place(row + (lane & 15), 2 * step + (lane >> 4)));
+  const u32 lane_address = tile + place(lane & 15, lane >> 4);
+  ptx::load_matrix_x4_transposed(fragment, advance(lane_address, row, 2 * step));
 }
 
 }  // namespace tile
