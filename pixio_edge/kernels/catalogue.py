@@ -116,7 +116,7 @@ KERNELS: Mapping[str, Kernel] = {
         Kernel(
             "bias_gelu",
             "bias_gelu.cu",
-            ("bias_gelu_1", "bias_gelu_4", "bias_gelu_int8_3", "bias_gelu_int8_5"),
+            ("bias_gelu_1", "bias_gelu_2", "bias_gelu_int8_3", "bias_gelu_int8_5"),
             _ELEMENT,
         ),
     )

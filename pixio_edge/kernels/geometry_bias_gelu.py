@@ -2,12 +2,13 @@
 
 It is bound by memory where its arithmetic is short: two arrays pass once. Of what keeps it from the speed of a copy:
 
-- Instructions: the GELU is a polynomial of degree 8, one exp2 and four more, about 18 for each element with bias,
-  conversions and access; a float erf takes about twice that. At 3.35 TB/s and 1.7 GHz a processor of an H100 receives
-  and sends 3.7 elements of 4 bytes a cycle: 67 of 128 issue slots and 3.7 of 16 exp2.
-- Bytes in flight: 4 vectors of 16 bytes a thread, 42 registers, 1,536 threads: 96 KiB on a processor, of which an H100
-  needs about 30. With few rows one vector a thread spreads the work over more processors.
-- The bias is read once for 4 rows, from L2.
+- Instructions: the GELU is a polynomial of degree 8, one exp2 and four more, 18.5 of machine code for each element with
+  bias, conversions and access; a float erf takes about twice that. At 3.35 TB/s and 1.75 GHz a processor of an H100
+  takes 3.6 elements of 4 bytes a cycle: 67 of 128 issue slots and 3.6 of 16 exp2. An H200 (4.8 TB/s) needs 96 of 128.
+- Bytes in flight: 2 vectors of 16 bytes a thread, 40 registers, so 1,536 threads: 48 KiB on a processor, of which an
+  H100 needs about 25 (3.35 TB/s times 1 µs of latency, over 132) and an Orin 13. With few rows one vector a thread
+  spreads the work over more processors.
+- The bias is read once for 2 rows, from L2.
 
 That is an argument and not a measurement: no GPU has run it.
 """
@@ -19,8 +20,10 @@ from pixio_edge.kernels.geometry_rows import WIDTH, check_rows, choose_row_shape
 
 _WARP = 32
 _WARPS = 4  # of a block
-_MANY_ROWS = 4  # that one thread takes
-_FULL_GPU_BLOCKS = 1024  # of 128 threads, twice what 132 processors hold at 4: from there on a thread takes more rows
+_MANY_ROWS = 2  # that one thread takes
+_FULL_GPU_BLOCKS = (
+    1584  # of 128 threads: 12 on each of the 132 processors of an H100; with more, a thread takes two rows
+)
 
 
 def plan_bias_gelu(rows: int, channels: int, *, quantize: bool = False) -> tuple[Launch, ...]:

@@ -26,6 +26,9 @@ typedef u16 Residual;
 typedef rows::Packed16 PackedResidual;
 #endif
 
+// Two elements of value 1.
+constexpr u32 kOnes = ELEMENT_BF16 ? 0x3f803f80u : 0x3c003c00u;
+
 struct Inputs {
   const Residual* x;         // (rows, channels)
   const u16* branch;         // (rows, channels)
@@ -45,29 +48,27 @@ template <int kVectors>
 __device__ __forceinline__ void add(const Inputs& inputs, const rows::Part& part, Residual* sum,
                                     float (&values)[kVectors][rows::kWidth]) {
   PackedResidual x[kVectors];
-  rows::Packed16 branch[kVectors];
+  rows::Packed16 branch[kVectors], branch_bias[kVectors], layer_scale[kVectors];
 #pragma unroll
   for (int vector = 0; vector < kVectors; ++vector) {
-    x[vector] = rows::load(inputs.x + part.offset(vector), part.holds(vector));
-    branch[vector] = rows::load_constant(inputs.branch + part.offset(vector), part.holds(vector));
+    const bool holds = part.holds(vector);
+    x[vector] = rows::load(inputs.x + part.offset(vector), holds);
+    branch[vector] = rows::load_constant(inputs.branch + part.offset(vector), holds);
+    // What is not given is 0 and 1, which change no bit, rather than a branch that the loads behind it would wait for.
+    branch_bias[vector] = rows::load_constant(inputs.branch_bias + part.channel(vector), holds && inputs.branch_bias != nullptr);
+    layer_scale[vector] =
+        rows::load_constant(inputs.layer_scale + part.channel(vector), holds && inputs.layer_scale != nullptr, kOnes);
   }
 #pragma unroll
   for (int vector = 0; vector < kVectors; ++vector) {
-    float added[rows::kWidth], factor[rows::kWidth];
-    rows::unpack(branch[vector], added);
-    if (inputs.branch_bias != nullptr) {
-      rows::unpack(rows::load_constant(inputs.branch_bias + part.channel(vector), part.holds(vector)), factor);
-#pragma unroll
-      for (int element = 0; element < rows::kWidth; ++element) added[element] += factor[element];
-    }
+    float added[rows::kWidth], offset[rows::kWidth], factor[rows::kWidth];
     rows::unpack(x[vector], values[vector]);
-    if (inputs.layer_scale != nullptr) {
-      rows::unpack(rows::load_constant(inputs.layer_scale + part.channel(vector), part.holds(vector)), factor);
+    rows::unpack(branch[vector], added);
+    rows::unpack(branch_bias[vector], offset);
+    rows::unpack(layer_scale[vector], factor);
 #pragma unroll
-      for (int element = 0; element < rows::kWidth; ++element) values[vector][element] += factor[element] * added[element];
-    } else {
-#pragma unroll
-      for (int element = 0; element < rows::kWidth; ++element) values[vector][element] += added[element];
+    for (int element = 0; element < rows::kWidth; ++element) {
+      values[vector][element] = fmaf(factor[element], added[element] + offset[element], values[vector][element]);
     }
     if (part.holds(vector)) rows::store(sum + part.offset(vector), values[vector]);
   }
@@ -84,7 +85,7 @@ __device__ __forceinline__ void normalize(const Inputs& inputs, const rows::Part
     weight[vector] = rows::load_constant(inputs.weight + part.channel(vector), part.holds(vector));
     bias[vector] = rows::load_constant(inputs.bias + part.channel(vector), part.holds(vector));
   }
-  const float per_channel = 1.0f / part.channels;
+  const float per_channel = __fdividef(1.0f, part.channels);
   float sum = 0.0f;
 #pragma unroll
   for (int vector = 0; vector < kVectors; ++vector) {

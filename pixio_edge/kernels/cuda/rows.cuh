@@ -42,9 +42,9 @@ __device__ __forceinline__ Packed32 load(const float* source, bool valid) {
   const uint4 zero = make_uint4(0, 0, 0, 0);
   return {valid ? vectors[0] : zero, valid ? vectors[1] : zero};
 }
-// Of what no thread of the kernel writes: through the read-only cache.
-__device__ __forceinline__ Packed16 load_constant(const u16* source, bool valid) {
-  return {valid ? __ldg(reinterpret_cast<const uint4*>(source)) : make_uint4(0, 0, 0, 0)};
+// Of what no thread of the kernel writes: through the read-only cache. Words of `other` where `valid` is false.
+__device__ __forceinline__ Packed16 load_constant(const u16* source, bool valid, u32 other = 0) {
+  return {valid ? __ldg(reinterpret_cast<const uint4*>(source)) : make_uint4(other, other, other, other)};
 }
 
 __device__ __forceinline__ void unpack(const Packed16& packed, float (&values)[kWidth]) {
