@@ -56,10 +56,9 @@ def attention_int8(qkv: Tensor, bias: Tensor | None, scale: float) -> Tensor:
 
 
 @torch.library.custom_op("pixio_edge::add_layer_norm", mutates_args=(), device_types="cpu")
-def add_layer_norm(
+def add_layer_norm(  # noqa: PLR0917 - torch takes no keyword-only tensors
     x: Tensor,
     branch: Tensor,
-    *,
     branch_bias: Tensor | None,
     layer_scale: Tensor | None,
     weight: Tensor,
@@ -90,10 +89,9 @@ def add_layer_norm(
 
 
 @torch.library.custom_op("pixio_edge::add_layer_norm_int8", mutates_args=(), device_types="cpu")
-def add_layer_norm_int8(
+def add_layer_norm_int8(  # noqa: PLR0917 - torch takes no keyword-only tensors
     x: Tensor,
     branch: Tensor,
-    *,
     branch_bias: Tensor | None,
     layer_scale: Tensor | None,
     weight: Tensor,
@@ -165,10 +163,9 @@ def _fake_attention(qkv: Tensor, bias: Tensor | None, scale: float) -> Tensor:
     return qkv.new_empty(batch, tokens, heads * head_dim)
 
 
-def _fake_add_layer_norm(
+def _fake_add_layer_norm(  # noqa: PLR0917 - torch takes no keyword-only tensors
     x: Tensor,
     branch: Tensor,
-    *,
     branch_bias: Tensor | None,
     layer_scale: Tensor | None,
     weight: Tensor,
@@ -179,10 +176,9 @@ def _fake_add_layer_norm(
     return torch.empty_like(x), torch.empty_like(branch)
 
 
-def _fake_add_layer_norm_int8(
+def _fake_add_layer_norm_int8(  # noqa: PLR0917 - torch takes no keyword-only tensors
     x: Tensor,
     branch: Tensor,
-    *,
     branch_bias: Tensor | None,
     layer_scale: Tensor | None,
     weight: Tensor,

@@ -41,10 +41,9 @@ def attention_int8(qkv: Tensor, bias: Tensor | None, scale: float) -> Tensor:
     return out
 
 
-def add_layer_norm(
+def add_layer_norm(  # noqa: PLR0917 - torch takes no keyword-only tensors
     x: Tensor,
     branch: Tensor,
-    *,
     branch_bias: Tensor | None,
     layer_scale: Tensor | None,
     weight: Tensor,
@@ -62,10 +61,9 @@ def add_layer_norm(
     return total, normed
 
 
-def add_layer_norm_int8(
+def add_layer_norm_int8(  # noqa: PLR0917 - torch takes no keyword-only tensors
     x: Tensor,
     branch: Tensor,
-    *,
     branch_bias: Tensor | None,
     layer_scale: Tensor | None,
     weight: Tensor,
