@@ -104,7 +104,14 @@ KERNELS: Mapping[str, Kernel] = {
         Kernel(
             "attention_int8",
             "attention_int8.cu",
-            ("attention_int8_prepare", "attention_int8_prepare_keys", "attention_int8"),
+            (
+                "attention_int8_prepare",
+                "attention_int8_prepare_keys",
+                "attention_int8_128",
+                "attention_int8_64",
+                "attention_int8_32",
+                "attention_int8_16",
+            ),
             {"HEAD_DIM": HEAD_DIMS, **_ELEMENT},
         ),
         Kernel(

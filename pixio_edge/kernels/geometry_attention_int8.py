@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pixio_edge.errors import SpecError
 from pixio_edge.kernels.catalogue import HEAD_DIMS, Launch
+from pixio_edge.kernels.geometry_attention import SPLITS, STAGES, THREADS, Split, estimate_cycles
 
 TILE = 64
-"""Rows of queries of one thread block, and keys that it takes in one step: kTile of the source."""
+"""Tokens that one block prepares, and keys that share their scales: kTile of the source."""
 
 KEY_GROUPS = 4
-"""Scales of one tile of keys: keys 2g and 2g+1 of every eight share scale g (kGroups of the source)."""
-
-THREADS = 128
-"""Four warps of 16 rows each (kThreads of the source)."""
+"""Scales of one tile of keys: keys 2g and 2g+1 of every eight share scale g (kKeyScales of the source)."""
 
 ALIGNMENT = 16
 """Bytes: the kernel copies 16 at a time, so packed input and workspace have to begin at a multiple of it."""
 
 _INT8_DEPTH = 32  # of one matrix instruction on s8 (PTX ISA, mma.m16n8k32); 80 is padded to 96 with zeros
+_KEY_PADDING = 16  # bytes after each row of keys in shared memory (kKeyStride)
+_PARTIAL_PADDING = 8  # numbers after each row of sums in shared memory (Partial::kStride)
 _MAX_GRID_YZ = 65_535  # blocks along y and z (CUDA C++ Programming Guide, "Technical Specifications")
 
 
@@ -62,9 +62,19 @@ class AttentionInt8Work:
 
 
 def plan_attention_int8(
-    batch: int, tokens: int, heads: int, head_dim: int, *, dtype: str = "float16", sm: str = "sm_80"
+    batch: int,
+    tokens: int,
+    heads: int,
+    head_dim: int,
+    *,
+    dtype: str = "float16",
+    sm: str = "sm_80",
+    multiprocessors: int | None = None,
 ) -> tuple[Launch, ...]:
     """Launches of one attention, in order; all three take the same arguments.
+
+    The last one divides queries and keys among warps as `geometry_attention` finds best for the float kernel: blocks,
+    rows and steps are the same, and what is shorter is the same part of each step.
 
     Args:
         batch: Images.
@@ -72,17 +82,44 @@ def plan_attention_int8(
         heads: Of the attention.
         head_dim: One of `catalogue.HEAD_DIMS`.
         dtype: Of the packed input, which decides the variant and not the geometry.
-        sm: GPU. One geometry serves every one: 64 rows in a block fill a small GPU at batch 1 (584 tokens and 6 heads
-            are 60 blocks) and shared memory stays below the 48 KiB that need no request.
+        sm: GPU.
+        multiprocessors: Of the device; None is that of the largest common model of its kind.
 
     Raises:
         SpecError: A size is not one that the kernel takes.
     """
     _check(batch, tokens, heads, head_dim)
-    del dtype, sm
-    grid = (_tiles(tokens), heads, batch)
-    entries = ("attention_int8_prepare", "attention_int8_prepare_keys", "attention_int8")
-    return tuple(Launch(entry, grid, (THREADS, 1, 1)) for entry in entries)
+    del dtype
+    tiles = Launch("attention_int8_prepare", (_tiles(tokens), heads, batch), (THREADS, 1, 1))
+    split = min(
+        SPLITS,
+        key=lambda split: estimate_cycles(
+            split, batch, tokens, heads, head_dim, sm=sm, multiprocessors=multiprocessors
+        ),
+    )
+    return (
+        tiles,
+        replace(tiles, entry="attention_int8_prepare_keys"),
+        launch_split(split, batch, tokens, heads, head_dim),
+    )
+
+
+def launch_split(split: Split, batch: int, tokens: int, heads: int, head_dim: int) -> Launch:
+    """The last of the launches, divided in a given way.
+
+    Args:
+        split: One of `geometry_attention.SPLITS`.
+        batch: Images.
+        tokens: Of one image.
+        heads: Of the attention.
+        head_dim: One of `catalogue.HEAD_DIMS`.
+    """
+    stage = split.keys(head_dim) * (pad_head_dim(head_dim) + _KEY_PADDING + 2 * head_dim)
+    rows = 16 * THREADS // 32  # of a tile of each warp, with two numbers beside the sums of each
+    partial = rows * (head_dim + _PARTIAL_PADDING + 2) * 4
+    entry = split.entry.replace("attention", "attention_int8")
+    grid = (-(-tokens // split.rows), heads, batch)
+    return Launch(entry, grid, (THREADS, 1, 1), max(split.groups * STAGES * stage, partial))
 
 
 def plan_workspace(batch: int, tokens: int, heads: int, head_dim: int) -> Workspace:

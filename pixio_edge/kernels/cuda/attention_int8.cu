@@ -1,398 +1,261 @@
-// Attention whose scores are products of signed bytes: the method of SageAttention (Zhang et al., arXiv 2410.02367) with scales for
-// the keys that one thread holds, as in SageAttention2 (arXiv 2411.10958), for every GPU from sm_80. The numpy text of the same
-// numbers is oracle_attention_int8.py; launches and workspace are in geometry_attention_int8.py.
+// Attention whose scores are products of signed bytes: the method of SageAttention (Zhang et al., arXiv 2410.02367) with scales
+// for the keys that one thread holds, as in SageAttention2 (arXiv 2411.10958), for every GPU from sm_80. The numpy text of the
+// same numbers is oracle_attention_int8.py; launches and workspace are in geometry_attention_int8.py.
 //
-//   qkv        (B, N, 3, H, D) 16-bit floats, as the QKV product leaves them, 16-byte aligned
-//   bias       (3, H, D) or null: on queries before they are quantised, on values at the end (the weights sum to 1). The one on keys
-//              is never read: it adds one number to all scores of a query, which softmax does not see.
-//   out        (B, N, H * D)
-//   workspace  see Workspace
-//   scale      on the scores before softmax, usually 1/sqrt(D)
+//   qkv        (batch, tokens, 3, heads, HEAD_DIM), as the product with the stacked weights leaves it; 16-byte aligned
+//   bias       (3, heads, HEAD_DIM) of that product, or null: on queries before they are quantised, on values at the end (the
+//              weights of a query sum to 1). The one on keys is never read: it adds one number to all scores of a query, which
+//              softmax does not see; subtracting the mean key would remove it anyway
+//   out        (batch, tokens, heads * HEAD_DIM), as the output projection takes it; 16-byte aligned
+//   base       workspace of the size and parts that plan_workspace says; 16-byte aligned, its content does not matter
+//   scale      finite and above 0, on the scores before softmax
 //
-// Three launches with the same arguments, grid (tiles of 64 tokens, H, B), 128 threads:
-//   attention_int8_prepare       queries to s8, one scale for each row; sums of the keys of each tile
+// Three launches with the same arguments:
+//   attention_int8_prepare       queries to s8, one scale for each row; sums of the keys of each tile of 64
 //   attention_int8_prepare_keys  mean key from the sums; keys minus their mean to s8, four scales for each tile
-//   attention_int8               online softmax over tiles of keys
+//   attention_int8_{128,64,32}   online softmax; the plan and the split among warps are those of attention.cu
 // No sum depends on the order in which threads arrive, so the result is the same to the bit each time.
 //
-// HEAD_DIM: D. ELEMENT_BF16: the element is bfloat16. Softmax's weights are rounded to the element, so that values go from memory to
-// the matrix unit as they are: bfloat16 values could pass the range of fp16, and converting them costs more than the products.
-#include "ptx.cuh"
+// Weights are rounded to the element and values are used as they are. With bfloat16 that keeps fewer digits of a weight than fp16
+// would, but bfloat16 values may be past the range of fp16, and to convert them costs as many instructions as softmax has.
+#include "attention_int8_prepare.cuh"
+#include "attention_int8_rows.cuh"
 
-constexpr int kHeadDim = HEAD_DIM;
-constexpr int kPadded = (kHeadDim + 31) / 32 * 32;  // a product of bytes is 32 deep; what is past kHeadDim is zero
-constexpr int kTile = 64;
-constexpr int kGroups = 4;  // scales of a tile of keys: key 8a + 2g + b has scale g, and a thread holds keys of one g only
-constexpr int kThreads = 128;
-constexpr int kWarps = kThreads / 32;
-constexpr int kWarpRows = kTile / kWarps;  // 16, the height of a matrix product
-constexpr int kHalf = kPadded / 2;         // in prepare, two threads share a row
-constexpr int kVector = 8;                 // elements in 16 bytes
+namespace {
 
-constexpr float kLevels = 127.0f;
-constexpr u32 kSmallestRange = 0x26800000u;  // 2^-50 as bits. Ranges below count as it, so a zero row's scale is not zero
-constexpr float kLog2E = 1.44269504088896341f;
+constexpr int kStages = 2;  // Tiles in shared memory: one is computed with while the next is copied.
 
-// A float of this value has a last place of 1, so its bits plus a whole number below 2^22 are the bits of the sum: sums of products
-// that begin with these bits become floats without a conversion. 96 * 127 * 127 < 2^21.
-constexpr int kMagicBits = 0x4b400000;
-constexpr float kMagic = 12582912.0f;  // 1.5 * 2^23
+// How four warps share a block's work: `kRowWarps` of them, a group, divide the queries; the groups divide the keys.
+template <int kRowWarps, int kRowTilesOfWarp, int kKeysOfTile>
+struct Split {
+  static constexpr int kRowTiles = kRowTilesOfWarp;
+  static constexpr int kKeys = kKeysOfTile;
+  static constexpr int kGroups = int8::kWarps / kRowWarps;
+  static constexpr int kGroupThreads = 32 * kRowWarps;
+  static constexpr int kWarpRows = 16 * kRowTiles;
+  static constexpr int kRows = kWarpRows * kRowWarps;
+  static constexpr int kKeyBytes = kKeys * int8::kKeyStride;
+  static constexpr int kStageBytes = kKeyBytes + kKeys * tile::kRowBytes;
 
-// A row of a tile in shared memory is 16 bytes longer than its data. That makes it an odd number of 16-byte units, so the eight rows
-// which ldmatrix reads at a time lie in eight different groups of banks.
-constexpr int kKeyStride = kPadded + 16;
-constexpr int kValueStride = kHeadDim * 2 + 16;
-constexpr int kKeyBytes = kTile * kKeyStride;
-constexpr int kStageBytes = kKeyBytes + kTile * kValueStride;  // 14, 18 or 20 KiB; two stages fit into 48 KiB
-
-__device__ __forceinline__ float minus_infinity() { return __int_as_float(0xff800000); }
-
-// The parts of the workspace; the arithmetic is that of plan_workspace in geometry_attention_int8.py.
-struct Workspace {
-  u8* query;           // (B, H, tiles * 64, kPadded) signed bytes
-  u8* key;             // the same
-  float* query_scale;  // (B, H, tiles * 64)
-  float* key_scale;    // (B, H, tiles, 4)
-  float* key_sum;      // (B, H, tiles, kHeadDim)
-
-  __device__ Workspace(u8* base, int batch, int heads, int tiles) {
-    const size_t rows = static_cast<size_t>(batch) * heads * tiles * kTile;
-    query = base;
-    key = query + rows * kPadded;
-    query_scale = reinterpret_cast<float*>(key + rows * kPadded);
-    key_scale = query_scale + rows;
-    key_sum = key_scale + rows / kTile * kGroups;
+  // Makes what every thread of the group did to shared memory before visible to all of them.
+  __device__ static void synchronize(int group) {
+    if constexpr (kGroups == 1) {
+      __syncthreads();
+    } else if constexpr (kRowWarps == 1) {
+      __syncwarp();
+    } else {
+      ptx::named_barrier(1 + group, kGroupThreads);
+    }
   }
 };
 
-// One (image, head), and the block's tile of it.
+// Where this block is in the arrays.
 struct Place {
-  int tiles;
-  size_t tile;      // among the tiles of all planes
-  size_t tile0;     // the first of this plane
-  int first_token;  // of the tile
+  const u8* queries;        // Of this image and head, as all that follows.
+  const u8* keys;
+  const float* query_scales;
+  const float* key_scales;
+  const u16* values;
+  const u16* bias;  // Of the values, or null.
+  u16* out;
+  int tokens;
+  int value_stride;  // Elements from a token to the next.
+  int out_stride;
 
-  __device__ Place(int tokens, int heads) {
-    tiles = (tokens + kTile - 1) / kTile;
-    tile0 = (static_cast<size_t>(blockIdx.z) * heads + blockIdx.y) * tiles;
-    tile = tile0 + blockIdx.x;
-    first_token = blockIdx.x * kTile;
+  __device__ Place(const u16* qkv, const u16* all_bias, u16* all_out, u8* base, int batch, int tokens, int heads)
+      : tokens(tokens), value_stride(3 * heads * HEAD_DIM), out_stride(heads * HEAD_DIM) {
+    const int head = blockIdx.y * HEAD_DIM, tiles = (tokens + int8::kTile - 1) / int8::kTile;
+    const int8::Workspace workspace(base, batch, heads, tiles);
+    const size_t image = blockIdx.z, tile = (image * heads + blockIdx.y) * tiles;
+    queries = workspace.query + tile * int8::kTile * int8::kPadded;
+    keys = workspace.key + tile * int8::kTile * int8::kPadded;
+    query_scales = workspace.query_scale + tile * int8::kTile;
+    key_scales = workspace.key_scale + tile * int8::kKeyScales;
+    values = qkv + image * tokens * value_stride + 2 * out_stride + head;
+    bias = all_bias == nullptr ? nullptr : all_bias + 2 * out_stride + head;
+    out = all_out + image * tokens * out_stride + head;
   }
 };
 
-// Row `token` of queries (0), keys (1) or values (2) of the block's head.
-__device__ __forceinline__ const u16* find_row(const u16* qkv, int part, int token, int tokens, int heads) {
-  const size_t row = (static_cast<size_t>(blockIdx.z) * tokens + token) * 3 + part;
-  return qkv + (row * heads + blockIdx.y) * kHeadDim;
-}
-
-// ---- Preparation ----------------------------------------------------------------------------------------------------------
-
-// The thread's half of a row as floats; zeros past the head's width, and everywhere if the row is null.
-__device__ __forceinline__ void load_half_row(float (&x)[kHalf], const u16* row, int half) {
+// Starts the copies of `kColumns` chunks of 16 bytes, from `first` on, of a tile's keys (all of them are in the workspace, those
+// past the last token as zeros).
+template <typename S, int kColumns>
+__device__ __forceinline__ void copy_keys(u32 destination, const u8* source, int thread, int first) {
+  const int chunk = first + thread % kColumns;
 #pragma unroll
-  for (int c = 0; c < kHalf; c += kVector) {
-    const int dim = half * kHalf + c;
-    uint4 packed = make_uint4(0, 0, 0, 0);
-    if (row != nullptr && dim < kHeadDim) packed = *reinterpret_cast<const uint4*>(row + dim);
-    const u32 words[4] = {packed.x, packed.y, packed.z, packed.w};
-#pragma unroll
-    for (int i = 0; i < 4; ++i) {
-      x[c + 2 * i] = ptx::unpack_low(words[i]);
-      x[c + 2 * i + 1] = ptx::unpack_high(words[i]);
-    }
+  for (int start = 0; start < S::kKeys; start += S::kGroupThreads / kColumns) {
+    const int row = start + thread / kColumns;
+    if (S::kGroupThreads / kColumns > S::kKeys && row >= S::kKeys) continue;
+    ptx::copy_async_16(destination + row * int8::kKeyStride + 16 * chunk, source + row * int8::kPadded + 16 * chunk, true);
   }
 }
 
-// The largest magnitude as bits. Bits of positive floats are ordered as their values, and those of infinity and NaN come after all:
-// unlike a maximum of floats, this one never loses a NaN.
-__device__ __forceinline__ u32 find_range(const float (&x)[kHalf]) {
-  u32 range = kSmallestRange;
+// The same of a tile's values, of which rows from `valid_rows` on are not read and become 0: a weight of 0 times what lies beyond
+// the last token could be a NaN.
+template <typename S, int kColumns>
+__device__ __forceinline__ void copy_values(u32 destination, const u16* source, int stride, int valid_rows, int thread, int first) {
+  const int chunk = first + thread % kColumns;
 #pragma unroll
-  for (int i = 0; i < kHalf; ++i) range = max(range, __float_as_uint(x[i]) & 0x7fffffffu);
-  return range;
-}
-
-__device__ __forceinline__ void store_quantized(u8* row, int half, const float (&x)[kHalf], float range) {
-  const float inverse = __fdiv_rn(kLevels, range);
-#pragma unroll
-  for (int c = 0; c < kHalf; c += 16) {
-    u32 words[4];
-#pragma unroll
-    for (int i = 0; i < 4; ++i) {
-      int levels[4];
-#pragma unroll
-      for (int j = 0; j < 4; ++j) levels[j] = ptx::round_to_s8(__fmul_rn(x[c + 4 * i + j], inverse));
-      words[i] = ptx::pack_s8x4(levels[0], levels[1], levels[2], levels[3]);
-    }
-    *reinterpret_cast<uint4*>(row + half * kHalf + c) = make_uint4(words[0], words[1], words[2], words[3]);
+  for (int start = 0; start < S::kKeys; start += S::kGroupThreads / kColumns) {
+    const int row = start + thread / kColumns;
+    if (S::kGroupThreads / kColumns > S::kKeys && row >= S::kKeys) continue;
+    ptx::copy_async_16(destination + tile::place(row, chunk), source + row * stride + 8 * chunk, row < valid_rows);
   }
 }
 
-__device__ __forceinline__ void quantize_queries(const u16* qkv, const u16* bias, const Workspace& workspace,
-                                                 const Place& place, int tokens, int heads, float scale) {
-  const int row = threadIdx.x / 2, half = threadIdx.x % 2, token = place.first_token + row;
-  const bool is_valid = token < tokens;
-  float x[kHalf];
-  load_half_row(x, is_valid ? find_row(qkv, 0, token, tokens, heads) : nullptr, half);
-  if (bias != nullptr && is_valid) {
-    float offset[kHalf];
-    load_half_row(offset, bias + blockIdx.y * kHeadDim, half);
-#pragma unroll
-    for (int i = 0; i < kHalf; ++i) x[i] = __fadd_rn(x[i], offset[i]);
-  }
-  u32 bits = find_range(x);
-  bits = max(bits, ptx::shuffle_xor(bits, 1));
-  const float range = __uint_as_float(bits);
-  store_quantized(workspace.query + (place.tile * kTile + row) * kPadded, half, x, range);
-  if (half == 0) {
-    workspace.query_scale[place.tile * kTile + row] = __fmul_rn(__fdiv_rn(range, kLevels), __fmul_rn(scale, kLog2E));
-  }
-}
-
-// A warp adds up 16 rows, a lane two columns at a time; then the four warps' sums are added.
-__device__ __forceinline__ void sum_keys(const u16* qkv, float* key_sum, const Place& place, int tokens, int heads) {
-  __shared__ float parts[kWarps][kHeadDim];
-  const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
-  for (int pair = lane; pair < kHeadDim / 2; pair += 32) {
-    float low = 0.0f, high = 0.0f;
-#pragma unroll
-    for (int r = 0; r < kWarpRows; ++r) {
-      const int token = place.first_token + warp * kWarpRows + r;
-      if (token < tokens) {
-        const u32 packed = reinterpret_cast<const u32*>(find_row(qkv, 1, token, tokens, heads))[pair];
-        low = __fadd_rn(low, ptx::unpack_low(packed));
-        high = __fadd_rn(high, ptx::unpack_high(packed));
+// Goes through the group's tiles of keys: tile `group`, then every kGroups-th.
+template <typename S>
+__device__ __forceinline__ void attend(int8::Rows<S::kRowTiles>& rows, const Place& place, u32 shared, int group) {
+  const int thread = threadIdx.x % S::kGroupThreads, lane = threadIdx.x % 32;
+  auto start_copy = [&](int first, int stage) {
+    if (first < place.tokens) {
+      const u32 keys = shared + stage * S::kStageBytes, values = keys + S::kKeyBytes;
+      const u8* key_source = place.keys + static_cast<u64>(first) * int8::kPadded;
+      const u16* value_source = place.values + static_cast<u64>(first) * place.value_stride;
+      const int valid = place.tokens - first;
+      copy_keys<S, 4>(keys, key_source, thread, 0);
+      copy_values<S, 8>(values, value_source, place.value_stride, valid, thread, 0);
+      if constexpr (HEAD_DIM > 64) {
+        copy_keys<S, 2>(keys, key_source, thread, 4);
+        copy_values<S, tile::kChunks - 8>(values, value_source, place.value_stride, valid, thread, 8);
       }
     }
-    parts[warp][2 * pair] = low;
-    parts[warp][2 * pair + 1] = high;
-  }
-  __syncthreads();
-  const int dim = threadIdx.x;
-  if (dim < kHeadDim) {
-    const float first = __fadd_rn(parts[0][dim], parts[1][dim]), second = __fadd_rn(parts[2][dim], parts[3][dim]);
-    key_sum[place.tile * kHeadDim + dim] = __fadd_rn(first, second);
-  }
-}
-
-extern "C" __global__ void __launch_bounds__(kThreads)
-    attention_int8_prepare(const u16* qkv, const u16* bias, u16*, u8* base, int batch, int tokens, int heads, float scale) {
-  const Place place(tokens, heads);
-  const Workspace workspace(base, batch, heads, place.tiles);
-  quantize_queries(qkv, bias, workspace, place, tokens, heads, scale);
-  sum_keys(qkv, workspace.key_sum, place, tokens, heads);
-}
-
-extern "C" __global__ void __launch_bounds__(kThreads)
-    attention_int8_prepare_keys(const u16* qkv, const u16*, u16*, u8* base, int batch, int tokens, int heads, float) {
-  __shared__ float mean[kPadded];
-  __shared__ u32 ranges[kWarps][kGroups];
-  const Place place(tokens, heads);
-  const Workspace workspace(base, batch, heads, place.tiles);
-  if (threadIdx.x < kPadded) {
-    float sum = 0.0f;
-    if (threadIdx.x < kHeadDim) {
-      const float* sums = workspace.key_sum + place.tile0 * kHeadDim + threadIdx.x;
-#pragma unroll 4
-      for (int tile = 0; tile < place.tiles; ++tile) sum = __fadd_rn(sum, sums[tile * kHeadDim]);
-    }
-    mean[threadIdx.x] = __fdiv_rn(sum, static_cast<float>(tokens));
-  }
-  const int row = threadIdx.x / 2, half = threadIdx.x % 2, token = place.first_token + row;
-  const bool is_valid = token < tokens;
-  float x[kHalf];
-  load_half_row(x, is_valid ? find_row(qkv, 1, token, tokens, heads) : nullptr, half);
-  __syncthreads();
-  if (is_valid) {
-#pragma unroll
-    for (int i = 0; i < kHalf; ++i) x[i] = __fsub_rn(x[i], mean[half * kHalf + i]);
-  }
-  // Rows of one group lie in the lanes that differ in bits 0 (half of a row), 1 and 4 (row), and in all four warps.
-  u32 bits = find_range(x);
-  bits = max(bits, ptx::shuffle_xor(bits, 1));
-  bits = max(bits, ptx::shuffle_xor(bits, 2));
-  bits = max(bits, ptx::shuffle_xor(bits, 16));
-  const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, group = lane / 4 % kGroups;
-  if (lane < 16 && lane % 4 == 0) ranges[warp][group] = bits;
-  __syncthreads();
-  bits = max(max(ranges[0][group], ranges[1][group]), max(ranges[2][group], ranges[3][group]));
-  const float range = __uint_as_float(bits);
-  store_quantized(workspace.key + (place.tile * kTile + row) * kPadded, half, x, range);
-  if (warp == 0 && lane < 16 && lane % 4 == 0) {
-    workspace.key_scale[place.tile * kGroups + group] = __fdiv_rn(range, kLevels);
+    ptx::copy_async_commit();  // Also of nothing, so that a wait can count groups.
+  };
+  const float* key_scales = place.key_scales + lane % 4;
+  const int begin = group * S::kKeys;
+  start_copy(begin, 0);
+  int stage = 0;
+#pragma unroll 1
+  for (int first = begin; first < place.tokens; first += S::kGroups * S::kKeys) {
+    const float key_scale = key_scales[first / int8::kTile * int8::kKeyScales];
+    ptx::copy_async_wait<kStages - 2>();
+    S::synchronize(group);  // The tile is there for all, and all are done with the one that the next copy replaces.
+    start_copy(first + S::kGroups * S::kKeys, 1 - stage);
+    const u32 tile = shared + stage * S::kStageBytes;
+    float scores[S::kRowTiles][S::kKeys / 8][4];
+    int8::multiply_keys<S::kRowTiles, S::kKeys>(scores, rows, tile, lane);
+    if (first + S::kKeys > place.tokens) int8::mask_scores<S::kRowTiles, S::kKeys>(scores, place.tokens - first, lane);
+    int8::exponentiate<S::kRowTiles, S::kKeys>(scores, rows, key_scale);
+    int8::multiply_values<S::kRowTiles, S::kKeys>(rows, scores, tile + S::kKeyBytes, lane);
+    stage = 1 - stage;
   }
 }
 
-// ---- Attention ------------------------------------------------------------------------------------------------------------
-
-// Starts the copies of one tile of keys and values; rows of values past the last token become zero (a weight of zero times a NaN
-// from beyond would be one). Keys there are zeros of the workspace.
-__device__ __forceinline__ void copy_tile(u32 stage, const u8* keys, const u16* qkv, int first_token, int tokens, int heads) {
-  constexpr int kKeyUnits = kPadded / 16, kValueUnits = kHeadDim / kVector;
-#pragma unroll
-  for (int i = threadIdx.x; i < kTile * kKeyUnits; i += kThreads) {
-    ptx::copy_async_16(stage + i / kKeyUnits * kKeyStride + i % kKeyUnits * 16, keys + i * 16, true);
-  }
-#pragma unroll
-  for (int i = threadIdx.x; i < kTile * kValueUnits; i += kThreads) {
-    const int row = i / kValueUnits, unit = i % kValueUnits, token = first_token + row;
-    const bool is_valid = token < tokens;
-    const u16* source = find_row(qkv, 2, is_valid ? token : 0, tokens, heads) + unit * kVector;
-    ptx::copy_async_16(stage + kKeyBytes + row * kValueStride + unit * 16, source, is_valid);
-  }
-}
-
-// Accumulators and statistics of a warp's 16 rows. A thread has rows g = lane / 4 and g + 8, and of every eight columns 2t and 2t + 1
-// with t = lane % 4.
-struct Rows {
-  u32 query[kPadded / 32][4];
-  float scale[2];  // of the two rows
-  float maximum[2] = {minus_infinity(), minus_infinity()};
-  float total[2] = {0.0f, 0.0f};  // of this thread's columns alone
-  float mixed[kHeadDim / 8][4] = {};
-
-  __device__ Rows(const Workspace& workspace, const Place& place) {
-    const int lane = threadIdx.x % 32;
-    const size_t row = place.tile * kTile + threadIdx.x / 32 * kWarpRows + lane / 4;
-    const u32* low = reinterpret_cast<const u32*>(workspace.query + row * kPadded) + lane % 4;
-    const u32* high = low + 8 * (kPadded / 4);
-#pragma unroll
-    for (int k = 0; k < kPadded / 32; ++k) {
-      query[k][0] = low[8 * k];
-      query[k][1] = high[8 * k];
-      query[k][2] = low[8 * k + 4];
-      query[k][3] = high[8 * k + 4];
-    }
-    scale[0] = workspace.query_scale[row];
-    scale[1] = workspace.query_scale[row + 8];
-  }
+// What the four warps found for a tile of 16 rows each, in shared memory.
+struct Partial {
+  static constexpr int kRows = 16 * int8::kWarps;
+  static constexpr int kStride = HEAD_DIM + 8;  // Floats. The 8 put four rows of a store on different banks.
+  float output[kRows][kStride];
+  float reference[kRows];
+  float sum[kRows];
 };
 
-// Products of the warp's queries with a tile of keys: whole numbers, as floats.
-__device__ __forceinline__ void multiply_keys(float (&scores)[kTile / 8][4], const Rows& rows, u32 keys) {
-  const int lane = threadIdx.x % 32;
-  const u32 address = keys + (lane / 16 * 8 + lane % 8) * kKeyStride + lane / 8 % 2 * 16;
+template <int kRowTiles>
+__device__ __forceinline__ void stage_rows(Partial& partial, const int8::Rows<kRowTiles>& rows, int tile, int lane) {
 #pragma unroll
-  for (int n = 0; n < kTile / 8; n += 2) {
-    int sums[2][4];
+  for (int half = 0; half < 2; ++half) {
+    const int row = threadIdx.x / 32 * 16 + 8 * half + lane / 4;
+    float2* output = reinterpret_cast<float2*>(partial.output[row]) + lane % 4;
 #pragma unroll
-    for (int i = 0; i < 8; ++i) sums[i / 4][i % 4] = kMagicBits;
-#pragma unroll
-    for (int k = 0; k < kPadded / 32; ++k) {
-      u32 fragment[4];  // keys 8n to 8n + 7, bytes 0 to 15 and 16 to 31 of this step; then the next eight keys
-      ptx::load_matrix_x4(fragment, address + n * 8 * kKeyStride + k * 32);
-      ptx::mma_s8_16x8x32(sums[0], rows.query[k], fragment[0], fragment[1]);
-      ptx::mma_s8_16x8x32(sums[1], rows.query[k], fragment[2], fragment[3]);
+    for (int column = 0; column < HEAD_DIM / 8; ++column) {
+      output[4 * column] = make_float2(rows.output[tile][column][2 * half], rows.output[tile][column][2 * half + 1]);
     }
-#pragma unroll
-    for (int i = 0; i < 8; ++i) scores[n + i / 4][i % 4] = __int_as_float(sums[i / 4][i % 4]) - kMagic;
+    const float sum = ptx::quad_sum(rows.sum[tile][half]);
+    if (lane % 4 != 0) continue;
+    partial.reference[row] = rows.reference[tile][half];
+    partial.sum[row] = sum;
   }
 }
 
-// Scores to weights, with the running maximum and total of each row. The scale of a thread's scores in a row is one number, and it is
-// positive: the largest score is the largest scaled one.
-__device__ __forceinline__ void weigh(float (&scores)[kTile / 8][4], Rows& rows, float key_scale, int keys_left) {
-  if (keys_left < kTile) {
+// Puts together eight columns of one row from all groups, whose partial sums lie `distance` rows apart. They are added in order, so
+// that equal inputs give equal bits. A group that had no tile has the reference minus infinity and weighs nothing; group 0 has one.
+template <int kGroups>
+__device__ __forceinline__ uint4 combine(const Partial& partial, int row, int distance, int chunk, const u16* bias) {
+  float reference = partial.reference[row];
 #pragma unroll
-    for (int n = 0; n < kTile / 8; ++n) {
+  for (int group = 1; group < kGroups; ++group) reference = fmaxf(reference, partial.reference[row + group * distance]);
+  float sum = 0.0f, values[8] = {};
 #pragma unroll
-      for (int i = 0; i < 4; ++i) {
-        if (n * 8 + threadIdx.x % 4 * 2 + i % 2 >= keys_left) scores[n][i] = minus_infinity();
-      }
-    }
+  for (int group = 0; group < kGroups; ++group) {
+    const int there = row + group * distance;
+    const float weight = ptx::exp2(partial.reference[there] - reference);
+    sum += partial.sum[there] * weight;
+    const float4* halves = reinterpret_cast<const float4*>(&partial.output[there][8 * chunk]);
+    const float4 low = halves[0], high = halves[1];
+    const float added[8] = {low.x, low.y, low.z, low.w, high.x, high.y, high.z, high.w};
+#pragma unroll
+    for (int i = 0; i < 8; ++i) values[i] += added[i] * weight;
   }
+  const float inverse = 1.0f / sum;
+  const uint4 packed = bias == nullptr ? make_uint4(0, 0, 0, 0) : *reinterpret_cast<const uint4*>(bias + 8 * chunk);
+  const u32 offsets[4] = {packed.x, packed.y, packed.z, packed.w};
+  u32 words[4];
 #pragma unroll
-  for (int r = 0; r < 2; ++r) {
-    float highest = scores[0][2 * r];
-#pragma unroll
-    for (int n = 0; n < kTile / 8; ++n) highest = fmaxf(highest, fmaxf(scores[n][2 * r], scores[n][2 * r + 1]));
-    const float scale = __fmul_rn(rows.scale[r], key_scale);
-    const float maximum = fmaxf(rows.maximum[r], ptx::quad_max(__fmul_rn(highest, scale)));
-    const float rescaled = ptx::exp2(rows.maximum[r] - maximum);
-    rows.maximum[r] = maximum;
-    float total = __fmul_rn(rows.total[r], rescaled);
-#pragma unroll
-    for (int n = 0; n < kTile / 8; ++n) {
-#pragma unroll
-      for (int i = 2 * r; i < 2 * r + 2; ++i) {
-        scores[n][i] = ptx::exp2(__fmaf_rn(scores[n][i], scale, -maximum));
-        total = __fadd_rn(total, scores[n][i]);
-      }
-    }
-    rows.total[r] = total;
-#pragma unroll
-    for (int n = 0; n < kHeadDim / 8; ++n) {
-      rows.mixed[n][2 * r] *= rescaled;
-      rows.mixed[n][2 * r + 1] *= rescaled;
-    }
+  for (int i = 0; i < 4; ++i) {
+    words[i] = ptx::pack2(values[2 * i] * inverse + ptx::unpack_low(offsets[i]),
+                          values[2 * i + 1] * inverse + ptx::unpack_high(offsets[i]));
   }
+  return make_uint4(words[0], words[1], words[2], words[3]);
 }
 
-// Adds weights times values of a tile. An accumulator of scores is laid out as the left operand of this product is.
-__device__ __forceinline__ void mix_values(Rows& rows, const float (&weights)[kTile / 8][4], u32 values) {
-  const int lane = threadIdx.x % 32;
-  const u32 address = values + lane % 16 * kValueStride + lane / 16 * 16;
+// Writes the block's rows, a tile of each warp at a time: a row's outputs are spread over four lanes and over the groups.
+template <typename S>
+__device__ __forceinline__ void finish(Partial& partial, const int8::Rows<S::kRowTiles>& rows, const Place& place, int block_row) {
+  constexpr int kRows = Partial::kRows / S::kGroups;  // That a group has of one tile.
 #pragma unroll
-  for (int k = 0; k < kTile / 16; ++k) {
-    const float(&near)[4] = weights[2 * k], (&far)[4] = weights[2 * k + 1];
-    const u32 left[4] = {ptx::pack2(near[0], near[1]), ptx::pack2(near[2], near[3]), ptx::pack2(far[0], far[1]),
-                         ptx::pack2(far[2], far[3])};
-#pragma unroll
-    for (int n = 0; n < kHeadDim / 8; n += 2) {
-      u32 fragment[4];
-      ptx::load_matrix_x4_transposed(fragment, address + k * 16 * kValueStride + n * 16);
-      ptx::mma_16x8x16(rows.mixed[n], left, fragment[0], fragment[1]);
-      ptx::mma_16x8x16(rows.mixed[n + 1], left, fragment[2], fragment[3]);
+  for (int tile = 0; tile < S::kRowTiles; ++tile) {
+    __syncthreads();  // All are done with what was in this memory.
+    stage_rows(partial, rows, tile, threadIdx.x % 32);
+    __syncthreads();
+    for (int index = threadIdx.x; index < kRows * tile::kChunks; index += int8::kThreads) {
+      const int row = index / tile::kChunks, chunk = index % tile::kChunks;
+      const int token = block_row + row / 16 * S::kWarpRows + 16 * tile + row % 16;
+      if (token >= place.tokens) continue;
+      u16* address = place.out + static_cast<size_t>(token) * place.out_stride + 8 * chunk;
+      *reinterpret_cast<uint4*>(address) = combine<S::kGroups>(partial, row, kRows, chunk, place.bias);
     }
   }
 }
 
-__device__ __forceinline__ void store_rows(u16* out, const u16* bias, const Rows& rows, int first_token, int tokens, int heads) {
-  const int lane = threadIdx.x % 32;
-#pragma unroll
-  for (int r = 0; r < 2; ++r) {
-    const float inverse = __fdiv_rn(1.0f, ptx::quad_sum(rows.total[r]));
-    const int token = first_token + threadIdx.x / 32 * kWarpRows + lane / 4 + 8 * r;
-    if (token >= tokens) continue;
-    u32* row = reinterpret_cast<u32*>(out + ((static_cast<size_t>(blockIdx.z) * tokens + token) * heads + blockIdx.y) * kHeadDim);
-    const u32* offsets = reinterpret_cast<const u32*>(bias + (2 * heads + blockIdx.y) * kHeadDim);
-#pragma unroll
-    for (int n = 0; n < kHeadDim / 8; ++n) {
-      const float2 offset = bias == nullptr ? make_float2(0.0f, 0.0f) : ptx::unpack2(offsets[n * 4 + lane % 4]);
-      row[n * 4 + lane % 4] = ptx::pack2(__fmaf_rn(rows.mixed[n][2 * r], inverse, offset.x),
-                                         __fmaf_rn(rows.mixed[n][2 * r + 1], inverse, offset.y));
-    }
-  }
+template <typename S>
+__device__ __forceinline__ void run(const Place& place) {
+  extern __shared__ __align__(128) u8 shared[];
+  const int warp = threadIdx.x / 32, row_warps = int8::kWarps / S::kGroups, group = warp / row_warps;
+  const int block_row = blockIdx.x * S::kRows;
+  int8::Rows<S::kRowTiles> rows;
+  int8::load_rows(rows, place.queries, place.query_scales, block_row + warp % row_warps * S::kWarpRows, place.tokens,
+                  threadIdx.x % 32);
+  attend<S>(rows, place, ptx::shared_address(shared) + group * kStages * S::kStageBytes, group);
+  finish<S>(*reinterpret_cast<Partial*>(shared), rows, place, block_row);
 }
 
-extern "C" __global__ void __launch_bounds__(kThreads)
-    attention_int8(const u16* qkv, const u16* bias, u16* out, u8* base, int batch, int tokens, int heads, float) {
-  __shared__ __align__(16) u8 shared[2 * kStageBytes];
-  const Place place(tokens, heads);
-  const Workspace workspace(base, batch, heads, place.tiles);
-  const u8* keys = workspace.key + place.tile0 * kTile * kPadded;
-  const float* key_scales = workspace.key_scale + place.tile0 * kGroups + threadIdx.x % 4;
-  const u32 stages = ptx::shared_address(shared);
+}  // namespace
 
-  copy_tile(stages, keys, qkv, 0, tokens, heads);
-  ptx::copy_async_commit();
-  Rows rows(workspace, place);
-  for (int tile = 0; tile < place.tiles; ++tile) {
-    const float key_scale = key_scales[tile * kGroups];
-    const u32 stage = stages + tile % 2 * kStageBytes;
-    ptx::copy_async_wait<0>();
-    __syncthreads();  // this tile is here for all, and all are done with the one before
-    if (tile + 1 < place.tiles) {
-      const int next = tile + 1;
-      copy_tile(stages + next % 2 * kStageBytes, keys + static_cast<size_t>(next) * kTile * kPadded, qkv, next * kTile, tokens,
-                heads);
-      ptx::copy_async_commit();
-    }
-    float scores[kTile / 8][4];
-    multiply_keys(scores, rows, stage);
-    weigh(scores, rows, key_scale, tokens - tile * kTile);
-    mix_values(rows, scores, stage + kKeyBytes);
-  }
-  store_rows(out, bias, rows, place.first_token, tokens, heads);
+#define PARAMETERS                                                                                                          \
+  const u16 *__restrict__ qkv, const u16 *__restrict__ bias, u16 *__restrict__ out, u8 *__restrict__ base, int batch, int tokens, \
+      int heads, float scale
+
+extern "C" __global__ void __launch_bounds__(int8::kThreads) attention_int8_prepare(PARAMETERS) {
+  const int8::Place place(tokens, heads);
+  const int8::Workspace workspace(base, batch, heads, place.tiles);
+  int8::quantize_queries(qkv, bias, workspace, place, tokens, heads, scale);
+  int8::sum_keys(qkv, workspace.key_sum, place, tokens, heads);
 }
+
+extern "C" __global__ void __launch_bounds__(int8::kThreads) attention_int8_prepare_keys(PARAMETERS) {
+  const int8::Place place(tokens, heads);
+  const int8::Workspace workspace(base, batch, heads, place.tiles);
+  int8::quantize_keys(qkv, workspace, place, tokens, heads);
+}
+
+// One entry point for each number of queries in a block; geometry_attention_int8.py knows the same numbers.
+#define ENTRY(name, row_warps, row_tiles, keys)                                         \
+  extern "C" __global__ void __launch_bounds__(int8::kThreads) name(PARAMETERS) {       \
+    run<Split<row_warps, row_tiles, keys>>(Place(qkv, bias, out, base, batch, tokens, heads)); \
+  }
+
+ENTRY(attention_int8_128, 4, 2, HEAD_DIM == 64 ? 64 : 32)
+ENTRY(attention_int8_64, 2, 2, 32)
+ENTRY(attention_int8_32, 1, 2, 32)
+ENTRY(attention_int8_16, 1, 1, 32)
