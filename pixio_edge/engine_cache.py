@@ -234,7 +234,7 @@ def remove(records: Iterable[EngineRecord], *, folder: Path | None = None) -> No
 
 
 def create_owned(folder: Path) -> None:
-    """Create a folder for engines, and those above it, for its owner alone; one that is there already is fine.
+    """Create a folder of the cache, and those above it, for its owner alone; one that is there already is fine.
 
     Whoever may write to a folder above could put another one in its place.
 
@@ -249,7 +249,7 @@ def create_owned(folder: Path) -> None:
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise OutputError(
-            f"cannot create folder {folder} for engines: {reason}. Fix: set PIXIO_EDGE_CACHE to a folder you may write"
+            f"cannot create folder {folder} of the cache: {reason}. Fix: set PIXIO_EDGE_CACHE to a folder you may write"
         ) from error
 
 
