@@ -2,51 +2,45 @@
 
 from __future__ import annotations
 
-import os
+from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from time import perf_counter
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pixio_edge._version import __version__
-from pixio_edge.bench.plan import MIN_RUNS, BenchPlan
+from pixio_edge.bench.assemble import Measured, make_record
+from pixio_edge.bench.energy import measure_energy
+from pixio_edge.bench.noise import judge_noise, load_average, read_usage
 from pixio_edge.bench.record import FAILED, OK, UNAVAILABLE, WRONG, BenchRecord, Status
+from pixio_edge.bench.sensors import find_sensors, nvidia_gpu
+from pixio_edge.bench.sustained import run_sustained
+from pixio_edge.bench.sysfs import resident_mib
+from pixio_edge.bench.timing import repeat, repeat_together
 from pixio_edge.bundle import Bundle
 from pixio_edge.errors import PixioEdgeError
 from pixio_edge.estimator import DepthEstimator
 from pixio_edge.golden import compare_golden, read_golden
-from pixio_edge.host import peak_rss_mib, probe_host
+from pixio_edge.host import peak_rss_mib
 from pixio_edge.resolve import Resolution
 from pixio_edge.runtimes.base import RuntimeOptions
+from pixio_edge.runtimes.registry import make_runtime
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
+    from pixio_edge.bench.plan import BenchPlan
+    from pixio_edge.bench.sensors import Sensors
     from pixio_edge.manifest import ArtifactEntry
-    from pixio_edge.parity import ParityReport
-    from pixio_edge.runtimes.base import Runtime, RuntimeInfo
+    from pixio_edge.runtimes.base import Runtime
 
-P50, P90, P99 = 50, 90, 99
-
-
-@dataclass(slots=True)
-class _Measured:
-    """Filled step by step, so that a record of a failure keeps what was measured before it."""
-
-    load_ms: float | None = None
-    first_ms: float | None = None
-    infer: NDArray[np.float64] | None = None  # (runs,)
-    parts: NDArray[np.float64] | None = None  # (runs, 3): pre, infer, post
-    peak_rss_mib: float | None = None
-    parity: ParityReport | None = None
-    info: RuntimeInfo | None = None
+    Feeds = dict[str, NDArray[np.uint8]]
+    Notify = Callable[[str], None]
 
 
-def bench(plan: BenchPlan) -> BenchRecord:
+def bench(plan: BenchPlan, *, notify: Notify | None = None) -> BenchRecord:
     """Measure, after the output was found to be right.
 
     The runtime's import, memory and threads are part of the result, so give each plan a process of its own:
@@ -54,6 +48,7 @@ def bench(plan: BenchPlan) -> BenchRecord:
 
     Args:
         plan: What to measure.
+        notify: Called with a short phrase when the next step begins.
 
     Returns:
         A record, also when it cannot run, a file of the artifact is damaged, or its output is wrong: then `status` says
@@ -62,33 +57,50 @@ def bench(plan: BenchPlan) -> BenchRecord:
     Raises:
         BundleError: The bundle or the artifact of the plan does not exist.
     """
-    load_average = _load_average()
+    measured = Measured(load_average=load_average(), rss_before_mib=resident_mib())
     bundle = Bundle.open(plan.bundle)
     artifact = bundle.artifact(plan.artifact)
-    measured = _Measured()
+    status: Status
     try:
         with _open_estimator(bundle, artifact, plan) as estimator:
-            status, reason = _measure(estimator, plan, measured)
+            status, reason = _measure(estimator, plan, measured, notify or _ignore)
     except PixioEdgeError as error:
         status, reason = UNAVAILABLE, str(error)
-    return _make_record(plan, artifact, measured, status, reason, load_average)
+    return make_record(plan, bundle, measured, status, reason)
 
 
-def failed_record(plan: BenchPlan, reason: str) -> BenchRecord:
-    """A record without times, for a measurement whose process died or did not end."""
-    artifact = Bundle.open(plan.bundle).artifact(plan.artifact)
-    return _make_record(plan, artifact, _Measured(), FAILED, reason, _load_average())
+def failed_record(plan: BenchPlan, reason: str, *, status: Status = FAILED) -> BenchRecord:
+    """A record without times, for a measurement whose process died or did not end, or that is not worth making."""
+    return make_record(plan, Bundle.open(plan.bundle), Measured(load_average=load_average()), status, reason)
+
+
+def open_options(plan: BenchPlan) -> RuntimeOptions:
+    """How a plan runs its artifact."""
+    return RuntimeOptions(plan.threads, plan.pin_cores, plan.precision, plan.provider)
 
 
 def _open_estimator(bundle: Bundle, artifact: ArtifactEntry, plan: BenchPlan) -> DepthEstimator:
     """For exactly this artifact, verified or not: measuring is how it becomes verified."""
-    resolution = Resolution(plan.runtime, plan.precision, (artifact,), ())
-    options = RuntimeOptions(plan.threads, plan.pin_cores, plan.precision, plan.provider)
-    return DepthEstimator(bundle, resolution, options)
+    return DepthEstimator(bundle, Resolution(plan.runtime, plan.precision, (artifact,), ()), open_options(plan))
 
 
-def _measure(estimator: DepthEstimator, plan: BenchPlan, measured: _Measured) -> tuple[Status, str | None]:
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """One measurement under way: an open runtime that gave the right output, and where results go."""
+
+    estimator: DepthEstimator
+    runtime: Runtime
+    feeds: Feeds
+    plan: BenchPlan
+    measured: Measured
+    notify: Notify
+
+
+def _measure(
+    estimator: DepthEstimator, plan: BenchPlan, measured: Measured, notify: Notify
+) -> tuple[Status, str | None]:
     artifact = estimator.resolution.chosen
+    notify("loading")
     start = perf_counter()
     runtime = estimator.runtime(artifact.size)
     measured.load_ms = (perf_counter() - start) * 1e3
@@ -97,106 +109,80 @@ def _measure(estimator: DepthEstimator, plan: BenchPlan, measured: _Measured) ->
     start = perf_counter()
     outputs = runtime.run(feeds)
     measured.first_ms = (perf_counter() - start) * 1e3
+    measured.rss_loaded_mib = resident_mib()
     measured.parity = compare_golden(depth, outputs, artifact, plan.precision)
+    measured.info = runtime.info()
     if measured.parity:
-        _time(estimator, runtime, feeds, plan, measured)
+        _time(_Run(estimator, runtime, feeds, plan, measured, notify))
+    notify("counting operators")
+    # Last, as it may open a second session.
     measured.info = runtime.info(profile=True)
     return (OK, None) if measured.parity else (WRONG, measured.parity.message)
 
 
-def _time(
-    estimator: DepthEstimator,
-    runtime: Runtime,
-    feeds: dict[str, NDArray[np.uint8]],
-    plan: BenchPlan,
-    measured: _Measured,
-) -> None:
-    frame = np.random.default_rng(plan.seed).integers(0, 256, (*plan.frame, 3), dtype=np.uint8)
+def _time(run: _Run) -> None:
+    plan, measured = run.plan, run.measured
+    info = run.runtime.info()
+    run.notify("timing")
+    with ExitStack() as others:
+        runtimes = [run.runtime, *(others.enter_context(_another(run)) for _ in range(plan.batch - 1))]
+        steps = [_timed(each, run.feeds) for each in runtimes]
+        before = read_usage()
+        measured.infer = repeat(steps[0], plan) if plan.batch == 1 else repeat_together(steps, plan)
+        if plan.batch == 1:
+            run.notify("whole frames")
+            measured.parts = repeat(_predict(run), plan)
+        after = read_usage()
+        measured.noise = judge_noise(
+            measured.infer.rows[:, 0],
+            before,
+            after,
+            load_average=measured.load_average,
+            threads=plan.batch * info.threads,
+        )
+        measured.peak_rss_mib = peak_rss_mib()
+        sensors = find_sensors(nvidia_gpu(plan.runtime, plan.provider, info.device))
+        measured.keep(sensors)
+    if plan.batch == 1:
+        _run_long(run, sensors)
 
+
+def _run_long(run: _Run, sensors: Sensors) -> None:
+    def step() -> None:
+        run.runtime.run(run.feeds)
+
+    if sensors.meter is not None:
+        run.notify("energy")
+        run.measured.energy = measure_energy(step, sensors.meter)
+    if run.plan.sustained_s > 0:
+        run.notify("sustained")
+        run.measured.sustained = run_sustained(step, run.plan.sustained_s, sensors, notify=run.notify)
+
+
+def _another(run: _Run) -> Runtime:
+    """A runtime of its own for one more request in flight."""
+    artifact = run.estimator.bundle.read_artifact(run.estimator.resolution.chosen)
+    return make_runtime(run.plan.runtime, artifact, open_options(run.plan))
+
+
+def _timed(runtime: Runtime, feeds: Feeds) -> Callable[[], tuple[float, ...]]:
     def infer() -> tuple[float, ...]:
         start = perf_counter()
         runtime.run(feeds)
         return ((perf_counter() - start) * 1e3,)
 
+    return infer
+
+
+def _predict(run: _Run) -> Callable[[], tuple[float, ...]]:
+    frame = np.random.default_rng(run.plan.seed).integers(0, 256, (*run.plan.frame, 3), dtype=np.uint8)
+
     def predict() -> tuple[float, ...]:
-        timing = estimator.predict(frame).timing
+        timing = run.estimator.predict(frame).timing
         return (0.0, 0.0, 0.0) if timing is None else (timing.pre_ms, timing.infer_ms, timing.post_ms)
 
-    measured.infer = _repeat(infer, plan)[:, 0]
-    measured.parts = _repeat(predict, plan)
-    # Before the profile, which opens a second session.
-    measured.peak_rss_mib = peak_rss_mib()
+    return predict
 
 
-def _repeat(step: Callable[[], tuple[float, ...]], plan: BenchPlan) -> NDArray[np.float64]:
-    for _ in range(plan.warmup):
-        step()
-    end = perf_counter() + plan.budget_s
-    rows: list[tuple[float, ...]] = []
-    while len(rows) < plan.runs and (len(rows) < MIN_RUNS or perf_counter() < end):
-        rows.append(step())
-    return np.asarray(rows, np.float64)
-
-
-def _make_record(
-    plan: BenchPlan,
-    artifact: ArtifactEntry,
-    measured: _Measured,
-    status: Status,
-    reason: str | None,
-    load_average: float | None,
-) -> BenchRecord:
-    info = measured.info
-    p50, p90, p99 = _percentiles(measured.infer)
-    pre, infer, post = (None, None, None) if measured.parts is None else _medians(measured.parts)
-    return BenchRecord(
-        runtime=plan.runtime,
-        artifact=plan.artifact,
-        precision=plan.precision,
-        size=artifact.size,
-        threads=None if info is None else info.threads,
-        p50_ms=p50,
-        p90_ms=p90,
-        p99_ms=p99,
-        load_ms=_rounded(measured.load_ms),
-        first_ms=_rounded(measured.first_ms),
-        pre_ms=pre,
-        infer_ms=infer,
-        post_ms=post,
-        fps=None if measured.parts is None else _rounded(1e3 / float(np.median(measured.parts.sum(axis=1)))),
-        peak_rss_mib=_rounded(measured.peak_rss_mib),
-        status=status,
-        reason=reason,
-        int8_ops=None if info is None else info.int8_ops,
-        float_ops=None if info is None else info.float_ops,
-        host=probe_host().to_json(),
-        bundle=plan.bundle,
-        device=None if info is None else info.device,
-        runtime_version=None if info is None else info.version,
-        tool=f"pixio-edge {__version__}",
-        frame=plan.frame,
-        runs=0 if measured.infer is None else len(measured.infer),
-        created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        parity=None if measured.parity is None else measured.parity.to_json(),
-    )
-
-
-def _percentiles(times: NDArray[np.float64] | None) -> tuple[float | None, float | None, float | None]:
-    if times is None:
-        return None, None, None
-    p50, p90, p99 = np.percentile(times, (P50, P90, P99))
-    return _rounded(p50), _rounded(p90), _rounded(p99)
-
-
-def _medians(parts: NDArray[np.float64]) -> tuple[float | None, float | None, float | None]:
-    pre, infer, post = np.median(parts, axis=0)
-    return _rounded(pre), _rounded(infer), _rounded(post)
-
-
-def _rounded(value: float | None) -> float | None:
-    """Microseconds are the most that a clock and a scheduler are good for."""
-    return None if value is None else round(float(value), 3)
-
-
-def _load_average() -> float | None:
-    return os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+def _ignore(_: str) -> None:
+    """For callers that show no progress."""

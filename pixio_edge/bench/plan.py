@@ -36,11 +36,13 @@ class BenchPlan:
         threads: Threads for one inference; None takes one for each usable core.
         pin_cores: Hardware threads to bind to.
         provider: Device library inside the runtime.
+        batch: Requests in flight at once. Graphs take one image, so each has a session and threads of its own.
         warmup: Runs before those that count.
-        runs: Runs that count.
+        runs: Runs that count, of each request in flight.
         budget_s: Time after which no further run is started, once there are `MIN_RUNS`.
         frame: (height, width) of the frames for the end-to-end part.
         seed: Of the noise that the frames are made of.
+        sustained_s: Seconds of inference after inference at the end; 0 for none.
     """
 
     bundle: str
@@ -50,17 +52,24 @@ class BenchPlan:
     threads: int | None = None
     pin_cores: tuple[int, ...] | None = None
     provider: str | None = None
+    batch: int = 1
     warmup: int = DEFAULT_WARMUP
     runs: int = DEFAULT_RUNS
     budget_s: float = DEFAULT_BUDGET_S
     frame: tuple[int, int] = DEFAULT_FRAME
     seed: int = 0
+    sustained_s: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.runs < 1 or self.warmup < 0:
+        if self.runs < 1 or self.warmup < 0 or self.batch < 1 or self.sustained_s < 0:
             raise SpecError(
-                f"benchmark: got {self.runs} runs after {self.warmup} for warm-up, expected at least 1 and 0. "
-                "Fix: give positive numbers"
+                f"benchmark: got {self.runs} runs after {self.warmup} for warm-up, {self.batch} in flight and "
+                f"{self.sustained_s:g} s sustained, expected at least 1, 0, 1 and 0. Fix: give positive numbers"
+            )
+        if self.batch > 1 and (self.pin_cores is not None or self.sustained_s > 0):
+            raise SpecError(
+                f"benchmark: got {self.batch} requests in flight with cores to pin to or a sustained run, expected 1. "
+                "Fix: measure one or the other"
             )
 
     def to_json(self) -> dict[str, Any]:
@@ -73,6 +82,12 @@ class BenchPlan:
         pinned = record["pin_cores"]
         values = record | {"frame": tuple(record["frame"]), "pin_cores": None if pinned is None else tuple(pinned)}
         return cls(**values)
+
+    def __str__(self) -> str:
+        threads = "" if self.threads is None else f" t{self.threads}"
+        batch = "" if self.batch == 1 else f" x{self.batch}"
+        sustained = "" if not self.sustained_s else f" for {self.sustained_s:g} s"
+        return f"{self.runtime} {self.artifact} {self.precision}{threads}{batch}{sustained}"
 
 
 def list_plans(

@@ -14,10 +14,10 @@ class Noise(Record):
         mad_ms: Median absolute deviation of the timed inferences, milliseconds.
         load_average: One-minute load of the machine when the measurement began; in a sweep, the measurement before this
             one is part of it. Null where the system has none.
-        other_cpu_cores: Cores that other processes kept busy during the timed inferences, on average; null where the
-            system does not tell.
-        involuntary_switches: How often the system took the processor away from a thread of this process during the
-            timed inferences; null where it does not tell.
+        other_cpu_cores: Cores that other processes kept busy during the timed loops, bare inferences and whole frames,
+            on average; null where the system does not tell, or in less than half a second.
+        involuntary_switches: How often the system took the processor away from a thread of this process meanwhile; null
+            where it does not tell.
         noisy: Whether a limit of `bench.noise` was exceeded.
         reasons: Which limits, one phrase each.
     """

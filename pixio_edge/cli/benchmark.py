@@ -1,127 +1,229 @@
-"""`pixio-edge benchmark`: how fast a bundle is on this host, after checking that it is right."""
+"""`pixio-edge benchmark`: how fast bundles are on this host, after checking that they are right."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+import re
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pixio_edge.cli.console import print_json, print_table, track
+from pixio_edge.cli.benchmark_table import choice_json, print_choice, print_plans, print_records
+from pixio_edge.cli.console import Meter, print_json, print_problem
 from pixio_edge.cli.options import (
-    BundleArgument,
     JsonOption,
     PinCoresOption,
     ProviderOption,
-    ThreadsOption,
     examples,
     parse_cores,
     parse_precision,
     parse_size,
 )
-from pixio_edge.errors import CheckFailedError
+from pixio_edge.cli.stopping import term_interrupts
+from pixio_edge.errors import CheckFailedError, InputError
 
 if TYPE_CHECKING:
+    from pixio_edge.bench.plan import BenchPlan
     from pixio_edge.bench.record import BenchRecord
+    from pixio_edge.bench.target import Choice
 
 EXAMPLES = examples(
     "pixio-edge benchmark",
     "pixio-edge benchmark nano --runtime all --threads 2 --json",
-    "pixio-edge benchmark nano --runtime ort --size 256x256 --out records.jsonl",
+    "pixio-edge benchmark nano --runtime all --target-ms 33 --out orin.jsonl",
+    "pixio-edge benchmark nano my-bundle --size 256x256 --threads 1,2 --batch 1,4 --data path/to/sets",
+    "pixio-edge benchmark nano --runtime tensorrt --target-ms 33 --sustained 10m --out orin.jsonl",
 )
 
 ALL = "all"
+SECONDS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 def benchmark(
-    bundle: BundleArgument = "nano",
+    bundles: Annotated[
+        list[str] | None, typer.Argument(help="Embedded bundles or paths of bundle folders.  [default: nano]")
+    ] = None,
     runtimes: Annotated[
         list[str] | None, typer.Option("--runtime", "-r", help="all, or one runtime; may be repeated.  [default: all]")
     ] = None,
     precision: Annotated[str | None, typer.Option("--precision", "-p", help="Only fp32, bf16, fp16 or int8.")] = None,
-    size: Annotated[str | None, typer.Option("--size", "-s", metavar="HxW", help="Only this input size.")] = None,
-    threads: ThreadsOption = None,
+    sizes: Annotated[
+        list[str] | None, typer.Option("--size", "-s", metavar="HxW", help="Only this input size; may be repeated.")
+    ] = None,
+    threads: Annotated[
+        str | None,
+        typer.Option(
+            "--threads",
+            "-t",
+            metavar="LIST",
+            help="Threads of an inference: 2, or 1,2,4. Default: one per usable core.",
+        ),
+    ] = None,
+    batch: Annotated[
+        str,
+        typer.Option("--batch", metavar="LIST", help="Requests in flight at once, each with a session of its own."),
+    ] = "1",
     pin_cores: PinCoresOption = None,
     provider: ProviderOption = None,
-    runs: Annotated[int | None, typer.Option("--runs", min=1, help="Timed runs of each.  [default: 100]")] = None,
-    out: Annotated[Path | None, typer.Option("--out", help="File of records (JSON lines) to append to.")] = None,
+    runs: Annotated[int, typer.Option("--runs", min=1, help="Timed runs of each row.")] = 100,
+    frame: Annotated[str, typer.Option("--frame", metavar="HxW", help="Size of the frames of whole predictions.")] = (
+        "720x1280"
+    ),
+    sustained: Annotated[
+        str | None,
+        typer.Option(
+            "--sustained",
+            metavar="TIME",
+            help="Then run for so long, such as 10m: every row, or with --target-ms the chosen one alone.",
+        ),
+    ] = None,
+    target_ms: Annotated[
+        float | None,
+        typer.Option("--target-ms", min=0.0, help="Choose the most accurate row whose whole frames take no longer."),
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option("--data", "-d", help="Evaluate every artifact on these sets, as `evaluate` does.")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="File of records (JSON lines) to append to; rows that it has are not repeated."),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Measure rows again that --out has already.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only list the rows, and which of them --out has.")
+    ] = False,
     json: JsonOption = False,
 ) -> None:
-    """Measure latency, memory and what really ran, each in a fresh process and only after its output was found right.
+    """Measure latency, memory, energy and what really ran, each row in a fresh process and after its output was right.
 
-    Every size and precision of the bundle unless limited. Exit status 1 when an output differs or a process dies.
+    Every runtime, size and precision of the bundles unless limited. A row that fails says why and the rest goes on.
+    Interrupted, the same command goes on with --out. Exit status 1 when an output is wrong, a process dies, or nothing
+    keeps --target-ms.
     """
-    from pixio_edge.bench.isolated import bench_isolated
-    from pixio_edge.bench.plan import DEFAULT_RUNS, list_plans
-    from pixio_edge.bench.record import append_record
-    from pixio_edge.bundle import Bundle
+    from pixio_edge.bench.sweep import SweepRequest, check_files, plan_sweep
 
-    wanted = None if runtimes is None or ALL in runtimes else runtimes
-    plans = list_plans(
-        Bundle.open(bundle), bundle, runtimes=wanted, precision=parse_precision(precision), size=parse_size(size)
+    seconds = 0.0 if sustained is None else parse_duration(sustained)
+    request = SweepRequest(
+        bundles=tuple(dict.fromkeys(bundles or ["nano"])),
+        runtimes=() if runtimes is None or ALL in runtimes else tuple(dict.fromkeys(runtimes)),
+        precision=parse_precision(precision),
+        sizes=tuple(dict.fromkeys(size for text in sizes or [] if (size := parse_size(text)))),
+        threads=(None,) if threads is None else parse_counts(threads, "--threads"),
+        batches=parse_counts(batch, "--batch"),
+        pin_cores=parse_cores(pin_cores),
+        provider=provider,
+        runs=runs,
+        frame=parse_size(frame, option="--frame") or (720, 1280),
+        sustained_s=0.0 if target_ms is not None else seconds,
     )
-    cores = parse_cores(pin_cores)
-    records = []
-    for plan in track(plans, total=len(plans), label="benchmark"):
-        asked = replace(plan, threads=threads, pin_cores=cores, provider=provider, runs=runs or DEFAULT_RUNS)
-        records.append(bench_isolated(asked))
-        if out is not None:
-            append_record(out, records[-1])
+    plans = plan_sweep(request)
+    if dry_run:
+        print_plans(plans, out, force=force, as_json=json)
+        return
+    check_files(plans)
+    records, choice = _run(plans, Wanted(out, data, target_ms, seconds, force), quiet=json)
     if json:
-        print_json([record.to_json() for record in records])
-    else:
-        print_records(records)
-    conclude(records)
+        listed = [record.to_json() for record in records]
+        print_json(listed if choice is None else {"choice": choice_json(choice), "records": listed})
+    conclude(records, choice)
 
 
-def print_records(records: list[BenchRecord]) -> None:
-    """Print a table for a person; what was not timed says why below it."""
-    header = (
-        "runtime",
-        "artifact",
-        "precision",
-        "threads",
-        "p50 ms",
-        "p90",
-        "p99",
-        "load",
-        "pre",
-        "post",
-        "fps",
-        "MiB",
-    )
-    rows = [
-        (
-            record.runtime,
-            record.artifact,
-            record.precision,
-            "-" if record.threads is None else record.threads,
-            *map(tenth, (record.p50_ms, record.p90_ms, record.p99_ms, record.load_ms, record.pre_ms, record.post_ms)),
-            *map(tenth, (record.fps, record.peak_rss_mib)),
-        )
-        for record in records
-    ]
-    print_table(header, rows)
-    for record in records:
-        if not record.is_ok:
-            print(f"{record.runtime} {record.artifact} {record.precision}: {record.verdict}")
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What to do with the rows; see the options of the same names."""
+
+    out: Path | None
+    data: Path | None
+    target_ms: float | None
+    sustained_s: float
+    force: bool
 
 
-def conclude(records: list[BenchRecord]) -> None:
+def conclude(records: list[BenchRecord], choice: Choice | None = None) -> None:
     """End with the status that the records deserve; what this host cannot run is no failure, unless that is everything.
 
     Raises:
-        CheckFailedError: An output differed, a process died, or nothing could run.
+        CheckFailedError: An output differed, a process died, nothing could run, or nothing is fast enough.
     """
     broken = [record for record in records if record.status in ("failed_accuracy", "failed")]
     if broken:
         names = ", ".join(f"{record.artifact} on {record.runtime} in {record.precision}" for record in broken)
         raise CheckFailedError(f"{len(broken)} of {len(records)} not timed: {names}. Fix: run 'pixio-edge verify'")
-    if not any(record.is_ok for record in records):
+    if not any(record.is_timed for record in records):
         raise CheckFailedError("nothing could run on this host. Fix: see 'pixio-edge doctor'")
+    if choice is not None and not choice.fits:
+        raise CheckFailedError(
+            f"--target-ms: {choice.reason}. Fix: allow more time, or give a smaller size, frame or model"
+        )
 
 
-def tenth(value: float | None) -> str:
-    """One decimal, or a dash."""
-    return "-" if value is None else f"{value:.1f}"
+def parse_counts(text: str, option: str) -> tuple[int, ...]:
+    """Read a list of numbers from 1, such as `1,2,4`; each counts once.
+
+    Raises:
+        InputError: The text is not such a list.
+    """
+    parts = [part.strip() for part in text.split(",")]
+    if not all(re.fullmatch(r"[1-9]\d{0,3}", part) for part in parts):
+        raise InputError(f"{option}: got '{text}', expected whole numbers from 1, such as 1,2. Fix: {option} 2")
+    return tuple(dict.fromkeys(int(part) for part in parts))
+
+
+def parse_duration(text: str) -> float:
+    """Read a time such as `10m`, `90s`, `1.5h` or `600` as seconds.
+
+    Raises:
+        InputError: The text is not a time above 0.
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh]?)", text.strip().lower())
+    if match is None or float(match[1]) == 0.0:
+        raise InputError(f"--sustained: got '{text}', expected a time such as 10m or 90s. Fix: --sustained 10m")
+    return float(match[1]) * SECONDS[match[2]]
+
+
+def _run(plans: list[BenchPlan], wanted: Wanted, *, quiet: bool) -> tuple[list[BenchRecord], Choice | None]:
+    """Measure; print the table, also of what was done when somebody interrupts."""
+    from pixio_edge.bench.target import choose
+
+    records: list[BenchRecord] = []
+    try:
+        with term_interrupts():
+            _measure(plans, wanted, records)
+            choice = None if wanted.target_ms is None else choose(records, wanted.target_ms)
+            if choice is not None and choice.record is not None and wanted.sustained_s > 0:
+                _sustain(plans, choice.record, wanted, records)
+                choice = choose(records, wanted.target_ms or 0.0)
+    except KeyboardInterrupt:
+        if not quiet and records:
+            print_records(records)
+        where = "" if wanted.out is None else f" and are in {wanted.out}; the same command goes on"
+        print_problem(f"{len(records)} of {len(plans)} rows were measured{where}")
+        raise
+    if not quiet:
+        print_records(records)
+        print_choice(choice, wanted.target_ms)
+    return records, choice
+
+
+def _measure(plans: list[BenchPlan], wanted: Wanted, records: list[BenchRecord]) -> None:
+    """Append a record for each plan to `records`, with progress."""
+    from pixio_edge.bench.sweep import run_sweep
+
+    with Meter("benchmark") as meter:
+
+        def notify(step: str) -> None:
+            meter.update(len(records), len(plans), f"{len(records) + 1} of {len(plans)}: {plans[len(records)]}, {step}")
+
+        rows = run_sweep(plans, out=wanted.out, force=wanted.force, data=wanted.data, notify=notify)
+        for row in rows:
+            records.append(row.record)
+            meter.update(len(records), len(plans), f"{len(records)} of {len(plans)} done")
+
+
+def _sustain(plans: list[BenchPlan], chosen: BenchRecord, wanted: Wanted, records: list[BenchRecord]) -> None:
+    """Measure the chosen row again with the long run at its end, which then stands in its place."""
+    place = next(index for index, record in enumerate(records) if record is chosen)
+    again: list[BenchRecord] = []
+    _measure([replace(plans[place], sustained_s=wanted.sustained_s)], wanted, again)
+    records[place] = again[0]
