@@ -1,0 +1,53 @@
+"""Time of every node of a graph, by the profilers of the engines themselves."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import tempfile
+from collections import defaultdict
+from pathlib import Path
+
+from engine_jobs import Job, openvino_feeds, openvino_model, ort_feeds, ort_session
+
+KERNEL_SUFFIX = "_kernel_time"
+WARM_RUNS = 3
+
+
+def profile_job(job: Job, runs: int) -> dict[str, float]:
+    """Milliseconds by the name of the node, median of some runs; nodes that an engine fused have the name it kept.
+
+    Raises:
+        ValueError: The job is not a graph in an engine that has a profiler.
+    """
+    profilers = {"ort": _profile_ort, "openvino": _profile_openvino}
+    if job.kind not in profilers:
+        raise ValueError(f"no profiler for jobs of kind {job.kind!r}")
+    return profilers[job.kind](job, runs)
+
+
+def _profile_ort(job: Job, runs: int) -> dict[str, float]:
+    times: dict[str, list[float]] = defaultdict(list)
+    with tempfile.TemporaryDirectory() as folder:
+        session = ort_session(job, profile_prefix=str(Path(folder) / "profile"))
+        feeds = ort_feeds(session)
+        for _ in range(WARM_RUNS + runs):
+            session.run(None, feeds)
+        events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
+    for event in events:
+        if event.get("cat") == "Node" and event["name"].endswith(KERNEL_SUFFIX):
+            times[event["name"].removesuffix(KERNEL_SUFFIX)].append(event["dur"] / 1e3)
+    return {name: statistics.median(values[-runs:]) for name, values in times.items()}
+
+
+def _profile_openvino(job: Job, runs: int) -> dict[str, float]:
+    compiled = openvino_model(job, counts_time=True)
+    feeds = openvino_feeds(compiled)
+    request = compiled.create_infer_request()
+    times: dict[str, list[float]] = defaultdict(list)
+    for index in range(WARM_RUNS + runs):
+        request.infer(feeds, share_inputs=True)
+        if index >= WARM_RUNS:
+            for node in request.profiling_info:
+                times[node.node_name].append(node.real_time.total_seconds() * 1e3)
+    return {name: statistics.median(values) for name, values in times.items() if any(values)}
