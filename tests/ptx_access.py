@@ -1,4 +1,4 @@
-"""Loads, stores and atomics (PTX ISA, "ld", "st", "red", "atom"): addresses, state spaces, the region behind an address."""
+"""Loads, stores and atomics (PTX ISA, "ld", "st", "red", "atom"), and which memory an address means."""
 
 from collections.abc import Callable, Iterator
 

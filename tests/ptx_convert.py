@@ -81,7 +81,7 @@ def _integer_to_float(result: str, extra: set[str]) -> Callable[[Row], Row]:
 
 
 def _float_to_integer(result: str, extra: set[str]) -> Callable[[Row], Row]:
-    """Out of range goes to the nearest end, NaN to zero (to the sign bit from float64: PTX ISA, "cvt")."""
+    """Out of range goes to the nearest end, NaN to zero (PTX ISA, "cvt")."""
     rounding = next((ROUND_TO_INTEGER[name] for name in extra if name in ROUND_TO_INTEGER), np.trunc)
     dtype = DTYPE[result]
     limits = np.iinfo(dtype)

@@ -144,7 +144,8 @@ def _half(instruction: Instruction, program: Program, kind: str) -> Step:
     function = _half_function(instruction)
     if kind == "bf16":
         return apply(instruction, program, "b16", lambda *rows: to_bf16(function(*(from_bf16(row) for row in rows))))
-    return apply(instruction, program, "f16", lambda *rows: function(*(row.astype(F32) for row in rows)).astype(np.float16))  # fmt: skip
+    round_once = lambda *rows: function(*(row.astype(F32) for row in rows)).astype(np.float16)  # noqa: E731
+    return apply(instruction, program, "f16", round_once)
 
 
 def _wide(function: Callable[[Row], Row]) -> Callable[[Row], Row]:

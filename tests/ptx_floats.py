@@ -1,4 +1,4 @@
-"""Rounding as PTX asks for it: fused multiply-add with one rounding, fp16 and bf16, flush to zero, directed rounding."""
+"""Rounding as PTX asks for it: fused multiply-add, fp16 and bf16, flush to zero, directed rounding."""
 
 import numpy as np
 
@@ -22,7 +22,7 @@ def saturate(values: np.ndarray) -> np.ndarray:
 
 
 def exact_sum(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """The float64 sum rounded to odd (Boldo and Melquiond, 2008), so that a later rounding to fewer bits is the only one."""
+    """The float64 sum rounded to odd (Boldo and Melquiond, 2008): rounding it again to fewer bits is rounding once."""
     total = first + second
     part = total - first
     error = (first - (total - part)) + (second - part)
@@ -52,7 +52,7 @@ def fma_f32(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> np.ndarray:
 
 
 def fma_exact(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> np.ndarray:
-    """a x b + c of fp16 or bf16 values given as fp32: exact up to a rounding to odd in float64, for one later rounding."""
+    """a x b + c of values given as fp32, rounded to odd in float64, for one later rounding to fp16, bf16 or fp32."""
     return exact_sum(a.astype(F64) * b, c.astype(F64))
 
 

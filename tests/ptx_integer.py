@@ -243,7 +243,8 @@ def _count(instruction: Instruction, program: Program) -> Step:
         leading = np.where(digits.any(1), digits[:, ::-1].argmax(1), bits)
         if instruction.base == "clz":
             return leading.astype(np.uint32)
-        return np.where(leading == bits, -1, leading if "shiftamt" in instruction.qualifiers else bits - 1 - leading).astype(np.int32)  # fmt: skip
+        found = leading if "shiftamt" in instruction.qualifiers else bits - 1 - leading
+        return np.where(leading == bits, -1, found).astype(np.int32)
 
     return apply(instruction, program, kind, function, result)
 
@@ -264,4 +265,5 @@ def _dot_four(instruction: Instruction, program: Program) -> Step:
 
 @decodes("sad")
 def _sad(instruction: Instruction, program: Program) -> Step:
-    return apply(instruction, program, instruction.qualifiers[-1], lambda a, b, c: np.maximum(a, b) - np.minimum(a, b) + c)  # fmt: skip
+    distance = lambda a, b, c: np.maximum(a, b) - np.minimum(a, b) + c  # noqa: E731
+    return apply(instruction, program, instruction.qualifiers[-1], distance)

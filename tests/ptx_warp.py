@@ -1,4 +1,4 @@
-"""Instructions of a whole warp that move registers: shfl, vote, activemask, redux (PTX ISA, "shfl.sync", "vote.sync")."""
+"""Instructions that exchange registers in a warp (PTX ISA, "shfl.sync", "vote.sync", "activemask", "redux.sync")."""
 
 import numpy as np
 from ptx_errors import DivergenceError
