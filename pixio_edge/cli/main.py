@@ -23,6 +23,7 @@ from pixio_edge.cli import (
     pretrain,
     pull,
     quantize,
+    report,
     scenes,
     stream,
     train,
@@ -45,6 +46,7 @@ app.command("predict", epilog=predict.EXAMPLES)(predict.predict)
 app.command("stream", epilog=stream.EXAMPLES)(stream.stream)
 app.command("evaluate", epilog=evaluate.EXAMPLES)(evaluate.evaluate)
 app.command("benchmark", epilog=benchmark.EXAMPLES)(benchmark.benchmark)
+app.command("report", epilog=report.EXAMPLES)(report.report)
 app.command("verify", epilog=verify.EXAMPLES)(verify.verify)
 app.add_typer(conformance.app, epilog=conformance.EXAMPLES)
 app.command("inspect", epilog=inspect.EXAMPLES)(inspect.inspect)

@@ -1,0 +1,267 @@
+"""Two sets of records against each other: what became faster, what slower, and of what that cannot be said."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias
+
+import numpy as np
+
+from pixio_edge.bench.compare_intervals import (
+    Interval,
+    Times,
+    centre_ms,
+    ratio_interval,
+    resamples_for,
+    simultaneous_confidence,
+)
+from pixio_edge.bench.record import BenchRecord
+from pixio_edge.bench.report_data import (
+    Combination,
+    bundle_names,
+    combination_of,
+    device_name,
+    identify,
+    is_noisy,
+    median_ms,
+)
+from pixio_edge.errors import InputError
+
+Verdict: TypeAlias = Literal["faster", "slower", "no difference", "cannot tell"]
+
+# A difference below this is none, even when it is certain: the place of code in memory alone moves a median by as much
+# (Mytkowicz et al., "Producing wrong data without doing anything obviously wrong", ASPLOS 2009).
+NEGLIGIBLE = 0.02
+
+NOISY = "noisy"
+NO_TIMES = "no single times (record of version 1)"
+WIDE = "interval too wide"
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One combination that both sets have times of.
+
+    Args:
+        combination: What was measured.
+        old_ms: Median of one inference in the old set.
+        new_ms: The same in the new set.
+        ratio: `new_ms / old_ms`: above 1 is slower.
+        interval: Of the ratio; None where a set has no single times.
+        verdict: What can be said.
+        reason: Why nothing can be said; None otherwise.
+        processes: How many processes the old and the new median are of.
+        changed: What else is different, as (fact, old, new).
+    """
+
+    combination: Combination
+    old_ms: float
+    new_ms: float
+    ratio: float
+    interval: Interval | None
+    verdict: Verdict
+    reason: str | None
+    processes: tuple[int, int]
+    changed: tuple[tuple[str, str, str], ...]
+
+    def is_slower_by(self, limit: float) -> bool:
+        """Whether it is slower by more than a fraction, with the whole interval above it and quiet records."""
+        return self.interval is not None and self.verdict == "slower" and self.interval.low > 1 + limit
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """One combination that the old set has times of, and the new set only a reason why it has none.
+
+    Args:
+        combination: What was measured.
+        verdict: Status and reason of the new record.
+    """
+
+    combination: Combination
+    verdict: str
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Two sets of records.
+
+    Args:
+        pairs: What both have, the largest ratio first.
+        lost: What no longer has times.
+        only_old: What only the old set has.
+        only_new: What only the new set has.
+        confidence: Of each interval, so that all of them together are right with 95 %.
+        hosts: Names of the hosts, old and new, when they are different ones; None otherwise.
+    """
+
+    pairs: tuple[Pair, ...]
+    lost: tuple[Lost, ...]
+    only_old: tuple[Combination, ...]
+    only_new: tuple[Combination, ...]
+    confidence: float
+    hosts: tuple[str, str] | None
+
+    @property
+    def undecided(self) -> tuple[Pair, ...]:
+        """Pairs that nothing can be said of."""
+        return tuple(pair for pair in self.pairs if pair.verdict == "cannot tell")
+
+    @property
+    def single_process(self) -> bool:
+        """Whether a pair rests on one process of a side, so that its interval cannot know how processes differ."""
+        return any(min(pair.processes) == 1 for pair in self.pairs if pair.interval is not None)
+
+
+Groups: TypeAlias = dict[Combination, list[BenchRecord]]
+
+
+def compare(old: Sequence[BenchRecord], new: Sequence[BenchRecord], *, across_hosts: bool = False) -> Comparison:
+    """Pair what both sets measured, and say of each pair what its times allow to say.
+
+    Records of one combination that were made by the same versions and the same commit are repetitions; of several
+    versions, the newest counts.
+
+    Args:
+        old: Records of the baseline.
+        new: Records to judge.
+        across_hosts: Compare two different hosts, one in each set.
+
+    Raises:
+        InputError: The hosts are different and that was not asked for, or nothing was measured in both sets.
+    """
+    hosts = _check_hosts(old, new, across_hosts)
+    old_groups, new_groups = (_group(records, with_host=hosts is None) for records in (old, new))
+    timed_old = {key: group for key, group in old_groups.items() if _timed(group)}
+    timed_new = {key: group for key, group in new_groups.items() if _timed(group)}
+    common = [key for key in timed_old if key in timed_new]
+    lost = _find_lost(timed_old, timed_new, new_groups)
+    if not common and not lost:
+        raise InputError(
+            "baseline: no combination of bundle, artifact, runtime, precision, size, threads and batch has times in "
+            "both sets, expected one at least. Fix: measure the same plan as the baseline"
+        )
+    confidence = simultaneous_confidence(len(common))
+    pairs = [_pair(key, _timed(timed_old[key]), _timed(timed_new[key]), confidence, len(common)) for key in common]
+    gone = {each.combination for each in lost}
+    return Comparison(
+        pairs=tuple(sorted(pairs, key=lambda pair: -pair.ratio)),
+        lost=tuple(lost),
+        only_old=tuple(key for key in timed_old if key not in timed_new and key not in gone),
+        only_new=tuple(key for key in timed_new if key not in timed_old),
+        confidence=confidence,
+        hosts=hosts,
+    )
+
+
+def judge(ratio_range: Interval | None, *, noisy: bool, negligible: float = NEGLIGIBLE) -> tuple[Verdict, str | None]:
+    """What an interval of a ratio of times allows to say, and if nothing, why.
+
+    Args:
+        ratio_range: Of new over old; None where there are no single times.
+        noisy: Whether a record says that its times are not to be trusted.
+        negligible: Fraction below which a difference is none.
+    """
+    if noisy:
+        return "cannot tell", NOISY
+    if ratio_range is None:
+        return "cannot tell", NO_TIMES
+    if ratio_range.is_within(1 / (1 + negligible), 1 + negligible):
+        return "no difference", None
+    if not ratio_range.excludes(1.0):
+        return "cannot tell", WIDE
+    return ("slower", None) if ratio_range.low > 1 else ("faster", None)
+
+
+def _check_hosts(old: Sequence[BenchRecord], new: Sequence[BenchRecord], across_hosts: bool) -> tuple[str, str] | None:
+    """Names of the two hosts when they are to be compared with each other, None when each with itself."""
+    olds, news = ({identify(record): device_name(record.host) for record in records} for records in (old, new))
+    if across_hosts and len(olds) == len(news) == 1:
+        names = (*olds.values(), *news.values())
+        return None if olds.keys() == news.keys() else (names[0], names[1])
+    if across_hosts:
+        raise InputError(
+            f"--across-hosts: got {len(olds)} hosts in the baseline and {len(news)} in the records, expected one in "
+            "each. Fix: give each host a file of its own"
+        )
+    if not olds.keys() & news.keys():
+        raise InputError(
+            f"baseline: got records of '{', '.join(olds.values())}', expected the host of the records, "
+            f"'{', '.join(news.values())}'. Fix: measure the baseline on the same host, or add --across-hosts"
+        )
+    return None
+
+
+def _group(records: Sequence[BenchRecord], *, with_host: bool) -> Groups:
+    """Repetitions of each combination, by the versions of the newest record of it."""
+    bundles = bundle_names(records)
+    groups: Groups = defaultdict(list)
+    for record in sorted(records, key=lambda each: each.created):
+        groups[combination_of(record, bundles, with_host=with_host)].append(record)
+    return {key: [each for each in group if _versions(each) == _versions(group[-1])] for key, group in groups.items()}
+
+
+def _versions(record: BenchRecord) -> tuple[str | None, ...]:
+    return record.tool, record.git_commit, record.runtime_version, record.artifact_sha256
+
+
+def _timed(group: list[BenchRecord]) -> list[BenchRecord]:
+    return [record for record in group if median_ms(record) is not None]
+
+
+def _find_lost(timed_old: Groups, timed_new: Groups, new: Groups) -> list[Lost]:
+    """A record without times may not know its threads, as the engine did not start."""
+    failed = [(key, group[-1]) for key, group in new.items() if not _timed(group)]
+    return [
+        Lost(key, record.verdict)
+        for key in timed_old
+        if key not in timed_new
+        for other, record in failed
+        if _without_threads(key) == _without_threads(other) and other.threads in (None, key.threads)
+    ]
+
+
+def _without_threads(key: Combination) -> Combination:
+    return replace(key, threads=None)
+
+
+def _pair(key: Combination, old: list[BenchRecord], new: list[BenchRecord], confidence: float, pairs: int) -> Pair:
+    old_times, new_times = ([_times(record) for record in group] for group in (old, new))
+    has_times = all(record.times_ms for record in (*old, *new))
+    old_ms, new_ms = centre_ms(old_times), centre_ms(new_times)
+    found = None
+    if has_times:
+        found = ratio_interval(old_times, new_times, confidence=confidence, resamples=resamples_for(pairs))
+    verdict, reason = judge(found, noisy=any(is_noisy(record) for record in (*old, *new)))
+    return Pair(
+        combination=key,
+        old_ms=old_ms,
+        new_ms=new_ms,
+        ratio=new_ms / old_ms,
+        interval=found,
+        verdict=verdict,
+        reason=reason,
+        processes=(len(old), len(new)),
+        changed=_changes(old[-1], new[-1]),
+    )
+
+
+def _times(record: BenchRecord) -> Times:
+    """All times of a record, or its median where it kept no others."""
+    return np.asarray(record.times_ms or (record.p50_ms,), np.float64)
+
+
+def _changes(old: BenchRecord, new: BenchRecord) -> tuple[tuple[str, str, str], ...]:
+    facts = {
+        "pixio-edge": (old.tool, new.tool),
+        "commit": (old.git_commit, new.git_commit),
+        old.runtime: (old.runtime_version, new.runtime_version),
+        "artifact": (old.artifact_sha256, new.artifact_sha256),
+        "system": (old.host.get("os"), new.host.get("os")),
+        "power mode": tuple(each.power.power_mode if each.power else None for each in (old, new)),
+    }
+    return tuple(
+        (fact, str(before)[:40], str(after)[:40]) for fact, (before, after) in facts.items() if before != after
+    )
