@@ -40,7 +40,8 @@ struct Inputs {
 
 // One value per warp of each reduction.
 struct Partials {
-  float sum[rows::kMaxWarps], square[rows::kMaxWarps], remainder[rows::kMaxWarps], largest[rows::kMaxWarps];
+  float sum[rows::kMaxWarps], largest[rows::kMaxWarps];
+  float2 centred[rows::kMaxWarps];
 };
 
 // Leaves sum in `values` and stores it.
@@ -105,8 +106,9 @@ __device__ __forceinline__ void normalize(const Inputs& inputs, const rows::Part
       remainder += centred;
     }
   }
-  remainder = rows::reduce(remainder, partials.remainder, rows::Add()) * per_channel;
-  float variance = rows::reduce(square, partials.square, rows::Add()) * per_channel - remainder * remainder;
+  const float2 centred = rows::reduce(make_float2(square, remainder), partials.centred, rows::Add());
+  remainder = centred.y * per_channel;
+  float variance = centred.x * per_channel - remainder * remainder;
   // Rounding may take that of a constant row below zero. A NaN passes.
   if (variance < 0.0f) variance = 0.0f;
   const float inverse = rsqrtf(variance + eps);

@@ -73,20 +73,26 @@ __device__ __forceinline__ void store(float* target, const float (&v)[kWidth]) {
 
 struct Add {
   __device__ __forceinline__ float operator()(float a, float b) const { return a + b; }
+  __device__ __forceinline__ float2 operator()(float2 a, float2 b) const { return make_float2(a.x + b.x, a.y + b.y); }
 };
 // NaN wins, so that a row with one shows it.
 struct Larger {
   __device__ __forceinline__ float operator()(float a, float b) const { return ptx::max_nan(a, b); }
 };
 
+__device__ __forceinline__ float from_lane(float value, int lane_mask) { return ptx::shuffle_xor(value, lane_mask); }
+__device__ __forceinline__ float2 from_lane(float2 value, int lane_mask) {
+  return make_float2(ptx::shuffle_xor(value.x, lane_mask), ptx::shuffle_xor(value.y, lane_mask));
+}
+
 // Combines one value of every thread of the row; all get the same bits, since a butterfly adds the same pairs in every lane.
-// `partial` are kMaxWarps floats of shared memory that no other reduction of this launch uses: that saves a second barrier.
-template <typename Combine>
-__device__ __forceinline__ float reduce(float value, float* partial, Combine combine) {
+// `partial` are kMaxWarps values in shared memory that no other reduction of this launch uses: that saves a second barrier.
+template <typename Value, typename Combine>
+__device__ __forceinline__ Value reduce(Value value, Value* partial, Combine combine) {
   const int threads = blockDim.x;
 #pragma unroll
   for (int mask = 16; mask > 0; mask >>= 1) {
-    if (mask < threads) value = combine(value, ptx::shuffle_xor(value, mask));
+    if (mask < threads) value = combine(value, from_lane(value, mask));
   }
   if (threads > 32) {
     const int lane = threadIdx.x % 32;
@@ -96,7 +102,7 @@ __device__ __forceinline__ float reduce(float value, float* partial, Combine com
     value = partial[lane & (warps - 1)];
 #pragma unroll
     for (int mask = kMaxWarps / 2; mask > 0; mask >>= 1) {
-      if (mask < warps) value = combine(value, ptx::shuffle_xor(value, mask));
+      if (mask < warps) value = combine(value, from_lane(value, mask));
     }
   }
   return value;
