@@ -1,24 +1,15 @@
-"""Accuracy of one artifact: what the manifest states of it, or measured on a folder of data."""
+"""Accuracy of one artifact: what the manifest states of it, and when INT8 has lost too much of it."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from pixio_edge.bench.record_parts import AccuracyRecord
-from pixio_edge.bundle import Bundle
-from pixio_edge.estimator import DepthEstimator
-from pixio_edge.evaluation.datasets import open_datasets
-from pixio_edge.evaluation.protocol import evaluate
-from pixio_edge.resolve import Resolution
-from pixio_edge.runtimes.base import RuntimeOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
     from pydantic import JsonValue
 
-    from pixio_edge.bench.plan import BenchPlan
+    from pixio_edge.bundle import Bundle
     from pixio_edge.manifest import ArtifactEntry, Precision
 
 STATED, MEASURED = "manifest", "measured"
@@ -31,38 +22,10 @@ ABS_REL_BUDGET = 1.02
 """Growth of AbsRel against the float artifact that is still right: 2 %, the same."""
 
 
-def measure_accuracy(
-    plan: BenchPlan, data: Path, *, notify: Callable[[int, int, str], None] | None = None
-) -> AccuracyRecord:
-    """Evaluate the artifact of a plan, every image at the one input size that it has.
-
-    Args:
-        plan: Which artifact, in which runtime and precision.
-        data: Folder of sets, or one set; see `evaluation.datasets.open_datasets`.
-        notify: Called with images done, images in all, and the name of the set.
-
-    Raises:
-        PixioEdgeError: The artifact cannot run, or the data cannot be used.
-    """
-    bundle = Bundle.open(plan.bundle)
-    resolution = Resolution(plan.runtime, plan.precision, (bundle.artifact(plan.artifact),), ())
-    options = RuntimeOptions(plan.threads, plan.pin_cores, plan.precision, plan.provider)
-    with DepthEstimator(bundle, resolution, options) as estimator:
-        report = evaluate(
-            lambda rgb: estimator.predict(rgb).inverse(), open_datasets(data), progress=notify, with_floor=False
-        )
-    return AccuracyRecord(
-        delta1=report.macro.delta1,
-        abs_rel=report.macro.abs_rel,
-        images=sum(len(result.images) for result in report.sets),
-        sets=tuple(result.name for result in report.sets),
-        source=MEASURED,
-        on=str(data),
-    )
-
-
 def lost_accuracy(found: AccuracyRecord, reference: AccuracyRecord) -> str | None:
-    """Why an artifact is too much worse than the float one on the same data; None if it is not."""
+    """Why an artifact is too much worse than the float one; None if it is not, or they are not from the same data."""
+    if (found.source, found.on) != (reference.source, reference.on):
+        return None
     if found.delta1 is None or reference.delta1 is None or found.abs_rel is None or reference.abs_rel is None:
         return None
     if reference.delta1 - found.delta1 > DELTA1_BUDGET:
