@@ -267,6 +267,7 @@ def read_records(path: Path) -> list[BenchRecord]:
 
 
 def _problem(error: PydanticValidationError) -> str:
+    """One line for the first of possibly many problems, with their number."""
     problems = error.errors(include_url=False, include_context=False, include_input=False)
-    names = ", ".join(dict.fromkeys(".".join(map(str, problem["loc"])) for problem in problems))
-    return f"field '{names}': {problems[0]['msg']}".replace("\n", " ")
+    more = f" and {len(problems) - 1} more" if len(problems) > 1 else ""
+    return f"field '{'.'.join(map(str, problems[0]['loc']))}'{more}: {problems[0]['msg']}".replace("\n", " ")

@@ -13,9 +13,8 @@ import pytest
 from pixio_edge.bench.isolated import bench_isolated
 from pixio_edge.bench.measure import bench
 from pixio_edge.bench.plan import BenchPlan, list_plans
-from pixio_edge.bench.record import BenchRecord, append_record, read_records
 from pixio_edge.bundle import Bundle
-from pixio_edge.errors import BundleError, InputError, OutputError, RuntimeUnavailableError, SpecError
+from pixio_edge.errors import BundleError, RuntimeUnavailableError, SpecError
 from pixio_edge.parity import Tolerance
 from pixio_edge.runtimes.ort import OrtRuntime
 from tests.tiny_bundle import write_tiny_bundle
@@ -76,7 +75,8 @@ def test_wrong_output_is_never_timed(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
     record = bench(plan)
 
-    assert record.status.startswith("mismatch: parity fails")
+    assert record.status == "failed_accuracy"
+    assert (record.reason or "").startswith("parity fails")
     assert runs == 1
     assert [getattr(record, name) for name in (*TIMES, "fps")] == [None] * 7
     assert record.load_ms is not None
@@ -85,20 +85,23 @@ def test_wrong_output_is_never_timed(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_tolerance_of_the_manifest_decides(tmp_path: Path, plan: BenchPlan) -> None:
     strict = write_tiny_bundle(tmp_path / "strict", tolerance=Tolerance(max_rel=1e-12))
 
-    assert bench(replace(plan, bundle=str(strict.folder))).status.startswith("mismatch")
+    assert bench(replace(plan, bundle=str(strict.folder))).status == "failed_accuracy"
 
 
 def test_runtime_that_cannot_run_gives_a_record_that_says_why(plan: BenchPlan) -> None:
     record = bench(replace(plan, provider="abacus"))
 
-    assert record.status.startswith("unavailable: ort provider 'abacus'")
+    assert record.status == "unavailable"
+    assert (record.reason or "").startswith("ort provider 'abacus'")
     assert record.p50_ms is None
 
 
 def test_process_that_dies_gives_a_record_that_says_so(plan: BenchPlan, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/bin/false")
 
-    assert bench_isolated(plan).status == "error: the process ended with 1: it said nothing"
+    record = bench_isolated(plan)
+
+    assert (record.status, record.reason) == ("failed", "the process ended with 1: it said nothing")
 
 
 def test_damaged_bundle_is_an_error_and_not_a_record(tmp_path: Path, plan: BenchPlan) -> None:
@@ -162,36 +165,3 @@ def test_plans_that_match_nothing_are_an_error(bundle: Bundle) -> None:
 def test_plan_without_runs_is_an_error(plan: BenchPlan, counts: dict[str, int]) -> None:
     with pytest.raises(SpecError, match="Fix: "):
         replace(plan, **counts)
-
-
-def test_records_are_appended_one_to_a_line(plan: BenchPlan, tmp_path: Path) -> None:
-    record = bench(plan)
-    path = tmp_path / "new" / "records.jsonl"
-
-    append_record(path, record)
-    append_record(path, replace(record, status="error: none"))
-
-    assert len(path.read_text(encoding="utf-8").splitlines()) == 2
-    assert read_records(path) == [record, replace(record, status="error: none")]
-
-
-def test_records_that_cannot_be_read_name_the_line(tmp_path: Path) -> None:
-    path = tmp_path / "records.jsonl"
-    path.write_text('{"runtime": "ort"}\n', encoding="utf-8")
-
-    with pytest.raises(InputError, match=r"records.jsonl, line 1: benchmark record: fields .*Fix: "):
-        read_records(path)
-    with pytest.raises(InputError, match="cannot be read"):
-        read_records(tmp_path / "absent.jsonl")
-
-
-def test_records_cannot_be_written_below_a_file(plan: BenchPlan, tmp_path: Path) -> None:
-    (tmp_path / "file").write_bytes(b"")
-
-    with pytest.raises(OutputError, match="Fix: "):
-        append_record(tmp_path / "file" / "records.jsonl", bench(plan))
-
-
-def test_record_of_another_release_is_refused() -> None:
-    with pytest.raises(InputError, match="measure again"):
-        BenchRecord.from_json({"runtime": "ort", "surprise": 1})
