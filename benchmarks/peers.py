@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -129,7 +130,8 @@ def main() -> None:
         progress=None if arguments.quick else FOLDER / "progress.json",
         at_once=arguments.at_once or (QUICK_AT_ONCE if arguments.quick else None),
     )
-    common = load_since(before) | {"limits_per_s": rates}
+    versions = {name: metadata.version(name) for name in ("nncf", "transformers")}
+    common = load_since(before) | {"limits_per_s": rates, "versions": versions}
     records = [describe(item, FOLDER) | record | common for item, record in zip(contenders, records, strict=True)]
     for item, record in zip(contenders, records, strict=True):
         print(f"{record.get('p50_ms', float('nan')):9.2f} ms  {item.name}  {record['reason'] or ''}")

@@ -79,7 +79,7 @@ def thread_counts() -> tuple[int, ...]:
 
 def list_cases(folder: Path, *, sides: tuple[int, ...] = SIDES) -> list[ScalingCase]:
     """All cases that this processor can execute."""
-    return list(dict.fromkeys(_cases(folder, sides)))
+    return list({case.name: case for case in _cases(folder, sides)}.values())
 
 
 def _cases(folder: Path, sides: tuple[int, ...]) -> Iterator[ScalingCase]:

@@ -13,7 +13,10 @@ from pathlib import Path
 
 from coreml_table import render_coreml
 from int8_table import int8_rows
+from peers_table import render_peers
 from recording import RECORDS, latest_run
+from scaling_table import render_limits, render_scaling
+from soak_table import render_soak
 from table_text import NOT_MEASURED, Record, footer, score, size_of, table, tenth
 from tensorrt_table import render_tensorrt
 from training_tables import render_pretraining, render_training_ablation
@@ -193,6 +196,12 @@ PAGES: dict[str, Renderers] = {
         "architectures": render_architectures,
         "frames": render_frames,
         "startup": render_startup,
+    },
+    "docs/benchmarks.md": {
+        "peers": render_peers,
+        "limits": render_limits,
+        "scaling": render_scaling,
+        "soak": render_soak,
     },
     "docs/coreml.md": {"coreml": render_coreml},
     "docs/tensorrt.md": {"tensorrt": render_tensorrt},
