@@ -18,7 +18,7 @@ largest term for each block; a test that compares with the error of an fp16 comp
 
 import numpy as np
 from ptx_access import address_reader, split_address
-from ptx_floats import F64, from_bf16, towards_zero_f32
+from ptx_floats import F64, from_bf16, truncated_f32
 from ptx_memory import Region
 from ptx_parse import Instruction
 from ptx_state import WARP, Program, State, Step, decodes, reader, unknown, writer
@@ -100,7 +100,7 @@ def _elements(total: Row) -> Row:
 def _float_product(first: Row, second: Row, total: Row) -> Row:
     for start in range(0, first.shape[2], BLOCK_PRODUCTS):
         part = slice(start, start + BLOCK_PRODUCTS)
-        total = towards_zero_f32(first[:, :, part] @ second[:, part] + total)
+        total = truncated_f32(first[:, :, part] @ second[:, part] + total)
     return total
 
 

@@ -194,8 +194,10 @@ class _Scopes:
     def resolve(self, text: str) -> str:
         if not any(self.stack[1:]):
             return text
-        known = {old: new for scope in self.stack for old, new in scope.items()}
-        return _IDENTIFIER.sub(lambda found: known.get(found.group(), found.group()), text)
+        return _IDENTIFIER.sub(lambda found: self._unique(found.group()), text)
+
+    def _unique(self, name: str) -> str:
+        return next((scope[name] for scope in reversed(self.stack) if name in scope), name)
 
 
 def _parse_body(entry: Entry, text: str, position: int, source_lines: dict[int, int]) -> None:

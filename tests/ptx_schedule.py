@@ -15,6 +15,7 @@ from ptx_state import DECODERS, WARP, Program, State, Step, decodes, predicate_r
 
 Row = np.ndarray
 END = 1 << 60
+FULL_WARP = np.uint32(0xFFFF_FFFF)
 WHOLE_WARP = {"mma", "ldmatrix"}
 NAMED_LANES = {"shfl": -1, "vote": -1, "redux": -1}
 
@@ -157,8 +158,9 @@ class Scheduler:
             if outcome is None:
                 return
             counts[place] += warps
-            place, mask = outcome
-            warps = self._activate(mask)
+            place, before, mask = outcome[0], mask, outcome[1]
+            if mask is not before or control.kind == "exit":
+                warps = self._activate(mask)
             limit = min(self.ready, default=END)
         self._add(self.ready, place, mask)
 
@@ -185,6 +187,9 @@ class Scheduler:
 
     def _meet(self, control: Control, place: int, arriving: Row) -> tuple[int, Row] | None:
         """Let complete warps or blocks through an instruction that needs them whole, park the others."""
+        if self._everybody(control, arriving):
+            control.step(self.state)
+            return place + 1, arriving
         waiting = arriving | self.parked.pop(place, False)
         complete = waiting & self._complete(control, waiting)
         if (rest := waiting & ~complete).any():
@@ -195,6 +200,12 @@ class Scheduler:
         if control.step is not None:
             control.step(self.state)
         return place + 1, complete
+
+    def _everybody(self, control: Control, arriving: Row) -> bool:
+        """The usual case, decided quickly: all lanes there are arrive, and each names its whole warp."""
+        if control.number is not None or not arriving.all():
+            return False
+        return control.members is None or bool((control.members(self.state) == FULL_WARP).all())
 
     def _complete(self, control: Control, waiting: Row) -> Row:
         if control.kind == "barrier":

@@ -1,0 +1,32 @@
+"""CUDA C++ written in a test to PTX, with NVRTC and without a GPU."""
+
+from functools import lru_cache
+
+import pytest
+
+FRAGMENT_TYPES = (
+    "typedef unsigned int u32; typedef unsigned short u16; typedef unsigned char u8; typedef long long s64;\n"
+)
+
+
+@lru_cache(maxsize=64)
+def compile_cuda(source: str, *options: str, arch: str = "compute_80") -> str:
+    """The PTX of a source; the test is skipped where NVRTC is not installed.
+
+    Raises:
+        AssertionError: The source does not compile; the message is the compiler's log.
+    """
+    nvrtc = pytest.importorskip("cuda.bindings.nvrtc", reason="needs the extra `cuda` for NVRTC")
+    error, program = nvrtc.nvrtcCreateProgram((FRAGMENT_TYPES + source).encode(), b"test.cu", 0, [], [])
+    assert not int(error), error
+    flags = [flag.encode() for flag in (f"--gpu-architecture={arch}", "--std=c++17", *options)]
+    (error,) = nvrtc.nvrtcCompileProgram(program, len(flags), flags)
+    _, size = nvrtc.nvrtcGetProgramLogSize(program)
+    log = b" " * size
+    nvrtc.nvrtcGetProgramLog(program, log)
+    assert not int(error), log.decode()
+    _, size = nvrtc.nvrtcGetPTXSize(program)
+    ptx = b" " * size
+    nvrtc.nvrtcGetPTX(program, ptx)
+    nvrtc.nvrtcDestroyProgram(program)
+    return ptx.decode().rstrip("\0")
