@@ -31,9 +31,10 @@ from pixio_edge.errors import InputError
 
 Verdict: TypeAlias = Literal["faster", "slower", "no difference", "cannot tell"]
 
-# A difference below this is none, even when it is certain: the place of code in memory alone moves a median by as much
-# (Mytkowicz et al., "Producing wrong data without doing anything obviously wrong", ASPLOS 2009).
-NEGLIGIBLE = 0.02
+# A difference below this is none, even when it is certain: medians of one unchanged graph, measured hours apart on one
+# quiet machine, differed by 1 to 2 %, as the place of code in memory alone does (Mytkowicz et al., "Producing wrong
+# data without doing anything obviously wrong!", ASPLOS 2009).
+NEGLIGIBLE = 0.03
 
 NOISY = "noisy"
 NO_TIMES = "no single times (record of version 1)"
@@ -46,6 +47,7 @@ class Pair:
 
     Args:
         combination: What was measured.
+        record: The newest record of it in the new set.
         old_ms: Median of one inference in the old set.
         new_ms: The same in the new set.
         ratio: `new_ms / old_ms`: above 1 is slower.
@@ -57,6 +59,7 @@ class Pair:
     """
 
     combination: Combination
+    record: BenchRecord
     old_ms: float
     new_ms: float
     ratio: float
@@ -237,6 +240,7 @@ def _pair(key: Combination, old: list[BenchRecord], new: list[BenchRecord], conf
     verdict, reason = judge(found, noisy=any(is_noisy(record) for record in (*old, *new)))
     return Pair(
         combination=key,
+        record=new[-1],
         old_ms=old_ms,
         new_ms=new_ms,
         ratio=new_ms / old_ms,

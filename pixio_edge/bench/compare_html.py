@@ -24,7 +24,7 @@ WIDEST_NAME = 215.0
 FARTHEST = 2.5
 
 CSS = {"slower": "v-slower", "faster": "v-faster", "no difference": "v-none", "cannot tell": "v-none"}
-WORDS = {"slower": "bad", "faster": "good", "no difference": "", "cannot tell": "warn"}
+WORDS = {"slower": "bad", "faster": "good", "no difference": "", "cannot tell": "soft"}
 
 
 def draw_comparison(comparison: Comparison) -> Markup:
@@ -81,7 +81,7 @@ def _figure(comparison: Comparison, names: Sequence[str]) -> Markup:
         parts.append(line(place, TOP, place, bottom, "one" if value == 1 else "grid"))
         label = "same" if value == 1 else f"{value - 1:+.0%}".replace("-", "−")
         parts.append(text(place, bottom + 17, label, "tick", "middle"))
-    parts.append(text((left + WIDTH) / 2, bottom + 36, "change of the median (right is slower)", "axis", "middle"))
+    parts.append(text((left + WIDTH) / 2, bottom + 36, "change (right is slower)", "axis", "middle"))
     for row, (pair, name) in enumerate(zip(pairs, names, strict=True)):
         parts.append(_mark(pair, name, scale, TOP + ROW * (row + 0.5), left))
     lead = f"Lines are {comparison.confidence:.2%} intervals; ±{NEGLIGIBLE:.0%}, the band, counts as no difference."

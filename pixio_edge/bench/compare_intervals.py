@@ -103,8 +103,8 @@ def block_length(times: Times) -> int:
     """
     runs = len(times)
     correlation = lag_correlation(times)
-    autoregressive = (math.sqrt(6) * correlation / (1 - correlation**2)) ** (2 / 3)
-    return max(1, min(round(max(1.0, autoregressive) * runs ** (1 / 3)), runs // 4))
+    autoregressive = math.pow(math.sqrt(6) * correlation / (1 - correlation**2), 2 / 3)
+    return max(1, min(round(max(1.0, autoregressive) * math.pow(runs, 1 / 3)), runs // 4))
 
 
 def lag_correlation(times: Times) -> float:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 
-from pixio_edge.bench.compare import Comparison, Pair
+from pixio_edge.bench.compare import Comparison, Pair, Verdict
 from pixio_edge.bench.compare_intervals import CONFIDENCE
-from pixio_edge.bench.report_labels import NOTHING, percent, plural
+from pixio_edge.bench.report_data import bundle_names
+from pixio_edge.bench.report_labels import NOTHING, label_records, percent, plural
 
-VERDICTS = ("slower", "faster", "no difference", "cannot tell")
+VERDICTS: tuple[Verdict, ...] = ("slower", "faster", "no difference", "cannot tell")
 # Fewer processes than this on a side say little about how processes differ.
 ENOUGH_PROCESSES = 3
 
@@ -67,9 +68,7 @@ def describe_interval(pair: Pair) -> str:
 
 
 def name_pairs(comparison: Comparison) -> list[str]:
-    """Names of the pairs, the bundle only where there are several."""
-    bundles = {pair.combination.bundle for pair in comparison.pairs}
-    names = [pair.combination.describe() for pair in comparison.pairs]
-    if len(bundles) > 1:
-        return names
-    return [name.removeprefix(f"{bundle} ") for name in names for bundle in bundles]
+    """Names of the pairs, which say only what is not the same for all of them."""
+    records = [pair.record for pair in comparison.pairs]
+    labels = label_records(records, bundle_names(records))
+    return [labels.of(record) for record in records]

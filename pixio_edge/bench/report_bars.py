@@ -111,7 +111,7 @@ def draw_bars(records: Sequence[BenchRecord], bundles: dict[str, str], stack: St
         return None
     ordered = [record for _, record in shown]
     frames = sorted({size_label(record.frame).replace("x", " × ") for record in ordered})
-    note = f"Frames of {', '.join(frames)} pixels." if stack is SPLIT else ""
+    note = f"Frames of {', '.join(frames)} pixels; the number is the total in ms." if stack is SPLIT else ""
     used = [part for part in stack.parts if any(part.value(record) for record in ordered)]
     lead = join([stack.lead, " ", *(_key(part) for part in used)]) if len(used) > 1 else stack.lead
     return figure(stack.title, lead, _draw([total for total, _ in shown], ordered, stack, bundles), note)
@@ -135,7 +135,7 @@ def _draw(totals: Sequence[float], records: Sequence[BenchRecord], stack: Stack,
     left = min(max(text_width(brief(name)) for name in names), WIDEST_NAME) + 8
     shares = stack.shares and max(totals) / min(totals) >= LOG_FACTOR
     scale = linear_scale((0.0, *([100.0] if shares else totals)), left, WIDTH - SUM_ROOM)
-    axis = f"share of the {stack.axis} on the right (%)" if shares else stack.axis
+    axis = "share of the total (%)" if shares else stack.axis
     bottom = TOP + ROW * len(records)
     parts: list[Child] = []
     for value in scale.ticks:

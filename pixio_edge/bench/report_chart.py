@@ -14,7 +14,7 @@ from pixio_edge.bench.report_labels import tick
 from pixio_edge.bench.report_markup import Child, Markup, Value, element, join, shorten
 from pixio_edge.bench.report_scales import Scale
 
-WIDTH = 480.0
+WIDTH = 440.0
 FONT = 13.0
 # Mean width of a character of a sans-serif font at `FONT`, on the wide side: text that is cut is worse than a gap.
 CHARACTER = 0.56 * FONT
@@ -83,7 +83,7 @@ def figure(title: str, lead: Child, drawing: Markup, note: Child = "") -> Markup
 
 def svg(height: float, description: str, *children: Child, width: float = WIDTH) -> Markup:
     """A drawing that scales with the page; `description` is read out in place of it."""
-    attributes = {
+    attributes: dict[str, Value] = {
         "viewBox": f"0 0 {width:.0f} {height:.0f}",
         "role": "img",
         "aria-label": description,

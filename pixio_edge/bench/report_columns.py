@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pixio_edge.bench.record import BenchRecord
 from pixio_edge.bench.report_data import is_noisy
-from pixio_edge.bench.report_labels import NOTHING, family, number
+from pixio_edge.bench.report_labels import NOTHING, accuracy, family, number
 from pixio_edge.sizes import size_label
 
 
@@ -77,10 +77,10 @@ def _columns(bundles: dict[str, str]) -> tuple[Column, ...]:
         Column("p90 ms", "90th percentile of the same", lambda record: record.p90_ms, brief=False),
         Column("p99 ms", "99th percentile of the same", lambda record: record.p99_ms),
         Column("frames/s", "whole predictions, one after the other", lambda record: record.fps),
-        Column("δ1", "share of pixels within 25 %", lambda record: record.accuracy and record.accuracy.delta1),
-        Column("AbsRel", "mean relative error", lambda record: record.accuracy and record.accuracy.abs_rel),
+        Column("δ1", "share of pixels within 25 %", lambda record: accuracy(record, "delta1")),
+        Column("AbsRel", "mean relative error", lambda record: accuracy(record, "abs_rel")),
         Column("MiB", "largest resident memory of the process", lambda record: record.peak_rss_mib, _whole),
-        Column("GPU MiB", "held on the GPU", lambda record: record.memory and record.memory.gpu_mib, _whole),
+        Column("GPU MiB", "held on the GPU", _gpu_mib, _whole),
         Column("mJ", "energy of one inference, idle left out", lambda record: record.energy_mj),
         Column("noise", "whether the machine was quiet", _noise),
         Column("status", "ok, or why not", lambda record: record.status.replace("_", " ")),
@@ -91,6 +91,10 @@ def _columns(bundles: dict[str, str]) -> tuple[Column, ...]:
         Column("first ms", "the first inference after that", lambda record: record.first_ms, brief=False),
         Column("INT8/float", "matrix products and convolutions in each", _operators, brief=False),
     )
+
+
+def _gpu_mib(record: BenchRecord) -> float | None:
+    return None if record.memory is None else record.memory.gpu_mib
 
 
 def _pinned(record: BenchRecord) -> str | None:

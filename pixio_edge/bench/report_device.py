@@ -103,10 +103,11 @@ def _legend_item(name: str, drawn: Markup) -> Markup:
 def _table(device: Device, report: Report) -> Markup:
     if not device.timed:
         return element("p", {"class": "hint"}, "Nothing could be timed on this device.")
-    columns = choose_columns(device.timed, report.bundles)
+    # The time first: on a phone, the first column stays while the others scroll.
+    columns = sorted(choose_columns(device.timed, report.bundles), key=lambda column: column.head != "p50 ms")
     numeric = [all(not isinstance(column.value(record), str) for record in device.timed) for column in columns]
     heads = [
-        element("th", {"scope": "col", "title": column.hint, "class": "num" if is_number else None}, column.head)
+        element("th", {"scope": "col", "title": column.hint, "class": _css(column, is_number)}, column.head)
         for column, is_number in zip(columns, numeric, strict=True)
     ]
     rows = [_row(record, columns, numeric, report) for record in device.timed]
@@ -122,16 +123,24 @@ def _table(device: Device, report: Report) -> Markup:
 def _row(record: BenchRecord, columns: Sequence[Column], numeric: Sequence[bool], report: Report) -> Markup:
     cells = []
     for column, is_number in zip(columns, numeric, strict=True):
-        css = ["num"] if is_number else []
+        css = [_css(column, is_number) or ""]
         css += ["main"] if column.head == "p50 ms" else []
         css += ["warn"] if column.text(record) == "noisy" else []
         css += ["bad"] if column.head == "status" and not record.is_ok else []
         text = column.text(record)
         shown = f"~ {text}" if column.head == "p50 ms" and is_noisy(record) else text
-        attributes: dict[str, Value] = {"class": " ".join(css) or None, "data-value": _sorted_by(column.value(record))}
+        attributes: dict[str, Value] = {
+            "class": " ".join(filter(None, css)) or None,
+            "data-value": _sorted_by(column.value(record)),
+        }
         cells.append(element("td", attributes, shown))
     attributes = {"data-bundle": report.bundles[record.bundle], "data-runtime": record.runtime}
     return element("tr", attributes | {"data-precision": record.precision}, *cells)
+
+
+def _css(column: Column, is_number: bool) -> str | None:
+    """Numbers end under each other; paper has no room for every column."""
+    return " ".join((["num"] if is_number else []) + ([] if column.brief else ["extra"])) or None
 
 
 def _sorted_by(value: float | str | None) -> str | None:
@@ -152,13 +161,14 @@ def _failed(device: Device, report: Report) -> Markup:
             "tr",
             {"data-bundle": report.bundles[record.bundle], "data-runtime": record.runtime},
             element("td", None, labels.of(record)),
-            element("td", {"class": _severity(record)}, record.status.replace("_", " ")),
-            element("td", {"class": "wide"}, record.reason or ""),
+            element("td", {"class": f"keep {_severity(record)}"}, record.status.replace("_", " ")),
+            element("td", None, record.reason or ""),
         )
         for record in failed
     ]
     heads = [element("th", {"scope": "col"}, head) for head in ("measurement", "status", "reason")]
-    table = element("table", None, element("thead", None, element("tr", None, *heads)), element("tbody", None, *rows))
+    head, body = element("thead", None, element("tr", None, *heads)), element("tbody", None, *rows)
+    table = element("table", {"class": "wrap"}, head, body)
     return join([element("h3", None, "Not timed"), element("div", {"class": "scroll"}, table)])
 
 

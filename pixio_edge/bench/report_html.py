@@ -88,4 +88,4 @@ def _filters(report: Report) -> Markup:
             options = [element("option", {"value": ""}, "all")]
             options += [element("option", {"value": value}, value) for value in values]
             labels.append(element("label", None, name, element("select", {"data-filter": name}, *options)))
-    return element("div", {"class": "filters", "hidden": ""}, *labels)
+    return element("div", {"class": "filters", "hidden": ""}, *labels) if labels else Markup("")

@@ -141,6 +141,7 @@ def place_labels(
             (x + 10, y + 4),
             (x + 4, y + 18),
             (x - 4, y - 11),
+            (x - 4, y + 20),
         ):
             box = (left, base - FONT + 2, left + width, base + 3)
             if box[0] < plot.left or box[2] > plot.right or box[1] < plot.top or box[3] > plot.bottom:

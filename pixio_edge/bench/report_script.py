@@ -39,11 +39,14 @@ SCRIPT = """
 
   // Sorting: a click on a head sorts by it, another one turns the order round; cells without a value stay last.
   for (const head of all("table.sortable th")) {
-    const button = document.createElement("button");
-    button.type = "button";
+    // No button element: browsers do not repeat those in the head of each printed page.
+    const button = document.createElement("span");
+    button.className = "sort";
+    button.tabIndex = 0;
+    button.setAttribute("role", "button");
     button.append(...head.childNodes);
     head.append(button);
-    button.addEventListener("click", () => {
+    const sort = () => {
       const table = head.closest("table");
       const column = [...head.parentNode.children].indexOf(head);
       const sense = head.getAttribute("aria-sort") === "ascending" ? -1 : 1;
@@ -58,6 +61,12 @@ SCRIPT = """
         return sense * order;
       });
       table.tBodies[0].append(...rows);
+    };
+    button.addEventListener("click", sort);
+    button.addEventListener("keydown", (event) => {
+      if (event.key !== "Enter" && event.key !== " ") return;
+      event.preventDefault();
+      sort();
     });
   }
 

@@ -56,20 +56,21 @@ thead th {{ position: sticky; top: 0; z-index: 1; background: var(--panel); font
 tbody tr {{ border-top: 1px solid var(--grid); }}
 .num {{ text-align: right; font-variant-numeric: tabular-nums; }}
 .main {{ font-weight: 600; }}
-.wide {{ white-space: normal; min-width: 220px; overflow-wrap: anywhere; }}
+.wrap td {{ white-space: normal; overflow-wrap: anywhere; }} .wrap td.keep {{ white-space: nowrap; }}
+ .wrap td:first-child {{ position: static; }}
 .bad {{ color: var(--bad); font-weight: 600; }} .good {{ color: var(--good); font-weight: 600; }}
+.soft {{ color: var(--soft); }}
 .warn {{ color: var(--warn); font-weight: 600; }}
 th:first-child, td:first-child {{ position: sticky; left: 0; background: var(--page); }}
 thead th:first-child {{ z-index: 2; background: var(--panel); }}
-th button {{ padding: 0; border: 0; background: none; color: inherit; font: inherit; cursor: pointer; }}
-th button:hover {{ text-decoration: underline; }}
-th[aria-sort=ascending] button::after {{ content: " ↑"; }}
-th[aria-sort=descending] button::after {{ content: " ↓"; }}
+.sort {{ cursor: pointer; }} .sort:hover {{ text-decoration: underline; }}
+th[aria-sort=ascending] .sort::after {{ content: " ↑"; }}
+th[aria-sort=descending] .sort::after {{ content: " ↓"; }}
 tr.off {{ display: none; }}
 .figures {{ display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 460px), 1fr)); gap: 32px 40px;
   align-items: start; margin-top: 20px; }}
 figure {{ margin: 0; min-width: 0; }}
-figure > svg {{ display: block; width: 100%; max-width: 560px; height: auto; margin-top: 8px; }}
+figure > svg {{ display: block; width: 100%; max-width: 530px; height: auto; margin-top: 8px; }}
 .legend {{ display: flex; flex-wrap: wrap; gap: 4px 18px; margin: 12px 0 0; padding: 0; list-style: none;
   font-size: 13px; }}
 .legend svg {{ width: 16px; height: 16px; margin-right: 6px; vertical-align: -3px; }}
@@ -115,8 +116,9 @@ svg .mark.off {{ display: inline; opacity: 0.1; pointer-events: none; }}
   :root {{ color-scheme: light; {LIGHT} }}
   body {{ max-width: none; padding: 0; font-size: 10.5pt;
     print-color-adjust: exact; -webkit-print-color-adjust: exact; }}
-  .filters, .tip, th button::after {{ display: none; }}
+  .filters, .tip, .sort::after {{ display: none; }}
   .figures {{ grid-template-columns: 1fr 1fr; gap: 20px; }}
+  .extra {{ display: none; }} figure > svg {{ max-height: 215mm; }}
   figure, .card, tr, .warning {{ break-inside: avoid; }}
   h2, h3, figcaption {{ break-after: avoid; }}
   .scroll {{ overflow: visible; max-height: none; border: 0; }}

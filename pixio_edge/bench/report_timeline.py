@@ -55,7 +55,7 @@ class Panel:
 def draw_timelines(records: Sequence[BenchRecord], bundles: dict[str, str]) -> list[Markup]:
     """One figure for each record that ran for long."""
     long = [record for record in records if record.sustained is not None and len(record.sustained.buckets) > 1]
-    labels = label_records(long, bundles)
+    labels = label_records(records, bundles)
     return [
         _draw(record, record.sustained, labels.of(record), bundles) for record in long if record.sustained is not None
     ]
