@@ -195,7 +195,15 @@ class PixioEncoder(nn.Module):
             resampled = functional.interpolate(stored, size=(rows, columns), mode="bicubic", align_corners=False)
         return torch.cat([self.pos_embed[:, :split], resampled.flatten(2).transpose(1, 2)], dim=1)
 
-    def _embed(self, image: Tensor) -> tuple[Tensor, tuple[Tensor, ...], tuple[int, int]]:
+    def embed_patches(self, image: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Image to patch tokens without position, as a map (B, D, H/patch, W/patch), and the maps of the stem.
+
+        Args:
+            image: As for `forward`.
+
+        Raises:
+            SpecError: H or W is not a multiple of the patch size.
+        """
         height, width = image.shape[-2:]
         patch = self.config.patch_size
         if height % patch or width % patch:
@@ -203,8 +211,12 @@ class PixioEncoder(nn.Module):
                 f"encoder input: got {height}x{width}, expected both sides to be multiples of {patch}. "
                 "Fix: resize or pad the image"
             )
-        grid_map, stem = self.patch_embed(image)
-        rows, columns = height // patch, width // patch
+        embedded: tuple[Tensor, tuple[Tensor, ...]] = self.patch_embed(image)
+        return embedded
+
+    def _embed(self, image: Tensor) -> tuple[Tensor, tuple[Tensor, ...], tuple[int, int]]:
+        grid_map, stem = self.embed_patches(image)
+        rows, columns = grid_map.shape[-2:]
         tokens = torch.cat([self.cls_token.expand(image.shape[0], -1, -1), grid_map.flatten(2).transpose(1, 2)], dim=1)
         return tokens + self.position_embedding(rows, columns), stem, (rows, columns)
 
