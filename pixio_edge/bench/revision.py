@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from functools import cache
 from pathlib import Path
 
 GIT_TIMEOUT_S = 10.0
@@ -10,6 +11,7 @@ GIT_TIMEOUT_S = 10.0
 RECORDS = "benchmarks/records"
 
 
+@cache
 def find_commit(file: Path = Path(__file__)) -> str | None:
     """Commit of the checkout that a source file belongs to, with "-dirty" if tracked files differ from it.
 
