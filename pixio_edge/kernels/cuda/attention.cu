@@ -83,11 +83,11 @@ __device__ __forceinline__ void attend_tile(attention::Queries<S::kRowTiles>& qu
   attention::multiply_values<S::kRowTiles, S::kKeys>(queries, scores, keys + S::kTileBytes, lane);
 }
 
-// Goes through the group's tiles of keys: tile `group`, then every kGroups-th. A warp whose rows all lie past the last token only
-// helps to copy.
+// Reads the warp's queries from `first_row` on and goes through the group's tiles of keys: tile `group`, then every kGroups-th.
+// The first copies are under way before the queries are waited for. A warp whose rows all lie past the last token only copies.
 template <typename S>
 __device__ __forceinline__ void attend(attention::Queries<S::kRowTiles>& queries, const Place& place, u32 shared, int group,
-                                       bool has_rows, float scale_log2) {
+                                       int first_row, float scale_log2) {
   const int thread = threadIdx.x % S::kGroupThreads, lane = threadIdx.x % 32;
   const u16* keys = place.queries + place.distance;
   auto start_copy = [&](int first, int stage) {
@@ -101,6 +101,8 @@ __device__ __forceinline__ void attend(attention::Queries<S::kRowTiles>& queries
   const int begin = group * S::kKeys;
 #pragma unroll
   for (int stage = 0; stage < kStages - 1; ++stage) start_copy(begin + stage * kAdvance, stage);
+  attention::load_queries(queries, place.queries, place.stride, place.bias, first_row, place.tokens, lane);
+  const bool has_rows = first_row < place.tokens;
   int stage = 0;
 #pragma unroll 1
   for (int first = begin; first < place.tokens; first += kAdvance) {
@@ -216,7 +218,7 @@ __device__ __forceinline__ void finish_together(const attention::Queries<S::kRow
 template <typename S>
 __device__ __forceinline__ void run(const u16* qkv, const u16* bias, u16* out, int tokens, int heads, float scale) {
   extern __shared__ __align__(128) u8 shared[];
-  const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+  const int warp = threadIdx.x / 32;
   const int group = warp / (kWarps / S::kGroups), warp_row = warp % (kWarps / S::kGroups) * S::kWarpRows;
   const int block_row = blockIdx.x * S::kRows, head = blockIdx.y * HEAD_DIM;
   Place place;
@@ -227,9 +229,8 @@ __device__ __forceinline__ void run(const u16* qkv, const u16* bias, u16* out, i
   place.bias = bias == nullptr ? nullptr : bias + head;
   place.out = out + static_cast<u64>(blockIdx.z) * tokens * place.distance + head;
   attention::Queries<S::kRowTiles> queries;
-  attention::load_queries(queries, place.queries, place.stride, place.bias, block_row + warp_row, tokens, lane);
-  attend<S>(queries, place, ptx::shared_address(shared) + group * kStages * S::kStageBytes, group,
-            block_row + warp_row < tokens, scale * kLog2E);
+  attend<S>(queries, place, ptx::shared_address(shared) + group * kStages * S::kStageBytes, group, block_row + warp_row,
+            scale * kLog2E);
   __syncthreads();  // All tiles are done with: their memory takes what is written next.
   float* partial = reinterpret_cast<float*>(shared);
   if constexpr (S::kGroups == 1) {
