@@ -135,7 +135,7 @@ def bias_gelu_int8(x: Floats, bias: Floats) -> tuple[Codes, NDArray[np.float32]]
 
 def gelu(values: Exact) -> Exact:
     """Value times Φ(value), with Φ by `erfc`, which keeps its relative precision where x is very negative."""
-    tail = np.frompyfunc(math.erfc, 1, 1)(values * -math.sqrt(0.5)).astype(np.float64)
+    tail = np.asarray(np.frompyfunc(math.erfc, 1, 1)(values * -math.sqrt(0.5)), dtype=np.float64)
     # Minus infinity times a tail of 0 is the limit 0 and not a NaN.
     return 0.5 * np.where(np.isneginf(values), 0.0, values) * tail
 

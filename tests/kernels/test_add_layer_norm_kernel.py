@@ -27,8 +27,8 @@ TYPES = [("fp16", "fp16"), ("fp16", "fp32"), ("bf16", "bf16"), ("bf16", "fp32")]
 ALL_TYPES = pytest.mark.parametrize(("precision", "residual"), TYPES)
 SCALE_REL = 1e-6  # 8 ulp of float32: the norm before it is right to about 4
 FAR_MEAN_ABS = 1e-6
-"""Beyond the rounding of the result, at a mean of 4,000 deviations. Measured 2e-8 at most of 8 cases; a mean that is not
-corrected by what it leaves over gives 1.5e-4 at least, and E[x²] - E[x]² more than 0.1."""
+"""Beyond the rounding of the result, at a mean of 4,000 deviations. Measured 2e-8 at most in 8 cases; a mean that is
+not corrected by what it leaves over gives 1.5e-4 at least, and E[x²] - E[x]² more than 0.1."""
 
 MOST_REGISTERS = 65_536 // MOST_THREADS  # so that the largest block starts at all
 
