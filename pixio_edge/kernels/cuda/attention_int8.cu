@@ -17,7 +17,8 @@
 // No sum depends on the order in which threads arrive, so the result is the same to the bit each time.
 //
 // Weights are rounded to the element and values are used as they are. With bfloat16 that keeps fewer digits of a weight than fp16
-// would, but bfloat16 values may be past the range of fp16, and to convert them costs as many instructions as softmax has.
+// would, but bfloat16 values may be past the range of fp16, and to convert them costs each warp about as many instructions as the
+// softmax. SageAttention's fp8 product of weights and values, for sm_89 on, is not here.
 #include "attention_int8_prepare.cuh"
 #include "attention_int8_rows.cuh"
 
@@ -93,7 +94,8 @@ __device__ __forceinline__ void copy_keys(u32 destination, const u8* source, int
 // The same of a tile's values, of which rows from `valid_rows` on are not read and become 0: a weight of 0 times what lies beyond
 // the last token could be a NaN.
 template <typename S, int kColumns>
-__device__ __forceinline__ void copy_values(u32 destination, const u16* source, int stride, int valid_rows, int thread, int first) {
+__device__ __forceinline__ void copy_values(u32 destination, const u16* source, int stride, int valid_rows, int thread,
+                                            int first) {
   const int chunk = first + thread % kColumns;
 #pragma unroll
   for (int start = 0; start < S::kKeys; start += S::kGroupThreads / kColumns) {
@@ -103,9 +105,11 @@ __device__ __forceinline__ void copy_values(u32 destination, const u16* source, 
   }
 }
 
-// Goes through the group's tiles of keys: tile `group`, then every kGroups-th.
+// Goes through the group's tiles of keys: tile `group`, then every kGroups-th. A warp whose rows all lie past the last token copies
+// for the others and computes nothing.
 template <typename S>
-__device__ __forceinline__ void attend(int8::Rows<S::kRowTiles>& rows, const Place& place, u32 shared, int group) {
+__device__ __forceinline__ void attend(int8::Rows<S::kRowTiles>& rows, const Place& place, u32 shared, int group,
+                                       bool has_rows) {
   const int thread = threadIdx.x % S::kGroupThreads, lane = threadIdx.x % 32;
   auto start_copy = [&](int first, int stage) {
     if (first < place.tokens) {
@@ -133,12 +137,13 @@ __device__ __forceinline__ void attend(int8::Rows<S::kRowTiles>& rows, const Pla
     S::synchronize(group);  // The tile is there for all, and all are done with the one that the next copy replaces.
     start_copy(first + S::kGroups * S::kKeys, 1 - stage);
     const u32 tile = shared + stage * S::kStageBytes;
+    stage = 1 - stage;
+    if (!has_rows) continue;
     float scores[S::kRowTiles][S::kKeys / 8][4];
     int8::multiply_keys<S::kRowTiles, S::kKeys>(scores, rows, tile, lane);
     if (first + S::kKeys > place.tokens) int8::mask_scores<S::kRowTiles, S::kKeys>(scores, place.tokens - first, lane);
     int8::exponentiate<S::kRowTiles, S::kKeys>(scores, rows, key_scale);
     int8::multiply_values<S::kRowTiles, S::kKeys>(rows, scores, tile + S::kKeyBytes, lane);
-    stage = 1 - stage;
   }
 }
 
@@ -168,8 +173,9 @@ __device__ __forceinline__ void stage_rows(Partial& partial, const int8::Rows<kR
   }
 }
 
-// Puts together eight columns of one row from all groups, whose partial sums lie `distance` rows apart. They are added in order, so
-// that equal inputs give equal bits. A group that had no tile has the reference minus infinity and weighs nothing; group 0 has one.
+// Puts together eight columns of one row from all groups, whose partial sums lie `distance` rows apart. They are added in order,
+// so that equal inputs give equal bits. A group that had no tile has the reference minus infinity and weighs nothing; group 0
+// always has one.
 template <int kGroups>
 __device__ __forceinline__ uint4 combine(const Partial& partial, int row, int distance, int chunk, const u16* bias) {
   float reference = partial.reference[row];
@@ -201,7 +207,8 @@ __device__ __forceinline__ uint4 combine(const Partial& partial, int row, int di
 
 // Writes the block's rows, a tile of each warp at a time: a row's outputs are spread over four lanes and over the groups.
 template <typename S>
-__device__ __forceinline__ void finish(Partial& partial, const int8::Rows<S::kRowTiles>& rows, const Place& place, int block_row) {
+__device__ __forceinline__ void finish(Partial& partial, const int8::Rows<S::kRowTiles>& rows, const Place& place,
+                                       int block_row) {
   constexpr int kRows = Partial::kRows / S::kGroups;  // That a group has of one tile.
 #pragma unroll
   for (int tile = 0; tile < S::kRowTiles; ++tile) {
@@ -223,18 +230,18 @@ __device__ __forceinline__ void run(const Place& place) {
   extern __shared__ __align__(128) u8 shared[];
   const int warp = threadIdx.x / 32, row_warps = int8::kWarps / S::kGroups, group = warp / row_warps;
   const int block_row = blockIdx.x * S::kRows;
+  const int first_row = block_row + warp % row_warps * S::kWarpRows;
   int8::Rows<S::kRowTiles> rows;
-  int8::load_rows(rows, place.queries, place.query_scales, block_row + warp % row_warps * S::kWarpRows, place.tokens,
-                  threadIdx.x % 32);
-  attend<S>(rows, place, ptx::shared_address(shared) + group * kStages * S::kStageBytes, group);
+  int8::load_rows(rows, place.queries, place.query_scales, first_row, place.tokens, threadIdx.x % 32);
+  attend<S>(rows, place, ptx::shared_address(shared) + group * kStages * S::kStageBytes, group, first_row < place.tokens);
   finish<S>(*reinterpret_cast<Partial*>(shared), rows, place, block_row);
 }
 
 }  // namespace
 
-#define PARAMETERS                                                                                                          \
-  const u16 *__restrict__ qkv, const u16 *__restrict__ bias, u16 *__restrict__ out, u8 *__restrict__ base, int batch, int tokens, \
-      int heads, float scale
+#define PARAMETERS                                                                                                            \
+  const u16 *__restrict__ qkv, const u16 *__restrict__ bias, u16 *__restrict__ out, u8 *__restrict__ base, int batch,         \
+      int tokens, int heads, float scale
 
 extern "C" __global__ void __launch_bounds__(int8::kThreads) attention_int8_prepare(PARAMETERS) {
   const int8::Place place(tokens, heads);
@@ -250,9 +257,9 @@ extern "C" __global__ void __launch_bounds__(int8::kThreads) attention_int8_prep
 }
 
 // One entry point for each number of queries in a block; geometry_attention_int8.py knows the same numbers.
-#define ENTRY(name, row_warps, row_tiles, keys)                                         \
-  extern "C" __global__ void __launch_bounds__(int8::kThreads) name(PARAMETERS) {       \
-    run<Split<row_warps, row_tiles, keys>>(Place(qkv, bias, out, base, batch, tokens, heads)); \
+#define ENTRY(name, row_warps, row_tiles, keys)                                                  \
+  extern "C" __global__ void __launch_bounds__(int8::kThreads) name(PARAMETERS) {                \
+    run<Split<row_warps, row_tiles, keys>>(Place(qkv, bias, out, base, batch, tokens, heads));   \
   }
 
 ENTRY(attention_int8_128, 4, 2, HEAD_DIM == 64 ? 64 : 32)

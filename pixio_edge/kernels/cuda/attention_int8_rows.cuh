@@ -23,7 +23,7 @@ static_assert(kKeyStride / 16 % 2 == 1, "rows of keys would share banks");
 template <int kRowTiles>
 struct Rows {
   u32 query[kRowTiles][kPadded / 32][4];
-  float scale[kRowTiles][2];         // Of the quantised queries, with the softmax scale and log2(e).
+  float scale[kRowTiles][2];                 // Of the quantised queries, with the softmax scale and log2(e).
   float output[kRowTiles][kHeadDim / 8][4];  // Not yet divided by the sum.
   float reference[kRowTiles][2];             // Score at which a weight is 1.
   float sum[kRowTiles][2];                   // Of this lane's share of the weights.
@@ -112,9 +112,9 @@ __device__ __forceinline__ void rescale(Rows<kRowTiles>& rows, const float (&ris
   }
 }
 
-// Turns scores into weights relative to the rows' references, and adds them up. All scores that a lane has of a row share one scale,
-// which is positive, so the largest product is the largest score, and kMagic leaves with the reference in one rounding: what that
-// costs is below one unit of the products, of which quantising has cost hundreds. Every row has a finite score.
+// Turns scores into weights relative to the rows' references, and adds them up. All scores that a lane has of a row share one
+// scale, which is positive, so the largest product is the largest score, and kMagic leaves together with the reference in one
+// rounding: what that costs is below one unit of the products, of which quantising has cost hundreds. Every row has a finite score.
 template <int kRowTiles, int kKeys>
 __device__ __forceinline__ void exponentiate(float (&scores)[kRowTiles][kKeys / 8][4], Rows<kRowTiles>& rows, float key_scale) {
   float scale[kRowTiles][2], risen[kRowTiles][2];
