@@ -26,8 +26,8 @@ each of the four parts of a multiprocessor):
   instructions;
 - a block alone on a multiprocessor does one after the other; with several, one's softmax hides behind another's
   products, and the multiprocessor is bound by products or by reading 4 n D bytes of keys and values for each block;
-- how many fit at once follows from shared memory and from registers, of which every entry uses more than a third and
-  at most half;
+- how many fit at once follows from shared memory and from registers, of which two blocks always find enough and a
+  third seldom does;
 - blocks come in waves; the last one counts by how many blocks a multiprocessor then has.
 
 The constants are of data sheets and programming guides, not measured: no GPU was at hand. Where they are off, the
@@ -52,7 +52,7 @@ RESERVED_SHARED_BYTES = 1024
 """Of each block, taken by the system (CUDA C++ Programming Guide, "Shared Memory", from 8.0 on)."""
 
 BLOCKS_BY_REGISTERS = 2
-"""Blocks that fit a multiprocessor's 65,536 registers: every entry uses between 129 and 256 for each thread."""
+"""Blocks that fit a multiprocessor's 65,536 registers in any case: no entry has more than 256 for each thread."""
 
 _L2_BYTES_PER_CYCLE = 40  # into one multiprocessor while all of them read; the path is 64 wide
 _EXPONENTIAL_CYCLES = (
