@@ -41,7 +41,13 @@ _REQUIRE_COMMERCIAL = Variable(
 _CACHE = Variable(
     name="PIXIO_EDGE_CACHE",
     default="",
-    meaning="folder for engines and CUDA kernels built on this host; unset takes pixio-edge in the user's cache folder",
+    meaning="folder for engines, CUDA kernels and compiled graphs of this host; unset takes pixio-edge in the user's "
+    "cache folder",
+)
+_KEEP_COMPILED = Variable(
+    name="PIXIO_EDGE_KEEP_COMPILED",
+    default="1",
+    meaning="0 compiles the graphs of OpenVINO anew at every load, instead of keeping the result in the cache folder",
 )
 _KERNELS = Variable(
     name="PIXIO_EDGE_KERNELS",
@@ -62,7 +68,15 @@ _SYSTEM_CACHES = {"darwin": ("", "Library/Caches"), "win32": ("LOCALAPPDATA", "A
 _FFMPEG_LOG_LEVEL = "OPENCV_FFMPEG_LOGLEVEL"
 _SILENT = "-8"
 
-VARIABLES: tuple[Variable, ...] = (_MAX_PIXELS, _THREADS, _REQUIRE_COMMERCIAL, _CACHE, _KERNELS, _REQUIRE)
+VARIABLES: tuple[Variable, ...] = (
+    _MAX_PIXELS,
+    _THREADS,
+    _REQUIRE_COMMERCIAL,
+    _CACHE,
+    _KEEP_COMPILED,
+    _KERNELS,
+    _REQUIRE,
+)
 """Every variable this package reads, in the order in which documentation lists them."""
 
 
@@ -91,11 +105,16 @@ def require_commercial() -> bool:
     Raises:
         InputError: PIXIO_EDGE_REQUIRE_COMMERCIAL is neither yes nor no.
     """
-    name = _REQUIRE_COMMERCIAL.name
-    text = os.environ.get(name, "").strip().lower()
-    if text not in _YES | _NO:
-        raise InputError(f"environment variable {name}: got {text!r}, expected 1 or 0. Fix: unset {name} or correct it")
-    return text in _YES
+    return _read_yes(_REQUIRE_COMMERCIAL)
+
+
+def keeps_compiled() -> bool:
+    """Whether graphs that OpenVINO compiled are kept for the next load.
+
+    Raises:
+        InputError: PIXIO_EDGE_KEEP_COMPILED is neither yes nor no.
+    """
+    return _read_yes(_KEEP_COMPILED)
 
 
 def insist_on_commercial() -> None:
@@ -163,6 +182,16 @@ def _read_choice(variable: Variable, choices: tuple[str, ...]) -> str | None:
             f"Fix: unset {variable.name} or correct it"
         )
     return text or None
+
+
+def _read_yes(variable: Variable) -> bool:
+    text = os.environ.get(variable.name, "").strip().lower() or variable.default
+    if text not in _YES | _NO:
+        raise InputError(
+            f"environment variable {variable.name}: got {text!r}, expected 1 or 0. "
+            f"Fix: unset {variable.name} or correct it"
+        )
+    return text in _YES
 
 
 def _read_positive_int(variable: Variable) -> int | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pixio_edge.errors import MissingDependencyError, RuntimeUnavailableError
 from pixio_edge.runtimes.base import Runtime, RuntimeInfo, RuntimeOptions
+from pixio_edge.runtimes.ov_compiled import compile_or_read
 from pixio_edge.runtimes.pinning import bind_caller, check_cores
 from pixio_edge.tensor import TensorSpec
 
@@ -31,6 +32,8 @@ NOT_OPERATORS = frozenset({"Input", "Const", "Output"})
 
 class OpenVinoRuntime(Runtime):
     """Runs an ONNX graph in OpenVINO, on the CPU unless another device is asked for as provider.
+
+    What it made of a graph is kept in the user's cache folder for the next load (`ov_compiled`).
 
     What an INT8 graph leaves in float runs in bf16 on devices that have it, else in fp32; `info` tells.
 
@@ -65,7 +68,7 @@ class OpenVinoRuntime(Runtime):
         self._claim_pool()
         try:
             with bind_caller(self.options.pin_cores):
-                compiled = core.compile_model(str(self.artifact.path), device, _config(core, device, self.options))
+                compiled = compile_or_read(openvino, core, self.artifact, device, _config(core, device, self.options))
         except RuntimeError as error:
             raise RuntimeUnavailableError(
                 f"openvino cannot open artifact '{self.artifact.entry.name}' on {device}: "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 
 import pytest
@@ -14,6 +15,8 @@ def pytest_configure() -> None:
     """Take SIGINT back: a shell that starts a job in the background has it ignored, and children inherit that."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    # No test leaves files in the user's cache, or depends on what is there; those about it set both variables.
+    os.environ["PIXIO_EDGE_KEEP_COMPILED"] = "0"
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

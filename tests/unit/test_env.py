@@ -3,13 +3,19 @@ import pytest
 from pixio_edge import env
 from pixio_edge.errors import InputError
 
-COMMERCIAL = "PIXIO_EDGE_REQUIRE_COMMERCIAL"
+COMMERCIAL, COMPILED = "PIXIO_EDGE_REQUIRE_COMMERCIAL", "PIXIO_EDGE_KEEP_COMPILED"
 CHOICES = {"PIXIO_EDGE_KERNELS": env.kernels, "PIXIO_EDGE_REQUIRE": env.requires_cuda}
 READERS = {"PIXIO_EDGE_MAX_PIXELS": env.max_pixels, "PIXIO_EDGE_THREADS": env.threads}
 
 
 def test_every_listed_variable_has_a_reader_and_a_meaning() -> None:
-    assert {variable.name for variable in env.VARIABLES} == {*READERS, *CHOICES, COMMERCIAL, "PIXIO_EDGE_CACHE"}
+    assert {variable.name for variable in env.VARIABLES} == {
+        *READERS,
+        *CHOICES,
+        COMMERCIAL,
+        COMPILED,
+        "PIXIO_EDGE_CACHE",
+    }
     assert all(variable.meaning for variable in env.VARIABLES)
 
 
@@ -105,3 +111,21 @@ def test_choice_that_is_not_one_is_refused_naming_the_variable(monkeypatch: pyte
 
     with pytest.raises(InputError, match=rf"{name}: got '1', expected (cuda or reference|cuda)\. Fix: unset {name}"):
         CHOICES[name]()
+
+
+@pytest.mark.parametrize(("text", "expected"), [("0", False), ("no", False), ("1", True), ("", True), (None, True)])
+def test_compiled_graphs_are_kept_unless_told_otherwise(
+    monkeypatch: pytest.MonkeyPatch, text: str | None, expected: bool
+) -> None:
+    monkeypatch.delenv(COMPILED, raising=False)
+    if text is not None:
+        monkeypatch.setenv(COMPILED, text)
+
+    assert env.keeps_compiled() is expected
+
+
+def test_compiled_switch_names_the_variable_when_it_is_neither_yes_nor_no(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(COMPILED, "perhaps")
+
+    with pytest.raises(InputError, match=rf"{COMPILED}: got 'perhaps'.*Fix: unset {COMPILED}"):
+        env.keeps_compiled()
