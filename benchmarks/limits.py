@@ -65,6 +65,7 @@ def list_cases(threads: int, folder: Path = FOLDER, *, is_quick: bool = False) -
         for form in ("float", "int8")
     }
     forms = {"fp32": ("float", "f32"), "bf16": ("float", "bf16"), "int8": ("int8", "f32")}
+    has_bf16 = not probe_host().lacks_bf16
     cases = [
         LimitCase(
             f"{engine} {shape}",
@@ -75,7 +76,7 @@ def list_cases(threads: int, folder: Path = FOLDER, *, is_quick: bool = False) -
         for shape in macs
         for engine in ("openvino", "ort")
         for precision, (form, hint) in forms.items()
-        if precision != "bf16" or (engine == "openvino" and not probe_host().lacks_bf16)
+        if precision != "bf16" or (engine == "openvino" and has_bf16)
     ]
     stream = min(STREAM_BYTES, 2**22) if is_quick else STREAM_BYTES
     for name, arrays in (("copy", 2), ("triad", 3)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,7 @@ def list_contenders(folder: Path, threads: int) -> list[Contender]:
     return [*depth_anything(folder, threads), *yolo(folder, threads), *ours(folder, threads)]
 
 
+@cache
 def hints() -> tuple[str, ...]:
     """Precision hints that this processor can execute."""
     return ("f32",) if probe_host().lacks_bf16 else ("f32", "bf16")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from engine_jobs import Job
 from made_graphs import graph_file
 
-from pixio_edge.host import probe_host
+from pixio_edge.host import probe_host, usable_cores
 from pixio_edge.sizes import Size, size_label
 
 PRESETS = ("nano", "small")
@@ -70,11 +71,17 @@ class ScalingCase:
         }
 
 
+@cache
 def thread_counts() -> tuple[int, ...]:
     """1, then doubled up to all cores that may be used."""
-    cores = probe_host().usable_cores
+    cores = usable_cores()
     counts = {1, cores} | {count for count in (2, 4, 8, 16, 32) if count < cores}
     return tuple(sorted(counts))
+
+
+@cache
+def _has_bf16() -> bool:
+    return not probe_host().lacks_bf16
 
 
 def list_cases(folder: Path, *, sides: tuple[int, ...] = SIDES) -> list[ScalingCase]:
@@ -84,10 +91,9 @@ def list_cases(folder: Path, *, sides: tuple[int, ...] = SIDES) -> list[ScalingC
 
 def _cases(folder: Path, sides: tuple[int, ...]) -> Iterator[ScalingCase]:
     everything = max(thread_counts())
-    lacks_bf16 = probe_host().lacks_bf16
     for preset in PRESETS:
         for engine, precision in RUNS:
-            if precision == "bf16" and lacks_bf16:
+            if precision == "bf16" and not _has_bf16():
                 continue
             for side in sides:
                 yield _case(folder, preset, side, engine, precision, threads=everything)
@@ -105,7 +111,7 @@ def _case(
     size = (side, side)
     path = graph_file(folder, preset, size, engine, precision)
     # As in `OpenVinoRuntime`: what INT8 leaves in float is bf16 where the processor has it.
-    is_bf16 = engine == "openvino" and precision != "fp32" and not probe_host().lacks_bf16
+    is_bf16 = engine == "openvino" and precision != "fp32" and _has_bf16()
     job = Job(engine, str(path), threads=threads, hint="bf16" if is_bf16 else "f32", in_flight=in_flight)
     graph = graph_file(folder, preset, size, "ort", "fp32")
     return ScalingCase(preset, size, engine, precision, threads, in_flight, graph, job)
