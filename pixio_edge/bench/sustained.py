@@ -41,7 +41,9 @@ def run_sustained(
     """
     length = max(MIN_BUCKET_S, seconds / BUCKETS)
     sensors.state.read()  # throttling is counted from here
-    start, buckets, times = clock(), [], []
+    start = clock()
+    buckets: list[Bucket] = []
+    times: list[list[float]] = []
     while not buckets or clock() - start < seconds - length / 2:
         bucket, found = _run_bucket(step, length, sensors, start, clock)
         buckets.append(bucket)
@@ -69,7 +71,8 @@ def _run_bucket(
     meter: EnergyMeter | None = sensors.meter
     if meter is not None:
         meter.begin()
-    start, times = clock(), []
+    start = clock()
+    times: list[float] = []
     while not times or clock() - start < length:
         before = clock()
         step()

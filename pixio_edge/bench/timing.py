@@ -70,7 +70,8 @@ def repeat_together(steps: Sequence[Callable[[], tuple[float, ...]]], plan: Benc
             barrier.abort()
             raise
         barrier.wait(BARRIER_TIMEOUT_S)
-        end, rows = perf_counter() + plan.budget_s, []
+        end = perf_counter() + plan.budget_s
+        rows: list[tuple[float, float, tuple[float, ...]]] = []
         # `next` of this iterator holds the interpreter's lock, so no two threads get the same run.
         while (len(rows) < MIN_RUNS or perf_counter() < end) and next(supply, None) is not None:
             start = perf_counter()

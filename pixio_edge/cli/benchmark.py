@@ -191,7 +191,10 @@ def _run(plans: list[BenchPlan], wanted: Wanted, *, quiet: bool) -> tuple[list[B
         with term_interrupts():
             _measure(plans, wanted, records)
             choice = None if wanted.target_ms is None else choose(records, wanted.target_ms)
-            if choice is not None and choice.record is not None and wanted.sustained_s > 0:
+            # One that does not keep the target when warm makes way for the next, which has to be run long as well.
+            while choice is not None and choice.fits and choice.record is not None and wanted.sustained_s > 0:
+                if choice.record.sustained is not None:
+                    break
                 _sustain(plans, choice.record, wanted, records)
                 choice = choose(records, wanted.target_ms or 0.0)
     except KeyboardInterrupt:

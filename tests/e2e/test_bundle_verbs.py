@@ -182,7 +182,8 @@ def test_benchmark_gives_no_time_and_ends_with_1_when_the_output_is_wrong(tmp_pa
 
     assert_one_line_error(result, "not timed", exit_code=1)
     (record,) = json.loads(result.stdout)
-    assert record["status"].startswith("mismatch")
+    assert record["status"] == "failed_accuracy"
+    assert record["reason"].startswith("parity fails")
     assert record["p50_ms"] is None
 
 
