@@ -1,8 +1,8 @@
 """What OpenVINO made of a graph, kept on this host's disk, so that only the first load pays for making it.
 
 Compiling the INT8 graph of `nano` takes three times the processor time of reading the result back, and 20 MiB more at
-the peak. Nothing here can stop a graph from running: a folder that cannot be written, a full disk or a damaged file only
-mean that the graph is compiled, as it would be without.
+the peak. Nothing here can stop a graph from running: a folder that cannot be written, a full disk or a damaged
+file only mean that the graph is compiled, as it would be without.
 
 A file is its SHA-256 and then OpenVINO's own export. The hash finds damage. It is no protection against whoever may
 write into the cache, which is made for its owner alone.
@@ -83,7 +83,7 @@ def _path(
 ) -> Path | None:
     """Where the compiled graph belongs; None where it is not to be kept."""
     entry = artifact.entry
-    stored_mib = sum(file.bytes for file in (entry, *entry.data)) / MIB
+    stored_mib = (entry.bytes + sum(file.bytes for file in entry.data)) / MIB
     if not env.keeps_compiled() or stored_mib > LARGEST_MIB:
         return None
     facts = {
