@@ -28,6 +28,7 @@ from ptx_state import Program
 
 DECODER_MODULES = (ptx_async, ptx_convert, ptx_float, ptx_integer, ptx_matrix, ptx_select, ptx_warp)
 DEFAULT_LANES = 2048
+DEFAULT_BRANCHES = 10_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,7 @@ def run_ptx(  # noqa: PLR0917 - what a launch is, in the order of <<<grid, block
     check_races: bool = True,
     undefined: Sequence[int] = (),
     max_lanes: int = DEFAULT_LANES,
+    max_branches: int = DEFAULT_BRANCHES,
 ) -> Report:
     """Run a kernel over a whole grid; arrays are device buffers, written in place even when a check fails.
 
@@ -73,6 +75,7 @@ def run_ptx(  # noqa: PLR0917 - what a launch is, in the order of <<<grid, block
         check_races: Look for races; without, a run takes about half the time.
         undefined: Positions of arrays that count as uninitialised: they are poisoned, and reading them is an error.
         max_lanes: How many threads run side by side, in whole blocks.
+        max_branches: How many branches the blocks side by side may execute before the kernel counts as endless.
 
     Raises:
         PtxError: A check failed or an instruction is unknown: a subclass says which.
@@ -81,7 +84,9 @@ def run_ptx(  # noqa: PLR0917 - what a launch is, in the order of <<<grid, block
     program, controls = _decode(ptx, entry)
     threads = int(np.prod(block))
     _check_launch(program.entry, args, threads, undefined)
-    launch = Launch(program, controls, Shape(grid, block, shared_bytes), check_races=check_races)
+    launch = Launch(
+        program, controls, Shape(grid, block, shared_bytes), check_races=check_races, max_branches=max_branches
+    )
     buffers = launch.bind(args, undefined)
     blocks = int(np.prod(grid))
     together = max(1, max_lanes // launch.lanes_per_block)

@@ -200,7 +200,7 @@ def _extract(instruction: Instruction, program: Program) -> Step:
         left = np.clip(bits - first - many, 0, bits - 1).astype(source.dtype)
         right = np.clip(bits - many, 0, bits - 1).astype(source.dtype)
         shifted = (source << left) >> right
-        sign = source >> source.dtype.type(bits - 1)
+        sign = source >> source.dtype.type(bits - 1) if kind[0] == "s" else np.zeros_like(source)
         beyond = np.where(first >= bits, sign, source >> np.minimum(first, bits - 1).astype(source.dtype))
         result = np.where(first + many > bits, beyond, shifted)
         target(state, np.where(many == 0, 0, result).astype(source.dtype))

@@ -28,7 +28,10 @@ class Shape:
 class Launch:
     """Buffers, shared memory and counters of one launch."""
 
-    def __init__(self, program: Program, controls: list[Control], shape: Shape, *, check_races: bool) -> None:
+    def __init__(
+        self, program: Program, controls: list[Control], shape: Shape, *, check_races: bool, max_branches: int
+    ) -> None:
+        self.max_branches = max_branches
         self.program, self.controls, self.check_races = program, controls, check_races
         self.grid, self.block = shape.grid, shape.block
         self.threads = int(np.prod(shape.block))
@@ -79,7 +82,7 @@ class Launch:
         local = _used(self.program, "local")
         state.local = Region("local memory", local, copies=state.count if local else 1, unit=self.units["local"])
         self._fill_slots(state, blocks)
-        Scheduler(self.program, self.controls, state, self.counts).run()
+        Scheduler(self.program, self.controls, state, self.counts, self.max_branches).run()
         self.now = int(state.clock.now) + 1
 
     def _place_threads(self, state: State, blocks: np.ndarray) -> None:

@@ -111,6 +111,7 @@ class Scheduler:
     controls: list[Control]
     state: State
     counts: np.ndarray
+    branches_left: int
     ready: dict[int, Row] = field(default_factory=dict)
     parked: dict[int, Row] = field(default_factory=dict)
 
@@ -178,6 +179,9 @@ class Scheduler:
         if splits:
             self._add(self.ready, place + 1, other)
         if control.kind == "branch":
+            self.branches_left -= 1
+            if self.branches_left < 0:
+                raise PtxError("the kernel does not end: the emulator gives up (max_branches)")
             if splits:
                 self.counts[place] += 1
                 self._add(self.ready, control.target, taken)

@@ -68,6 +68,26 @@ def test_a_barrier_of_two_warps_orders_those_two_only():
         run(NEIGHBOUR % (GROUPS.replace("%%", "%"), "^ 64"), NUMBERS, out)
 
 
+READERS = """
+extern "C" __global__ void readers(int* out) {
+  __shared__ int cell;
+  if (threadIdx.x == 64) cell = 5;
+  __syncthreads();
+  if (threadIdx.x >= %d) out[threadIdx.x] = cell;
+  if (threadIdx.x >= 64) {
+    asm volatile("bar.sync 1, 64;" ::: "memory");
+    if (threadIdx.x == 127) cell = 6;
+  }
+}
+"""
+
+
+def test_a_write_has_to_be_ordered_after_the_readers_of_every_warp():
+    run(READERS % 64, np.zeros(128, np.int32))
+    with pytest.raises(RaceError, match=r"writes what thread \d+ of block 0 read"):
+        run(READERS % 0, np.zeros(128, np.int32))
+
+
 OVERWRITE = """
 extern "C" __global__ void overwrite(int* out) {
   __shared__ int row[128];
@@ -104,6 +124,22 @@ def test_blocks_that_touch_the_same_global_memory_race_also_in_different_batches
     for lanes in (128, 256):
         with pytest.raises(RaceError, match="block 1"):
             run(source.replace("%d", "129"), np.zeros(256, np.int32), grid=(2, 1, 1), max_lanes=lanes)
+
+
+def test_a_barrier_does_not_order_two_blocks():
+    source = """extern "C" __global__ void exchange(int* out) {
+      out[threadIdx.x + 128 * blockIdx.x] = 1; __syncthreads(); %s; out[threadIdx.x + 128 * blockIdx.x] += 1; }"""
+    run(source % "", np.zeros(256, np.int32), grid=(2, 1, 1))
+    for lanes in (128, 256):
+        with pytest.raises(RaceError, match=r"of block 1 (reads|writes) what thread \d+ of block 0"):
+            run(source % "if (out[128 * (1 - blockIdx.x)] == 3) return", np.zeros(256, np.int32), grid=(2, 1, 1),
+                max_lanes=lanes)  # fmt: skip
+
+
+def test_a_kernel_that_never_ends_is_given_up():
+    source = 'extern "C" __global__ void spin(volatile int* out) { while (out[0] == 0) {} }'
+    with pytest.raises(PtxError, match="gives up"):
+        run(source, np.zeros(1, np.int32), block=(32, 1, 1), max_branches=1000)
 
 
 def test_races_are_not_looked_for_when_not_asked():

@@ -131,7 +131,7 @@ SHUFFLES = """
 extern "C" __global__ void shuffle(const int* in, int* out) {
   int v = in[threadIdx.x], *o = out + threadIdx.x * 6;
   o[0] = __shfl_xor_sync(~0u, v, 5); o[1] = __shfl_up_sync(~0u, v, 3); o[2] = __shfl_down_sync(~0u, v, 3);
-  o[3] = __shfl_sync(~0u, v, 7); o[4] = __shfl_xor_sync(~0u, v, 4, 8); o[5] = __shfl_up_sync(~0u, v, 1, 4);
+  o[3] = __shfl_sync(~0u, v, 2, 8); o[4] = __shfl_xor_sync(~0u, v, 4, 8); o[5] = __shfl_up_sync(~0u, v, 1, 4);
 }
 """
 
@@ -140,7 +140,8 @@ def test_shuffles_take_from_the_lane_that_their_mode_names():
     values, out = np.arange(100, 132, dtype=np.int32), np.zeros((32, 6), np.int32)
     run_ptx(compile_cuda(SHUFFLES), "shuffle", ONE, WARP, [values, out])
     for lane in LANES:
-        sources = [lane ^ 5, lane - 3 if lane >= 3 else lane, lane + 3 if lane + 3 < 32 else lane, 7, lane ^ 4]
+        sources = [lane ^ 5, lane - 3 if lane >= 3 else lane, lane + 3 if lane + 3 < 32 else lane]
+        sources += [lane // 8 * 8 + 2, lane ^ 4]
         sources.append(lane - 1 if lane % 4 >= 1 else lane)
         assert list(out[lane]) == [100 + source for source in sources]
 
