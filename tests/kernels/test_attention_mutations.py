@@ -21,13 +21,13 @@ TILE, ROWS, MAIN = "swizzled_tile.cuh", "attention_rows.cuh", "attention.cu"
 # What it breaks: file, text, what takes its place, entry point to run, what finds it.
 QUICK = {
     "the wait for a copy": (MAIN, "ptx::copy_async_wait<kStages - 2>();", "", "attention_128", AsyncCopyError),
+}  # fmt: skip
+SLOW = {
     "the mask of the tail, by one key": (ROWS, "% 2 < valid)", "% 2 <= valid)", "attention_128", WRONG),
     "the swizzle where values are read": (
         TILE, "tile + place(lane & 15, lane >> 4)", "tile + (lane & 15) * kRowBytes + (lane >> 4) * 16",
         "attention_128", WRONG,
     ),
-}  # fmt: skip
-SLOW = {
     "the mask of the tail": (MAIN, "if (valid < S::kKeys)", "if (false)", "attention_32", WRONG),
     "the barrier after the wait": (MAIN, "S::synchronize(group);", "", "attention_128", PtxError),
     "the barrier of a group of two warps": (
