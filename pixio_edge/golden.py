@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 # For an fp32 artifact executed in bf16: 8 bits of mantissa give about 2^-9 = 0.2 % for each rounding, and a ViT of 8 to
 # 12 blocks adds up some dozens of them.
 BF16_TOLERANCE = Tolerance(rel_l2=0.03)
+# Of what executes an fp32 artifact in fp16: that of engines in fp16, which round the same weights and activations.
+FP16_TOLERANCE = Tolerance(rel_l2=0.02)
 
 
 def read_golden(bundle: Bundle, artifact: ArtifactEntry) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
@@ -62,6 +64,8 @@ def tolerance_for(artifact: ArtifactEntry, precision: Precision) -> Tolerance:
     """
     if precision == "bf16" and artifact.precision == "fp32":
         return BF16_TOLERANCE
+    if precision == "fp16" and artifact.precision == "fp32":
+        return FP16_TOLERANCE
     if artifact.tolerance is None:
         raise BundleError(f"artifact '{artifact.name}' states no tolerance. Fix: export the bundle again")
     return artifact.tolerance

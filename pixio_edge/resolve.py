@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pixio_edge.errors import RuntimeUnavailableError
 from pixio_edge.quantization import WEIGHTS_FLAVOUR
 from pixio_edge.runtimes.built import ENGINE_KIND, ENGINE_RUNTIMES, reason_against_engine, reason_against_gaps
-from pixio_edge.runtimes.registry import RUNTIMES, RuntimeStatus, find_runtime, runtime_status
+from pixio_edge.runtimes.registry import RUNTIMES, RuntimeStatus, find_runtime, reason_against_provider, runtime_status
 from pixio_edge.sizes import size_label
 
 if TYPE_CHECKING:
@@ -187,7 +187,6 @@ def _reason_against(artifact: ArtifactEntry, runtime: str, question: _Question) 
     host, request, status = question.host, question.request, question.status[runtime]
     entry = RUNTIMES[runtime]
     precision = _executed(artifact, request)
-    isa = artifact.requires.isa
     reasons = (
         # First, so that nobody is sent to install what would not run it.
         (artifact.kind not in entry.kinds, f"runs {', '.join(entry.kinds)}, not {artifact.kind}"),
@@ -198,7 +197,8 @@ def _reason_against(artifact: ArtifactEntry, runtime: str, question: _Question) 
             f"does not execute {_kind_of_graph(artifact)} in {precision}",
         ),
         (precision == "bf16" and host.lacks_bf16, "this processor has no bf16 arithmetic"),
-        (host.lacks(isa), f"this processor has none of {', '.join(isa)}"),
+        ((on_provider := reason_against_provider(runtime, precision, request.provider)) is not None, on_provider or ""),
+        (host.lacks(artifact.requires.isa), f"this processor has none of {', '.join(artifact.requires.isa)}"),
         (
             request.size is not None and request.size != artifact.size,
             f"size {size_label(artifact.size)}, asked for {size_label(request.size or artifact.size)}",

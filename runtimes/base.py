@@ -77,6 +77,7 @@ class RuntimeInfo:
         threads: Threads that the engine uses for one inference.
         kernels: Executed operators as "Operator/precision" with their number; None when not looked at.
         fallbacks: Operators that run elsewhere than on `device`, as "Operator on provider"; None when not looked at.
+        implementation: What runs the fused operators and why, where a runtime has such; else None.
         device_ms: Median milliseconds on each device that was tried, where the runtime chose by measuring; else None.
         nodes: Executed operators by provider, device or compute unit, where `fallbacks` is not empty; None when not
             looked at, and when all are on `device`.
@@ -89,6 +90,7 @@ class RuntimeInfo:
     threads: int
     kernels: Mapping[str, int] | None = None
     fallbacks: tuple[str, ...] | None = None
+    implementation: str | None = None
     device_ms: Mapping[str, float] | None = None
     nodes: Mapping[str, int] | None = None
 

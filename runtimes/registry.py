@@ -28,6 +28,7 @@ class RuntimeEntry:
         packages: Distributions of which one has to be installed.
         install: What to give to pip for it.
         executes: Precisions it can execute in, by precision of the artifact.
+        providers: Precisions that it executes in on some providers alone, with the beginning of their names.
         on_jetson: What to do for it on a Jetson, where pip has nothing that fits; None where pip has.
     """
 
@@ -37,6 +38,7 @@ class RuntimeEntry:
     packages: tuple[str, ...]
     install: str
     executes: Mapping[Precision, tuple[Precision, ...]] = field(default_factory=dict)
+    providers: Mapping[Precision, str] = field(default_factory=dict)
     system: str = ""
     on_jetson: str | None = None
 
@@ -80,7 +82,9 @@ RUNTIMES: Mapping[str, RuntimeEntry] = {
         kinds=("safetensors",),
         packages=("torch",),
         install="pixio-edge[export]",
-        executes={"fp32": ("fp32", "bf16")},
+        executes={"fp32": ("fp32", "bf16", "fp16")},
+        # On a processor torch has few kernels for it, and those that it has are slower than fp32.
+        providers={"fp16": "cuda"},
     ),
     "tensorrt": RuntimeEntry(
         module="pixio_edge.runtimes.trt",
@@ -134,6 +138,23 @@ def find_runtime(name: str) -> RuntimeEntry:
             f"runtime '{name}': unknown, expected one of: {', '.join(RUNTIMES)}. Fix: choose one of these"
         )
     return RUNTIMES[name]
+
+
+def reason_against_provider(name: str, precision: Precision, provider: str | None) -> str | None:
+    """Why a runtime does not execute in a precision on a provider; None if it does, or finds out when it is opened.
+
+    Args:
+        name: Of the runtime.
+        precision: To execute in.
+        provider: As in `RuntimeOptions`; None is the CPU.
+
+    Raises:
+        RuntimeUnavailableError: There is no runtime of that name.
+    """
+    needed = find_runtime(name).providers.get(precision)
+    if needed is None or (provider or "cpu").lower().startswith(needed):
+        return None
+    return f"executes {precision} on provider {needed} alone. Fix: provider '{needed}', or another precision"
 
 
 def list_providers(name: str) -> tuple[str, ...]:

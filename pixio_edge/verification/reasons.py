@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pixio_edge.engine_cache import explain_absence, fits, list_records
 from pixio_edge.errors import MissingDependencyError, RuntimeUnavailableError
-from pixio_edge.runtimes.registry import runtime_status
+from pixio_edge.runtimes.registry import reason_against_provider, runtime_status
 from pixio_edge.runtimes.trt import find_gpu
 
 if TYPE_CHECKING:
@@ -48,14 +48,14 @@ def _reasons(check: Check, host: Host, provider: str | None) -> Iterator[str]:
         if missing:
             yield f"{' and '.join(missing)} not installed. Fix: pip install 'pixio-edge[{extra}]'"
     else:
-        yield from _reasons_of_runtime(check, host)
+        yield from _reasons_of_runtime(check, host, provider)
         if artifact.kind == "tensorrt":
             yield from _reasons_of_engine(check, provider)
     if artifact.golden is None and check.means != "ahead of time":
         yield "stores no golden output"
 
 
-def _reasons_of_runtime(check: Check, host: Host) -> Iterator[str]:
+def _reasons_of_runtime(check: Check, host: Host, provider: str | None) -> Iterator[str]:
     needs = check.artifact.requires
     status = runtime_status(host)[check.runtime]
     if not status.usable:
@@ -64,6 +64,9 @@ def _reasons_of_runtime(check: Check, host: Host) -> Iterator[str]:
         yield f"was built for {', '.join(needs.runtimes)}"
     if check.precision == "bf16" and host.lacks_bf16:
         yield "this processor has no bf16 arithmetic"
+    against = reason_against_provider(check.runtime, check.precision, provider)
+    if against is not None:
+        yield against
     if host.lacks(needs.isa):
         yield f"this processor has none of {', '.join(needs.isa)}"
 

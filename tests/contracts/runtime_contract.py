@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -237,13 +238,13 @@ class RuntimeContract:
 
     @pytest.mark.parametrize("threads", [1, 2])
     def test_thread_count_is_what_was_asked_for(self, bundle: Bundle, closed: Runtime, threads: int) -> None:
-        options = RuntimeOptions(threads=threads, precision=self.options.precision)
+        options = replace(self.options, threads=threads)
 
         with make_runtime(self.runtime_name, closed.artifact, options) as runtime:
             assert runtime.info().threads == threads
 
     def test_unknown_provider_is_refused_naming_those_that_are_there(self, closed: Runtime) -> None:
-        options = RuntimeOptions(provider="abacus", precision=self.options.precision)
+        options = replace(self.options, provider="abacus")
 
         with pytest.raises(RuntimeUnavailableError, match=r"(?i)'abacus': .* expected one of: .*cpu.*\. Fix: "):
             make_runtime(self.runtime_name, closed.artifact, options).open()
