@@ -37,6 +37,7 @@ struct Split {
   static constexpr int kRows = kWarpRows * kRowWarps;
   static constexpr int kKeyBytes = kKeys * int8::kKeyStride;
   static constexpr int kStageBytes = kKeyBytes + kKeys * tile::kRowBytes;
+  static_assert(kKeyBytes % 128 == 0 && kStageBytes % 128 == 0, "swizzled_tile.cuh wants tiles of values so");
 
   // Makes what every thread of the group did to shared memory before visible to all of them.
   __device__ static void synchronize(int group) {
@@ -78,16 +79,18 @@ struct Place {
   }
 };
 
-// Starts the copies of `kColumns` chunks of 16 bytes, from `first` on, of a tile's keys (all of them are in the workspace, those
-// past the last token as zeros).
+// Starts the copies of `kColumns` chunks of 16 bytes, from `first` on, of a tile's keys. All of them are in the workspace, those past
+// the last token as zeros.
 template <typename S, int kColumns>
 __device__ __forceinline__ void copy_keys(u32 destination, const u8* source, int thread, int first) {
-  const int chunk = first + thread % kColumns;
+  constexpr int kRowsAtOnce = S::kGroupThreads / kColumns;
+  const int row = thread / kColumns, chunk = first + thread % kColumns;
+  if (kRowsAtOnce > S::kKeys && row >= S::kKeys) return;
+  const u32 thread_destination = destination + row * int8::kKeyStride + 16 * chunk;
+  const u8* thread_source = source + row * int8::kPadded + 16 * chunk;
 #pragma unroll
-  for (int start = 0; start < S::kKeys; start += S::kGroupThreads / kColumns) {
-    const int row = start + thread / kColumns;
-    if (S::kGroupThreads / kColumns > S::kKeys && row >= S::kKeys) continue;
-    ptx::copy_async_16(destination + row * int8::kKeyStride + 16 * chunk, source + row * int8::kPadded + 16 * chunk, true);
+  for (int rows = 0; rows < S::kKeys; rows += kRowsAtOnce) {
+    ptx::copy_async_16(thread_destination + rows * int8::kKeyStride, thread_source + rows * int8::kPadded, true);
   }
 }
 
@@ -96,12 +99,14 @@ __device__ __forceinline__ void copy_keys(u32 destination, const u8* source, int
 template <typename S, int kColumns>
 __device__ __forceinline__ void copy_values(u32 destination, const u16* source, int stride, int valid_rows, int thread,
                                             int first) {
-  const int chunk = first + thread % kColumns;
+  constexpr int kRowsAtOnce = S::kGroupThreads / kColumns;
+  const int row = thread / kColumns, chunk = first + thread % kColumns;
+  if (kRowsAtOnce > S::kKeys && row >= S::kKeys) return;
+  const u32 thread_destination = destination + tile::place(row, chunk);
+  const u16* thread_source = source + row * stride + 8 * chunk;
 #pragma unroll
-  for (int start = 0; start < S::kKeys; start += S::kGroupThreads / kColumns) {
-    const int row = start + thread / kColumns;
-    if (S::kGroupThreads / kColumns > S::kKeys && row >= S::kKeys) continue;
-    ptx::copy_async_16(destination + tile::place(row, chunk), source + row * stride + 8 * chunk, row < valid_rows);
+  for (int rows = 0; rows < S::kKeys; rows += kRowsAtOnce, thread_source += kRowsAtOnce * stride) {
+    ptx::copy_async_16(tile::advance(thread_destination, rows, 0), thread_source, row + rows < valid_rows);
   }
 }
 
@@ -244,14 +249,14 @@ __device__ __forceinline__ void run(const Place& place) {
       int tokens, int heads, float scale
 
 extern "C" __global__ void __launch_bounds__(int8::kThreads) attention_int8_prepare(PARAMETERS) {
-  const int8::Place place(tokens, heads);
+  const int8::TokenTile place(tokens, heads);
   const int8::Workspace workspace(base, batch, heads, place.tiles);
   int8::quantize_queries(qkv, bias, workspace, place, tokens, heads, scale);
   int8::sum_keys(qkv, workspace.key_sum, place, tokens, heads);
 }
 
 extern "C" __global__ void __launch_bounds__(int8::kThreads) attention_int8_prepare_keys(PARAMETERS) {
-  const int8::Place place(tokens, heads);
+  const int8::TokenTile place(tokens, heads);
   const int8::Workspace workspace(base, batch, heads, place.tiles);
   int8::quantize_keys(qkv, workspace, place, tokens, heads);
 }

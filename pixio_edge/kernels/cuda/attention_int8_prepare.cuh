@@ -36,14 +36,14 @@ struct Workspace {
   }
 };
 
-// One (image, head), and the block's tile of it.
-struct Place {
+// The block's 64 tokens of one head of one image.
+struct TokenTile {
   int tiles;
-  size_t tile;      // among the tiles of all planes
-  size_t tile0;     // the first of this plane
+  size_t tile;      // among those of all heads and images
+  size_t tile0;     // the first of this head and image
   int first_token;  // of the tile
 
-  __device__ Place(int tokens, int heads) {
+  __device__ TokenTile(int tokens, int heads) {
     tiles = (tokens + kTile - 1) / kTile;
     tile0 = (static_cast<size_t>(blockIdx.z) * heads + blockIdx.y) * tiles;
     tile = tile0 + blockIdx.x;
@@ -99,7 +99,7 @@ __device__ __forceinline__ void store_quantized(u8* row, int half, const float (
 }
 
 __device__ __forceinline__ void quantize_queries(const u16* qkv, const u16* bias, const Workspace& workspace,
-                                                 const Place& place, int tokens, int heads, float scale) {
+                                                 const TokenTile& place, int tokens, int heads, float scale) {
   const int row = threadIdx.x / 2, half = threadIdx.x % 2, token = place.first_token + row;
   const bool is_valid = token < tokens;
   float x[kHalf];
@@ -120,7 +120,7 @@ __device__ __forceinline__ void quantize_queries(const u16* qkv, const u16* bias
 }
 
 // A warp adds up 16 rows, a lane two columns at a time; then the four warps' sums are added.
-__device__ __forceinline__ void sum_keys(const u16* qkv, float* key_sum, const Place& place, int tokens, int heads) {
+__device__ __forceinline__ void sum_keys(const u16* qkv, float* key_sum, const TokenTile& place, int tokens, int heads) {
   __shared__ float parts[kWarps][kHeadDim];
   constexpr int kRows = kTile / kWarps;
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
@@ -147,7 +147,7 @@ __device__ __forceinline__ void sum_keys(const u16* qkv, float* key_sum, const P
 }
 
 // The mean key, from the sums of all tiles in order. Every block does it for itself: it is a few numbers for each tile.
-__device__ __forceinline__ void find_mean(float (&mean)[kPadded], const float* key_sum, const Place& place, int tokens) {
+__device__ __forceinline__ void find_mean(float (&mean)[kPadded], const float* key_sum, const TokenTile& place, int tokens) {
   const int dim = threadIdx.x;
   if (dim >= kPadded) return;
   float sum = 0.0f;
@@ -159,7 +159,7 @@ __device__ __forceinline__ void find_mean(float (&mean)[kPadded], const float* k
   mean[dim] = __fdiv_rn(sum, static_cast<float>(tokens));
 }
 
-__device__ __forceinline__ void quantize_keys(const u16* qkv, const Workspace& workspace, const Place& place, int tokens,
+__device__ __forceinline__ void quantize_keys(const u16* qkv, const Workspace& workspace, const TokenTile& place, int tokens,
                                               int heads) {
   __shared__ float mean[kPadded];
   __shared__ u32 ranges[kWarps][kKeyScales];
