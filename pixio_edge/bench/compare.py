@@ -113,9 +113,9 @@ class Comparison:
         return tuple(pair for pair in self.pairs if pair.verdict == "cannot tell")
 
     @property
-    def single_process(self) -> bool:
-        """Whether a pair rests on one process of a side, so that its interval cannot know how processes differ."""
-        return any(min(pair.processes) == 1 for pair in self.pairs if pair.interval is not None)
+    def fewest_processes(self) -> int | None:
+        """Processes of the side that has fewest, of all pairs with an interval; None if there are none."""
+        return min((min(pair.processes) for pair in self.pairs if pair.interval is not None), default=None)
 
 
 Groups: TypeAlias = dict[Combination, list[BenchRecord]]

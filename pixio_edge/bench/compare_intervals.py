@@ -67,7 +67,7 @@ def ratio_interval(
     Processes are resampled, and within each the inferences, in blocks: one inference is like the one before it while a
     clock drifts or another program runs, and resampling them one by one would take that for independent evidence
     (circular block bootstrap, Politis and Romano 1992; resampling at every level that varies, Kalibera and Jones, ISMM
-    2013). With a single process on each side the interval knows nothing about how processes differ.
+    2013). With fewer than about five processes on each side the interval knows too little about how processes differ.
 
     Args:
         old: Times in ms of each process of the old set; one process at least.

@@ -10,7 +10,7 @@ from pixio_edge.bench.report_bars import GPU_MEMORY, MEMORY, SPLIT, draw_bars
 from pixio_edge.bench.report_chart import SHAPES, sign
 from pixio_edge.bench.report_columns import Column, choose_columns
 from pixio_edge.bench.report_data import Device, Report, is_noisy
-from pixio_edge.bench.report_facts import list_facts, list_highlights, list_noisy, list_slower
+from pixio_edge.bench.report_facts import list_facts, list_first, list_highlights, list_noisy, list_slower
 from pixio_edge.bench.report_labels import label_records
 from pixio_edge.bench.report_lines import BATCH, THREADS, TOKENS, draw_lines
 from pixio_edge.bench.report_markup import Child, Markup, Value, element, join
@@ -20,7 +20,7 @@ from pixio_edge.bench.report_timeline import draw_timelines
 # What would be drawn with more records, by heading of the figure.
 MISSING = {
     "Latency against accuracy": "no record has an accuracy",
-    "Latency against input size": "no artifact was measured at two sizes with the same threads",
+    "Latency against input size": "no artifact was measured at clearly different sizes with the same threads",
     "Latency against threads": "nothing was measured with two numbers of threads: --threads 1,2,4",
     "Throughput against requests in flight": "nothing was measured with two batches: --batch 1,4",
     "Where a whole prediction spends its time": "no record has whole predictions",
@@ -80,7 +80,7 @@ def _warnings(device: Device, report: Report) -> Markup:
 
 
 def _list(items: Sequence[tuple[str, str]]) -> Markup:
-    return element("ul", None, *(element("li", None, f"{name}: {text}") for name, text in items))
+    return element("ul", None, *(element("li", None, line) for line in list_first(items)))
 
 
 def _legend(records: Sequence[BenchRecord]) -> Markup:

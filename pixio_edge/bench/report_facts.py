@@ -18,6 +18,8 @@ from pixio_edge.bench.report_labels import (
 )
 from pixio_edge.bench.report_pareto import list_trades, pareto_front
 
+# On a machine that is busy all are noisy, for the same reasons; the table marks each.
+MOST_LISTED = 5
 # Of many different values, such as the dates of a file that grew for years, the first and the last.
 MOST_VALUES = 4
 
@@ -42,6 +44,7 @@ class Highlight:
 def list_facts(device: Device) -> list[tuple[str, str]]:
     """Facts about a machine and its software, as (name, value); of what changed between records, all values."""
     records = device.records
+    absent = {name: reason for record in records for name, reason in (record.absent or {}).items()}
     powers = [record.power for record in records if record.power is not None]
     facts = {
         "Processor": _values(_host(records, "cpu")),
@@ -61,9 +64,7 @@ def list_facts(device: Device) -> list[tuple[str, str]]:
         "Measured with": _values(record.tool for record in records),
         "Commit": _values(record.git_commit for record in records),
         "Measured": _values(sorted({record.created[:10] for record in records})),
-        "Not measurable here": _values(
-            f"{name} ({reason})" for record in records for name, reason in (record.absent or {}).items()
-        ),
+        "Not measurable here": "; ".join(f"{name} ({reason})" for name, reason in absent.items()),
     }
     return [(name, value) for name, value in facts.items() if value]
 
@@ -93,7 +94,7 @@ def list_noisy(device: Device, bundles: dict[str, str]) -> list[tuple[str, str]]
     """Measurements whose times are not to be trusted, as (label, reasons)."""
     labels = label_records(device.records, bundles)
     return [
-        (labels.of(record), "; ".join(record.noise.reasons))
+        (labels.of(record).removeprefix("~ "), "; ".join(record.noise.reasons))
         for record in device.timed
         if is_noisy(record) and record.noise is not None
     ]
@@ -103,6 +104,12 @@ def list_slower(device: Device, bundles: dict[str, str]) -> list[tuple[str, str]
     """Timed measurements whose status is not "ok", as (label, status with reason)."""
     labels = label_records(device.records, bundles)
     return [(labels.of(record), record.verdict) for record in device.timed if not record.is_ok]
+
+
+def list_first(items: Sequence[tuple[str, str]]) -> list[str]:
+    """Lines of (label, text), and how many more there are."""
+    lines = [f"{label}: {text}" for label, text in items[:MOST_LISTED]]
+    return lines + ([f"and {len(items) - MOST_LISTED} more"] if len(items) > MOST_LISTED else [])
 
 
 def _host(records: Sequence[BenchRecord], name: str) -> list[Any]:

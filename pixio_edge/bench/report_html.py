@@ -20,7 +20,7 @@ HOW = (
     "Every measurement ran in a process of its own, and only after its output was found equal to the stored one. "
     "p50, p90 and p99 are percentiles of single inferences on a prepared input; frames/s is the reciprocal of whole "
     "predictions, from a frame to depth at its size. A tilde (~) and a hollow mark say that the machine was busy or "
-    "the times varied so much that they are not to be trusted."
+    "the times varied so much that they are not to be trusted. 4t means four threads of one inference."
 )
 
 

@@ -30,6 +30,8 @@ from pixio_edge.bench.report_titles import describe
 LEFT, TOP, BELOW = 52.0, 34.0, 48.0
 LABEL_GAP = 15.0
 SHORTEST, LONGEST_SIDE = 250.0, 210.0
+# Inputs of one area in several shapes have nearly the same number of tokens: no line goes through those.
+NARROWEST = 1.3
 # Room between a line and its name, with the dash that joins them.
 JOINT = 16.0
 
@@ -121,7 +123,7 @@ def draw_lines(records: Sequence[BenchRecord], bundles: dict[str, str], question
 
 
 def find_series(records: Sequence[BenchRecord], question: Question) -> list[Series]:
-    """Lines with two points at least, the one that ends lowest first."""
+    """Lines that reach far enough to be one, the one that ends lowest first."""
     groups: dict[Hashable, list[tuple[float, float, BenchRecord]]] = defaultdict(list)
     for record in records:
         across, upwards = question.across(record), question.upwards(record)
@@ -130,7 +132,7 @@ def find_series(records: Sequence[BenchRecord], question: Question) -> list[Seri
     series = []
     for group in groups.values():
         ordered = sorted(group, key=lambda item: item[:2])
-        if len({item[0] for item in ordered}) > 1:
+        if ordered[-1][0] >= NARROWEST * ordered[0][0]:
             records_of = tuple(item[2] for item in ordered)
             series.append(Series(records_of, tuple(item[:2] for item in ordered)))
     return sorted(series, key=lambda each: each.places[-1][1])

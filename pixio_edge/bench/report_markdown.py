@@ -16,7 +16,7 @@ from pixio_edge.bench.compare_text import (
 )
 from pixio_edge.bench.report_columns import choose_columns
 from pixio_edge.bench.report_data import Device, Report, is_noisy, median_ms
-from pixio_edge.bench.report_facts import list_facts, list_noisy, list_slower
+from pixio_edge.bench.report_facts import list_facts, list_first, list_noisy, list_slower
 from pixio_edge.bench.report_labels import (
     METRIC_NAMES,
     Metric,
@@ -96,8 +96,8 @@ def _device(device: Device, bundles: dict[str, str]) -> str:
     labels = label_records(device.records, bundles)
     failed = [record for record in device.records if median_ms(record) is None]
     notes = [f"{labels.of(record)} is not timed: {record.verdict}" for record in failed]
-    notes += [f"{label}: {verdict}" for label, verdict in list_slower(device, bundles)]
-    notes += [f"{label} is noisy: {reasons}" for label, reasons in list_noisy(device, bundles)]
+    notes += list_first(list_slower(device, bundles))
+    notes += [f"Noisy (~), {line}" for line in list_first(list_noisy(device, bundles))]
     parts += ["\n".join(f"- {plain(note)}" for note in notes)] if notes else []
     metric = choose_metric(device.timed)
     trades = [] if metric is None else list_trades(device.timed, metric)
