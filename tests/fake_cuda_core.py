@@ -45,6 +45,7 @@ class FakeCuda:
     """Devices by their compute capability, and all that was done with them."""
 
     capabilities: tuple[tuple[int, int], ...] = ((8, 7),)
+    multiprocessors: int = 16  # of each device
     memory: dict[int, int] = field(default_factory=dict)  # device by address
     starts: list[Start] = field(default_factory=list)
     waits: list[tuple[int, int]] = field(default_factory=list)
@@ -73,6 +74,7 @@ class FakeCuda:
                     raise CoreError(f"device_id must be within [0, {len(fake.capabilities)}), got {index}")
                 self.index = index
                 self.compute_capability = fake.capabilities[index]
+                self.properties = SimpleNamespace(multiprocessor_count=fake.multiprocessors)
 
             def set_current(self) -> None:
                 fake.current = self.index
@@ -156,10 +158,10 @@ def install(monkeypatch: pytest.MonkeyPatch, fake: FakeCuda) -> Iterator[FakeCud
     """Put the stand-in where the libraries would be, with nothing loaded before or after."""
     monkeypatch.setattr(launch, "_cuda", fake.modules)
     monkeypatch.setattr(launch, "_loaded", {})
-    for cached in (launch._read_sm, select._probe):
+    for cached in (launch._read_sm, launch._read_multiprocessors, select._probe):
         cached.cache_clear()
     try:
         yield fake
     finally:
-        for cached in (launch._read_sm, select._probe):
+        for cached in (launch._read_sm, launch._read_multiprocessors, select._probe):
             cached.cache_clear()

@@ -127,6 +127,16 @@ def sm_of(device: int) -> str:
     return _read_sm(device)
 
 
+def multiprocessors_of(device: int) -> int:
+    """Multiprocessors of a device: models of one architecture differ tenfold.
+
+    Raises:
+        MissingDependencyError: A package of the extra `cuda` is not installed.
+        RuntimeUnavailableError: There is no such device, or no driver.
+    """
+    return _read_multiprocessors(device)
+
+
 def count_devices() -> int:
     """Number of GPUs that CUDA shows to this process; 0 where there is no driver.
 
@@ -222,6 +232,12 @@ def _read_sm(device: int) -> str:
     with _one_line(f"kernels: GPU {device}"):
         major, minor = _cuda().core.Device(device).compute_capability
     return f"sm_{major}{minor}"
+
+
+@cache
+def _read_multiprocessors(device: int) -> int:
+    with _one_line(f"kernels: GPU {device}"):
+        return int(_cuda().core.Device(device).properties.multiprocessor_count)
 
 
 def _stream(cuda: _Cuda, handle: int) -> Any:

@@ -42,7 +42,8 @@ def attention(qkv: ArrayView, bias: ArrayView | None, out: ArrayView, *, scale: 
     check_scale(scale)
     _check_all(qkv, bias=bias)
     check_view(out, "attention: out", shape=(batch, tokens, heads * head_dim), dtype=qkv.dtype, device=qkv.device)
-    launches = plan_attention(batch, tokens, heads, head_dim, dtype=qkv.dtype, sm=launch.sm_of(qkv.device))
+    sm, multiprocessors = launch.sm_of(qkv.device), launch.multiprocessors_of(qkv.device)
+    launches = plan_attention(batch, tokens, heads, head_dim, dtype=qkv.dtype, sm=sm, multiprocessors=multiprocessors)
     sizes = (np.int32(batch), np.int32(tokens), np.int32(heads), np.float32(scale))
     defines = {"HEAD_DIM": head_dim, **_element(qkv)}
     arguments = (qkv.address, _address(bias), out.address, *sizes)
@@ -73,7 +74,10 @@ def attention_int8(
     check_view(out, f"{name}: out", shape=(batch, tokens, heads * head_dim), dtype=qkv.dtype, device=device)
     size = plan_workspace(batch, tokens, heads, head_dim).size
     check_view(workspace, f"{name}: workspace", shape=(size,), dtype="uint8", device=device)
-    launches = plan_attention_int8(batch, tokens, heads, head_dim, dtype=qkv.dtype, sm=launch.sm_of(device))
+    sm, multiprocessors = launch.sm_of(device), launch.multiprocessors_of(device)
+    launches = plan_attention_int8(
+        batch, tokens, heads, head_dim, dtype=qkv.dtype, sm=sm, multiprocessors=multiprocessors
+    )
     sizes = (np.int32(batch), np.int32(tokens), np.int32(heads), np.float32(scale))
     arguments = (qkv.address, _address(bias), out.address, workspace.address, *sizes)
     launch.start(name, {"HEAD_DIM": head_dim, **_element(qkv)}, launches, arguments, device=device, stream=stream)

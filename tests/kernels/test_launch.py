@@ -14,7 +14,7 @@ import pytest
 from pixio_edge.errors import MissingDependencyError, RuntimeUnavailableError
 from pixio_edge.kernels import catalogue, launch
 from pixio_edge.kernels.catalogue import Kernel, Launch
-from pixio_edge.kernels.launch import record_starts, start
+from pixio_edge.kernels.launch import multiprocessors_of, record_starts, start
 from tests.fake_cuda_core import FakeCuda, install
 
 pytest.importorskip("cuda.bindings.nvrtc", reason="the extra 'cuda' is not installed")
@@ -43,6 +43,12 @@ def test_start_hands_over_geometry_stream_and_arguments(cuda: FakeCuda) -> None:
     assert started.arguments == (4096, 0, 7, 0.5)
     assert [type(argument) for argument in started.arguments] == [int, int, np.int32, np.float32]
     assert started.cubin.startswith(b"\x7fELF")
+
+
+def test_multiprocessors_are_those_of_the_device(cuda: FakeCuda) -> None:
+    cuda.multiprocessors = 24
+
+    assert multiprocessors_of(1) == 24
 
 
 def test_stream_0_is_the_default_stream(cuda: FakeCuda) -> None:

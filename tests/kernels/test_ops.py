@@ -212,6 +212,18 @@ def test_attention_on_a_gpu_starts_the_kernel_on_torchs_stream(cuda: FakeCuda, w
     assert (out.shape, out.dtype) == ((2, TOKENS, HEADS * HEAD_DIM), torch.float16)
 
 
+@pytest.mark.parametrize("operator", [ops_cuda.attention, ops_cuda.attention_int8])
+def test_attention_on_a_gpu_is_divided_for_its_multiprocessors(cuda: FakeCuda, operator: Any) -> None:
+    qkv = torch.zeros(1, 264, 3, 3, HEAD_DIM, dtype=torch.float16)
+
+    for cuda.multiprocessors in (1, 100):
+        launch._read_multiprocessors.cache_clear()
+        operator(qkv, None, SCALE)
+
+    attended = [started for started in cuda.starts if "prepare" not in started.entry]
+    assert attended[0].grid[0] < attended[1].grid[0]
+
+
 def test_int8_attention_on_a_gpu_starts_all_its_launches_with_one_workspace(cuda: FakeCuda) -> None:
     qkv, bias, _ = attention_arguments(torch.bfloat16)
     made: list[Tensor] = []
