@@ -37,13 +37,16 @@ def doctor(
     from pixio_edge.cli.gpu_checks import describe, find_notes, find_problems, probe_cuda, system_pythons
     from pixio_edge.env import VARIABLES
     from pixio_edge.host import probe_host
+    from pixio_edge.kernels.select import describe_kernels
 
     host = probe_host()
+    kernels = describe_kernels()
     cuda = probe_cuda(host)
     bundles = [Bundle.open(name) for name in ([bundle] if bundle else list_embedded())]
     report: dict[str, Any] = {
         "host": host.to_json(),
         "gpu": describe(host, cuda),
+        "kernels": {"usable": kernels[0], "reason": kernels[1]},
         "problems": [asdict(problem) for problem in find_problems(host, cuda, system_pythons())],
         "notes": list(find_notes(host, cuda)),
         "runtimes": try_runtimes(host, bundles),
@@ -140,6 +143,8 @@ def print_report(report: dict[str, Any]) -> None:
     print(f"cpu       {host['cpu']}: {cores}; {' '.join(host['isa']) or 'instruction sets unknown'}")
     print(f"memory    {host['ram_mib'] or 'unknown'} MiB")
     print(f"gpu       {describe_gpu(host, report['gpu'])}")
+    kernels = report["kernels"]
+    print(f"kernels   {'usable' if kernels['usable'] else 'not used'}: {kernels['reason']}")
     print(f"packages  {', '.join(f'{name} {version}' for name, version in host['packages'].items())}\n")
     for problem in report["problems"]:
         print(f"problem   {problem['what']}. Fix: {problem['fix']}")

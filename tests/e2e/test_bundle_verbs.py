@@ -98,6 +98,8 @@ def test_doctor_explains_every_runtime_and_the_choice(bundle: Path) -> None:
     assert report["host"]["usable_cores"] >= 1
     assert set(report["gpu"]) >= {"gpus", "driver", "jetpack", "tensorrt"}
     assert all(set(problem) == {"what", "fix"} for problem in report["problems"])
+    assert set(report["kernels"]) == {"usable", "reason"}
+    assert report["kernels"]["reason"]
     assert {item["name"] for item in report["environment"]} >= {"PIXIO_EDGE_MAX_PIXELS", "PIXIO_EDGE_THREADS"}
 
 
@@ -117,6 +119,7 @@ def test_doctor_ends_with_1_when_nothing_of_the_bundle_can_run(tmp_path: Path) -
 
     assert_one_line_error(result, "nothing in bundle tiny can run", exit_code=1)
     assert "never verified" in result.stdout
+    assert "\nkernels   " in result.stdout
 
 
 def test_verify_runs_every_artifact_on_ort_and_ends_with_0(bundle: Path) -> None:
