@@ -81,7 +81,8 @@ def choose(records: Sequence[BenchRecord], target_ms: float) -> Choice:
     chosen = min(pool, key=lambda record: _order(record, by_model=not measured))
     if len(pool) > 1:
         why += f"; of {len(pool)} equal in that, the more exact precision, then the larger input, then the faster"
-    return Choice(chosen, fits=True, reason=f"{why}; {frame_ms(chosen) or 0.0:.1f} ms for a frame (p90)")
+    noisy = ", on a noisy machine" if chosen.noise is not None and chosen.noise.noisy else ""
+    return Choice(chosen, fits=True, reason=f"{why}; {frame_ms(chosen) or 0.0:.1f} ms for a frame (p90){noisy}")
 
 
 def _comparable(records: Sequence[BenchRecord]) -> list[BenchRecord]:

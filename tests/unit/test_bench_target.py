@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pixio_edge.bench.record_parts import Bucket, Sustained
+from pixio_edge.bench.record_parts import Bucket, Noise, Sustained
 from pixio_edge.bench.target import choose, frame_ms
 from tests.bench_rows import make_accuracy, make_row
 
@@ -47,6 +47,15 @@ def test_most_accurate_within_the_target_wins_and_not_the_fastest() -> None:
     assert choice.record is GOOD
     assert "most accurate (delta1 0.650, measured) of 2 rows within 33 ms" in choice.reason
     assert "30.0 ms for a frame (p90)" in choice.reason
+
+
+def test_choice_on_a_noisy_machine_says_so() -> None:
+    noise = Noise(
+        mad_ms=1.0, load_average=None, other_cpu_cores=None, involuntary_switches=None, noisy=True, reasons=("why",)
+    )
+
+    assert choose([GOOD.model_copy(update={"noise": noise})], 33.0).reason.endswith("(p90), on a noisy machine")
+    assert "noisy" not in choose([GOOD], 33.0).reason
 
 
 def test_fastest_is_named_when_nothing_is_fast_enough() -> None:
