@@ -40,8 +40,8 @@ def list_remarks(comparison: Comparison) -> list[str]:
     fewest = comparison.fewest_processes
     if fewest is not None and fewest < ENOUGH_PROCESSES:
         remarks.append(
-            f"Some medians are of {'one process' if fewest == 1 else f'{fewest} processes'}: their intervals do not know "
-            "how processes differ, which can be more than inferences do. Measure each set "
+            f"Some medians are of {'one process' if fewest == 1 else f'{fewest} processes'}: their intervals do not "
+            "know how processes differ, which can be more than inferences do. Measure each set "
             f"{ENOUGH_PROCESSES} times (benchmark --force) before you believe a small difference."
         )
     if comparison.undecided:

@@ -115,7 +115,7 @@ def conclude(comparison: Comparison, limit: float) -> None:
     if names:
         raise CheckFailedError(
             f"{len(names)} of {len(comparison.pairs) + len(comparison.lost)} slower than the baseline by more than "
-            f"{limit:.3g} of it, or no longer timed: {'; '.join(names)}. Fix: find the change, or renew the baseline"
+            f"{100 * limit:.3g}%, or no longer timed: {'; '.join(names)}. Fix: find the change, or renew the baseline"
         )
     if len(comparison.undecided) == len(comparison.pairs):
         raise CheckFailedError(
