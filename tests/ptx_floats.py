@@ -1,5 +1,7 @@
 """Rounding as PTX asks for it: fused multiply-add, fp16 and bf16, flush to zero, directed rounding."""
 
+from fractions import Fraction
+
 import numpy as np
 
 F32, F64, F16 = np.float32, np.float64, np.float16
@@ -54,6 +56,14 @@ def fma_f32(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> np.ndarray:
 def fma_exact(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> np.ndarray:
     """a x b + c of values given as fp32, rounded to odd in float64, for one later rounding to fp16, bf16 or fp32."""
     return exact_sum(a.astype(F64) * b, c.astype(F64))
+
+
+def fma_f64(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> np.ndarray:
+    """a x b + c of float64 with one rounding: lane by lane in rational numbers, for the few that a kernel has."""
+    finite = np.isfinite(a) & np.isfinite(b) & np.isfinite(c)
+    lanes = zip(a.tolist(), b.tolist(), c.tolist(), finite.tolist(), strict=True)
+    exact = [float(Fraction(x) * Fraction(y) + Fraction(z)) if good else 0.0 for x, y, z, good in lanes]
+    return np.where(finite, exact, a * b + c)
 
 
 def towards_zero_f32(values: np.ndarray) -> np.ndarray:
