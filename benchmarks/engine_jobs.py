@@ -18,7 +18,7 @@ Run = Callable[[], object]
 Feeds = dict[str, NDArray[Any]]
 
 # Numbers of bytes that no cache of a processor holds, for each of the arrays of a copy.
-STREAM_BYTES = 256 * 2**20
+STREAM_BYTES = 128 * 2**20
 # Of the temporary of the triad: stays in the second-level cache, so that only three arrays go through memory.
 TRIAD_BLOCK = 32 * 2**10
 ORT_TYPES = {"tensor(uint8)": np.uint8, "tensor(float)": np.float32, "tensor(float16)": np.float16}
@@ -135,15 +135,16 @@ def open_torch(job: Job) -> Run:
     from peer_models import depth_anything  # noqa: PLC0415
 
     torch.set_num_threads(job.threads)
-    model = depth_anything().eval()
-    values = torch.from_numpy(noise((1, 3, *job.settings["size"]), np.dtype(np.float32)))
+    dtype = torch.bfloat16 if job.hint == "bf16" else torch.float32
+    model = depth_anything().to(dtype)
+    values = torch.from_numpy(noise((1, 3, *job.settings["size"]), np.dtype(np.float32))).to(dtype)
     if job.settings.get("compiled"):
-        torch._inductor.config.freezing = True  # type: ignore[attr-defined]
+        torch._inductor.config.freezing = True
         model = torch.compile(model)
-    dtype = torch.bfloat16 if job.hint == "bf16" else None
 
     def run() -> object:
-        with torch.inference_mode(), torch.autocast("cpu", dtype=dtype, enabled=dtype is not None):
+        # Weights are frozen into what is compiled only without gradients; `inference_mode` would forbid it.
+        with torch.no_grad():
             return model(pixel_values=values).predicted_depth
 
     run()
@@ -157,11 +158,12 @@ def open_our_torch(job: Job) -> Run:
 
     torch.set_num_threads(job.threads)
     model, _ = random_model(job.settings["preset"])
-    values = torch.from_numpy(noise((1, 3, *job.settings["size"]), np.dtype(np.float32)))
-    dtype = torch.bfloat16 if job.hint == "bf16" else None
+    dtype = torch.bfloat16 if job.hint == "bf16" else torch.float32
+    model = model.to(dtype)
+    values = torch.from_numpy(noise((1, 3, *job.settings["size"]), np.dtype(np.float32))).to(dtype)
 
     def run() -> object:
-        with torch.inference_mode(), torch.autocast("cpu", dtype=dtype, enabled=dtype is not None):
+        with torch.inference_mode():
             return model(values)
 
     return run

@@ -23,7 +23,7 @@ from graph_cost import Cost, count_graph
 from interleave import Outcome, interleave
 from machine_load import LoadReading, load_since
 from made_graphs import parameters
-from peers_contenders import Contender, list_contenders
+from peers_contenders import PIPELINE, TRAINED_SIZE, Contender, list_contenders
 from peers_environment import FOLDER as ENVIRONMENT
 from peers_prepare import OUR_SIZES, facts_of, prepare
 from recording import append_records, bundle_hashes, latest_run
@@ -92,14 +92,27 @@ def measure(
 ) -> tuple[list[dict[str, Any]], dict[str, float]]:
     """One record for each contender, and the limits of the machine by precision."""
     cases = limits.list_cases(threads)
-    ready = [item for item in contenders if not item.job.path or Path(item.job.path).is_file()]
-    jobs = {item.name: item.job for item in ready} | {limits.case_key(case): case.job for case in cases}
-    outcomes = interleave(jobs, rounds, progress=progress, at_once=at_once)
-    measured = {name: outcome.times_ms for name, outcome in outcomes.items()}
-    rates = limits.best_rates(limits.summarise(cases, measured))
+    outcomes: dict[str, Outcome] = {}
+    limit_times: dict[str, list[float]] = {}
+    for group in split(contenders):
+        jobs = {item.name: item.job for item in group if not item.job.path or Path(item.job.path).is_file()}
+        jobs |= {limits.case_key(case): case.job for case in cases}
+        outcomes |= interleave(jobs, rounds, progress=progress, at_once=at_once)
+        for case in cases:
+            limit_times.setdefault(limits.case_key(case), []).extend(outcomes[limits.case_key(case)].times_ms)
+    rates = limits.best_rates(limits.summarise(cases, limit_times))
     costs = {path: count_graph(path) for path in {item.graph for item in contenders} if path.is_file()}
     records = [make_record(item, outcomes.get(item.name), costs.get(item.graph), rates) for item in contenders]
     return records, rates
+
+
+def split(contenders: list[Contender]) -> list[list[Contender]]:
+    """Those that take turns with each other: near 256x256 with the whole pipelines, then the larger ones.
+
+    All at once would need more than the 24 GiB of the machine of the records.
+    """
+    near = [item for item in contenders if item.scope == PIPELINE or max(item.size) <= max(TRAINED_SIZE)]
+    return [group for group in (near, [item for item in contenders if item not in near]) if group]
 
 
 def main() -> None:
@@ -110,7 +123,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help="contenders whose name has this in it; no record")
     parser.add_argument("--prepare", action="store_true", help="only make the graphs")
     parser.add_argument("--peers-python", type=Path, default=ENVIRONMENT / "bin" / "python", help="of Ultralytics")
-    parser.add_argument("--at-once", type=int, help="processes open at once; by default all, which takes 12 GiB")
+    parser.add_argument("--at-once", type=int, help="processes open at once; by default all of a group: 16 GiB")
     parser.add_argument("--quick", action="store_true", help="one round, few processes at once, no record")
     parser.add_argument("--dry-run", action="store_true", help="list the contenders")
     arguments = parser.parse_args()

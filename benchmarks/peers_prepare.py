@@ -81,10 +81,10 @@ def prepare_depth_anything(folder: Path) -> None:
         import torch  # noqa: PLC0415  (not needed to measure)
         from peer_models import depth_anything  # noqa: PLC0415
 
-        model = depth_anything().eval()
+        model = depth_anything()
         facts = {"parameters": sum(parameter.numel() for parameter in model.parameters())}
         image = torch.zeros(1, 3, *DEPTH_ANYTHING_SIZE)
-        names = {"input_names": ["pixel_values"], "output_names": ["predicted_depth"]}
+        names: dict[str, Any] = {"input_names": ["pixel_values"], "output_names": ["predicted_depth"]}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             program = torch.onnx.export(model, (image,), dynamo=True, optimize=True, verbose=False, **names)

@@ -24,7 +24,7 @@ from pixio_edge.files import write_text_atomic
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 MARKERS = "osD^vP"
 # Text as text and no date: small files, equal for equal records.
-STYLE = {"svg.fonttype": "none", "svg.hashsalt": "pixio-edge", "font.size": 9, "axes.spines.top": False}
+STYLE: Any = {"svg.fonttype": "none", "svg.hashsalt": "pixio-edge", "font.size": 9, "axes.spines.top": False}
 SHOWN_RUNS = (("openvino", "int8"), ("openvino", "fp32"), ("ort", "int8"), ("ort", "fp32"))
 
 

@@ -313,3 +313,13 @@ def test_dry_run_lists_and_measures_nothing(
     module.main()
 
     assert len(capsys.readouterr().out.splitlines()) > 5
+
+
+def test_groups_hold_every_contender_once_and_pipelines_with_the_small_inputs(load: Load) -> None:
+    contenders = load("peers_contenders").list_contenders(Path("absent"), 2)
+
+    near, large = load("peers").split(contenders)
+
+    assert sorted(item.name for item in (*near, *large)) == sorted(item.name for item in contenders)
+    assert {max(item.size) for item in near if item.scope == "model"} == {256}
+    assert all(max(item.size) > 256 and item.scope == "model" for item in large)
