@@ -16,6 +16,7 @@ from ptx_floats import (
     flush,
     fma_exact,
     fma_f32,
+    fma_f64,
     from_bf16,
     halves,
     pack,
@@ -111,9 +112,9 @@ def _finished(function: Callable[..., Row], extra: set[str]) -> Callable[..., Ro
 
 def _double(instruction: Instruction, program: Program) -> Step:
     _check(instruction)
-    if _rounding(instruction) != "rn" or instruction.base == "fma":
+    if _rounding(instruction) != "rn":
         raise unknown(instruction)
-    return apply(instruction, program, "f64", (EXACT | SELECT)[instruction.base])
+    return apply(instruction, program, "f64", (EXACT | SELECT | {"fma": fma_f64})[instruction.base])
 
 
 def _half_function(instruction: Instruction) -> Callable[..., Row]:

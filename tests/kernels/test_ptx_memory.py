@@ -2,6 +2,7 @@
 
 import math
 import struct
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -68,7 +69,7 @@ def test_module_variables_and_parameters_by_value_are_read():
     np.testing.assert_array_equal(
         out, np.array([0.5, 1.5, 2.5, 3.5])[lanes % 4] + np.array([1, -2, 3, -4, 5, -6])[lanes % 6]
     )
-    np.testing.assert_array_equal(wide, math.pi * 3 - 7)
+    np.testing.assert_array_equal(wide, float(Fraction(math.pi) * 3 - 7))
     with pytest.raises(OutOfBoundsError, match="variable steps"):
         run_ptx(compile_cuda(TABLES.replace("% 6", "")), "tables", ONE, BLOCK, [out, wide, pair, 0, 0])
 
