@@ -8,10 +8,12 @@ holds, as in SageAttention2 (arXiv 2411.10958):
   an offset too, so it is never added.
 - Queries become s8 with one scale for each row, keys with one for each of four groups in a tile of 64. The softmax
   scale and log2(e) are part of the queries' scales.
-- Scores are exact sums of integers, softmax is online in float32, and its weights multiply the values in the 16-bit
-  type of the input. The bias on the values is added at the end, since the weights sum to 1.
+- Scores are exact sums of integers, softmax is in float32, and its weights multiply the values in the 16-bit type of
+  the input. The bias on the values is added at the end, since the weights sum to 1.
 
-Matrix units do not say in which order they add in float32, so that part agrees to rounding and not to the bit.
+Queries, keys and scales are the kernel's to the bit. Weights are so up to a common factor before they are rounded: the
+kernel works online, and the score at which a weight is 1 is not always a row's largest. Nor does anyone say in which
+order matrix units add in float32.
 """
 
 from __future__ import annotations
@@ -73,7 +75,7 @@ def attention_int8(
     query, key, value = qkv.astype(np.float32).transpose(2, 0, 3, 1, 4)  # (B, H, N, D) each
     offsets = np.zeros((3, heads, head_dim), np.float32) if bias is None else bias.astype(np.float32)
     quantized = quantize_attention(query + offsets[0][:, None], key, scale=scale, smooth_keys=smooth_keys)
-    mixed = _attend(quantized, _pad_rows(value), tokens, precision)
+    mixed = _attend(quantized, value, precision)
     output = round_to(mixed + offsets[2][:, None].astype(np.float64), precision)
     return output.transpose(0, 2, 1, 3).reshape(batch, tokens, -1)
 
@@ -103,34 +105,21 @@ def quantize_attention(query: Float32, key: Float32, *, scale: float, smooth_key
     )
 
 
-def _attend(quantized: QuantizedAttention, value: Float32, tokens: int, precision: Precision) -> NDArray[np.float64]:
-    """Online softmax over tiles of keys, (B, H, N, D)."""
-    query, query_scale = quantized.query[:, :, :tokens], quantized.query_scale[:, :, :tokens]
-    shape = query.shape[:3]
-    maximum = np.full(shape, -np.inf, np.float32)
-    total = np.zeros((*shape, KEY_GROUPS), np.float32)  # as four threads keep it
-    mixed = np.zeros((*shape, value.shape[-1]), np.float32)
-    for tile in range(quantized.key_scale.shape[2]):
-        keys = slice(tile * TILE, (tile + 1) * TILE)
-        # Sums of at most 96 products below 2**14: whole numbers that float32 holds, in whatever order they are added.
-        scores = (query @ quantized.key[:, :, keys].swapaxes(2, 3)).reshape(*shape, TILE // 8, KEY_GROUPS, 2)
-        is_past = (np.arange(keys.start, keys.stop) >= tokens).reshape(TILE // 8, KEY_GROUPS, 2)
-        scores = np.where(is_past, np.float32(-np.inf), scores)
-        scales = query_scale[..., None] * quantized.key_scale[:, :, None, tile]
-        highest = np.maximum(maximum, (scores.max(axis=(3, 5)) * scales).max(axis=3))
-        exponents = scores.astype(np.float64) * scales[..., None, :, None] - highest[..., None, None, None]
-        weights = np.exp2(exponents.astype(np.float32))
-        rescaled = np.exp2(maximum - highest)
-        total = total * rescaled[..., None]
-        for group_of_eight in range(TILE // 8):
-            for key in range(2):
-                total = total + weights[..., group_of_eight, :, key]
-        rounded = round_to(weights, precision).reshape(*shape, TILE)
-        mixed = mixed * rescaled[..., None] + rounded @ value[:, :, keys]
-        maximum = highest
-    # The quad adds up as a butterfly: neighbours first.
-    denominator = (total[..., 0] + total[..., 1]) + (total[..., 2] + total[..., 3])
-    return mixed.astype(np.float64) * (np.float32(1) / denominator)[..., None]
+def _attend(quantized: QuantizedAttention, value: Float32, precision: Precision) -> NDArray[np.float64]:
+    """Softmax of the scores, rounded as the second product takes it, times values (B, H, N, D)."""
+    tokens = np.arange(value.shape[2])
+    query, key = quantized.query[:, :, : len(tokens)], quantized.key[:, :, : len(tokens)]
+    # Sums of at most 96 products below 2**14: whole numbers that float32 holds, in whatever order they are added.
+    scores = query @ key.swapaxes(2, 3)
+    groups = tokens // TILE * KEY_GROUPS + tokens % 8 // 2
+    key_scale = quantized.key_scale.reshape(*query.shape[:2], 1, -1)[..., groups]
+    scales = quantized.query_scale[:, :, : len(tokens), None] * key_scale
+    highest = (scores * scales).max(axis=-1, keepdims=True)
+    # The kernel multiplies and subtracts in one rounding.
+    weights = np.exp2((scores.astype(np.float64) * scales - highest).astype(np.float32))
+    mixed = (round_to(weights, precision) @ value).astype(np.float64)
+    attended: NDArray[np.float64] = mixed / weights.sum(axis=-1, keepdims=True, dtype=np.float64)
+    return attended
 
 
 def _mean_key(key: Float32) -> Float32:
@@ -143,9 +132,9 @@ def _mean_key(key: Float32) -> Float32:
     tiles = (sums[:, :, :, 0] + sums[:, :, :, 1]) + (sums[:, :, :, 2] + sums[:, :, :, 3])
     whole = np.zeros_like(tiles[:, :, 0])
     for tile in range(tiles.shape[2]):
-        whole = whole + tiles[:, :, tile]
-    mean: Float32 = (whole / np.float32(key.shape[2]))[:, :, None]
-    return mean
+        np.add(whole, tiles[:, :, tile], out=whole)
+    whole /= np.float32(key.shape[2])
+    return whole[:, :, None]
 
 
 def _pad_rows(rows: Float32) -> Float32:
