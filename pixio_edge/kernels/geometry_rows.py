@@ -16,10 +16,10 @@ The channels of every preset and of its hidden layers are 3 or 5 times a power o
 vectors, so that no thread is idle: 192 is 8 threads of 3, 1280 is 32 of 5, 6144 is 256 of 3.
 """
 
-MOST_THREADS = 512
-"""Of one row and of one block (kMaxThreads of rows.cuh)."""
+MOST_THREADS = {3: 512, 5: 256}
+"""Of one row and of one block, by the vectors of a thread (kMostThreads of rows.cuh): five take more registers."""
 
-MOST_CHANNELS = MOST_THREADS * max(VECTORS) * WIDTH
+MOST_CHANNELS = max(threads * vectors for vectors, threads in MOST_THREADS.items()) * WIDTH
 
 _FEWEST_THREADS = 8  # of one row: 8 times 16 bytes are one line of 128
 _WARP = 32
@@ -50,7 +50,7 @@ def choose_row_shape(channels: int) -> RowShape:
     """
     count = channels // WIDTH
     shapes = (RowShape(_power_of_two(max(-(-count // vectors), _FEWEST_THREADS)), vectors) for vectors in VECTORS)
-    fitting = (shape for shape in shapes if shape.threads <= MOST_THREADS)
+    fitting = (shape for shape in shapes if shape.threads <= MOST_THREADS[shape.vectors])
     return min(fitting, key=lambda shape: shape.threads * shape.vectors)
 
 

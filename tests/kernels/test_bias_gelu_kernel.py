@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cubin_code import count_accesses
 from row_cases import MODEL_CHANNELS, run_gelu
 
 from pixio_edge.errors import SpecError
@@ -27,7 +28,7 @@ pytest.importorskip("cuda.bindings.nvrtc", reason="the extra 'cuda' is not insta
 KERNEL = find_kernel("bias_gelu")
 PRECISIONS = pytest.mark.parametrize("precision", ["fp16", "bf16"])
 SCALE_REL = 1e-6  # 8 ulp of float32; the fit of GELU is right to 3e-8 of its largest value here
-MOST_REGISTERS = 65_536 // MOST_THREADS
+MOST_REGISTERS = 65_536 // MOST_THREADS[3]
 HALF_ULP = {"fp16": 2.0**-11, "bf16": 2.0**-8}
 LEAST_STEP = {"fp16": 2.0**-24, "bf16": 2.0**-133}
 # A fit that is off by 3e-8 may take a result across the middle of two neighbours: then it is off by that much more.
@@ -242,25 +243,31 @@ def test_bytes_count_every_array_once() -> None:
     assert count_bias_gelu_bytes(10, 768, quantize=True) == 10 * (768 * 2 + 768 + 4) + 768 * 2
 
 
-def assert_compiles_without_spills(sm: str, defines: dict[str, int]) -> None:
+def assert_rows_stay_in_registers_and_move_by_16_bytes(sm: str, defines: dict[str, int]) -> None:
     compiled = compile_kernel(KERNEL, sm, defines)
 
+    accesses = count_accesses(compiled.cubin)
     assert set(compiled.resources) == set(KERNEL.entries)
     for entry, resources in compiled.resources.items():
         assert (resources.spill_bytes, resources.stack_bytes) == (0, 0), entry
         assert resources.registers <= MOST_REGISTERS, entry
+        vectors = int(entry[-1])
+        expected = {("LDG", 16): vectors + 1, ("STG", 16): vectors}  # x and one bias
+        if "int8" in entry:
+            expected = {("LDG", 16): 2 * vectors, ("STG", 8): vectors, ("STG", 4): 1}
+        assert accesses[entry] == expected, entry
 
 
 @pytest.mark.parametrize("defines", list(KERNEL.variants()), ids=str)
-def test_no_register_is_spilled_on_an_orin(defines: dict[str, int]) -> None:
-    assert_compiles_without_spills("sm_87", defines)
+def test_code_for_an_orin_keeps_rows_in_registers_and_moves_them_by_16_bytes(defines: dict[str, int]) -> None:
+    assert_rows_stay_in_registers_and_move_by_16_bytes("sm_87", defines)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("defines", list(KERNEL.variants()), ids=str)
 @pytest.mark.parametrize("sm", SMS)
-def test_no_register_is_spilled_on_any_listed_gpu(sm: str, defines: dict[str, int]) -> None:
-    assert_compiles_without_spills(sm, defines)
+def test_code_for_any_gpu_keeps_rows_in_registers_and_moves_them_by_16_bytes(sm: str, defines: dict[str, int]) -> None:
+    assert_rows_stay_in_registers_and_move_by_16_bytes(sm, defines)
 
 
 @pytest.mark.slow

@@ -152,12 +152,12 @@ __device__ __forceinline__ void add_layer_norm_int8(const Inputs& inputs, Residu
 }  // namespace
 
 #define ADD_LAYER_NORM(vectors)                                                                                               \
-  extern "C" __global__ void __launch_bounds__(rows::kMaxThreads) add_layer_norm_##vectors(                                   \
+  extern "C" __global__ void __launch_bounds__(rows::kMostThreads<vectors>) add_layer_norm_##vectors(                                   \
       const Residual* x, const u16* branch, const u16* branch_bias, const u16* layer_scale, const u16* weight,                \
       const u16* bias, Residual* sum, u16* normed, int row_count, int channels, float eps) {                                  \
     add_layer_norm<vectors>({x, branch, branch_bias, layer_scale, weight, bias}, sum, normed, row_count, channels, eps);      \
   }                                                                                                                           \
-  extern "C" __global__ void __launch_bounds__(rows::kMaxThreads) add_layer_norm_int8_##vectors(                              \
+  extern "C" __global__ void __launch_bounds__(rows::kMostThreads<vectors>) add_layer_norm_int8_##vectors(                              \
       const Residual* x, const u16* branch, const u16* branch_bias, const u16* layer_scale, const u16* weight,                \
       const u16* bias, Residual* sum, signed char* codes, float* scale, int row_count, int channels, float eps) {             \
     add_layer_norm_int8<vectors>({x, branch, branch_bias, layer_scale, weight, bias}, sum, codes, scale, row_count, channels, \

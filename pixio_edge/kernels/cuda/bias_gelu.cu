@@ -96,7 +96,7 @@ __device__ __forceinline__ void bias_gelu_int8(const u16* x, const u16* bias, si
   }
 
 #define BIAS_GELU_INT8(vectors)                                                                                            \
-  extern "C" __global__ void __launch_bounds__(rows::kMaxThreads) bias_gelu_int8_##vectors(                                \
+  extern "C" __global__ void __launch_bounds__(rows::kMostThreads<vectors>) bias_gelu_int8_##vectors(                                \
       const u16* x, const u16* bias, signed char* codes, float* scale, int row_count, int channels) {                      \
     bias_gelu_int8<vectors>(x, bias, codes, scale, row_count, channels);                                                   \
   }

@@ -1,8 +1,8 @@
 // Rows of 16-bit elements or floats that a group of threads holds in registers: what kernels that reduce over channels share.
 //
-// blockDim.x threads (a power of two from 8 to 512) hold one row: thread t the vectors t, t + blockDim.x, ... of eight elements,
-// so that neighbouring threads touch neighbouring 16 bytes. blockDim.y rows are in one block; more than one only where a row takes
-// less than a warp or exactly one, so that no barrier is shared between rows.
+// blockDim.x threads (a power of two from 8 to kMostThreads) hold one row: thread t the vectors t, t + blockDim.x, ... of eight
+// elements, so that neighbouring threads touch neighbouring 16 bytes. blockDim.y rows are in one block; more than one only where a
+// row takes less than a warp or exactly one, so that no barrier is shared between rows.
 #pragma once
 
 #include "ptx.cuh"
@@ -10,8 +10,13 @@
 namespace rows {
 
 constexpr int kWidth = 8;          // elements of one vector
-constexpr int kMaxThreads = 512;   // of one block, so that a thread may use 128 registers
+constexpr int kMaxThreads = 512;   // of one block
 constexpr int kMaxWarps = kMaxThreads / 32;
+
+// Threads of the largest block: so many that a thread may use 128 registers, or 255 where it holds more than three vectors, which
+// 128 do not always take.
+template <int kVectors>
+constexpr int kMostThreads = kVectors > 3 ? kMaxThreads / 2 : kMaxThreads;
 
 // The part of a row that this thread holds. A row past the last exists for no thread, yet its threads go along: shuffles and
 // barriers need them all.
