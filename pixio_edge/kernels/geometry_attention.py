@@ -54,6 +54,7 @@ RESERVED_SHARED_BYTES = 1024
 BLOCKS_BY_REGISTERS = 2
 """Blocks that fit a multiprocessor's 65,536 registers in any case: no entry has more than 256 for each thread."""
 
+_PARTIAL_PADDING = 8  # floats of a row of partial sums (Partial of the source)
 _L2_BYTES_PER_CYCLE = 40  # into one multiprocessor while all of them read; the path is 64 wide
 _EXPONENTIAL_CYCLES = (
     4 * 8
@@ -126,10 +127,7 @@ class Split:
     def shared_bytes(self, head_dim: int) -> int:
         """Dynamic shared memory of a block: tiles at first, what is written in the end."""
         copied = self.groups * STAGES * 2 * self.keys(head_dim) * head_dim * 2
-        partial_stride = (head_dim + 8) * 4
-        if self.groups == 1:
-            return max(copied, self.row_warps * 16 * partial_stride)
-        return max(copied, self.groups * self.rows * (partial_stride + 2 * 4))
+        return max(copied, partial_bytes(head_dim))
 
     def blocks_at_once(self, head_dim: int, gpu: Gpu) -> int:
         """Blocks that one multiprocessor holds."""
@@ -144,6 +142,11 @@ SPLITS = (
     Split("attention_16", 1, 1),
 )
 """The entry points, the one that reads keys least often first."""
+
+
+def partial_bytes(head_dim: int) -> int:
+    """Shared memory in which four warps put together 16 rows each, with two numbers a row (Partial of the source)."""
+    return 16 * THREADS // 32 * (head_dim + _PARTIAL_PADDING + 2) * 4
 
 
 @dataclass(frozen=True, slots=True)

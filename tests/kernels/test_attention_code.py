@@ -67,7 +67,7 @@ def test_chunks_of_a_tile_have_places_of_their_own_without_bank_conflicts(tmp_pa
 
 def test_partial_sums_are_stored_without_bank_conflicts() -> None:
     """A half warp stores 8 bytes each: four rows of 16 lanes in 32 banks."""
-    padding = int(re.search(r"kPartialStride = HEAD_DIM \+ (\d+);", (SOURCES / "attention.cu").read_text())[1])
+    padding = int(re.search(r"kStride = HEAD_DIM \+ (\d+);", (SOURCES / "attention_split.cuh").read_text())[1])
     for head_dim in HEAD_DIMS:
         words = [
             row * (head_dim + padding) + 2 * lane + half for row in range(4) for lane in range(4) for half in (0, 1)

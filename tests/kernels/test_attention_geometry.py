@@ -19,7 +19,7 @@ from pixio_edge.kernels.geometry_attention import (
     plan_attention,
 )
 
-SOURCE = (SOURCES / "attention.cu").read_text()
+SOURCE = (SOURCES / "attention.cu").read_text() + (SOURCES / "attention_split.cuh").read_text()
 
 
 def test_entry_points_are_those_of_the_source_with_the_same_numbers() -> None:

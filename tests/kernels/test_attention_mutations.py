@@ -16,7 +16,8 @@ from pixio_edge.kernels.oracle import RATIO_LIMIT
 pytest.importorskip("cuda.bindings.nvrtc", reason="the extra 'cuda' is not installed")
 
 WRONG = None  # the output is wrong, no check of the emulator finds it
-TILE, ROWS, MAIN = "swizzled_tile.cuh", "attention_rows.cuh", "attention.cu"
+TILE, ROWS = "swizzled_tile.cuh", "attention_rows.cuh"
+SPLIT, MAIN = "attention_split.cuh", "attention.cu"
 
 # What it breaks: file, text, what takes its place, entry point to run, what finds it.
 QUICK = {
@@ -24,64 +25,37 @@ QUICK = {
 }  # fmt: skip
 SLOW = {
     "the mask of the tail, by one key": (ROWS, "% 2 < valid)", "% 2 <= valid)", "attention_128", WRONG),
+    "the mask of the tail": (MAIN, "if (valid < S::kKeys)", "if (false)", "attention_32", WRONG),
     "the swizzle where values are read": (
         TILE, "tile + place(lane & 15, lane >> 4)", "tile + (lane & 15) * kRowBytes + (lane >> 4) * 16",
         "attention_128", WRONG,
     ),
-    "the mask of the tail": (MAIN, "if (valid < S::kKeys)", "if (false)", "attention_32", WRONG),
-    "the barrier after the wait": (MAIN, "S::synchronize(group);", "", "attention_128", PtxError),
-    "the barrier of a group of two warps": (
-        MAIN, "ptx::named_barrier(1, kGroupThreads);", "",
-        "attention_64", PtxError,
+    "the swizzle where tiles are copied": (
+        TILE, "const int flipped = ((rows >> kSwizzleShift) ^ chunks)", "const int flipped = chunks",
+        "attention_32", WRONG,
     ),
-    "the barrier of a single warp": (
-        MAIN, "      __syncwarp();\n    } else if", "    } else if",
-        "attention_32", PtxError,
-    ),
-    "the barrier before the end": (MAIN, "__syncthreads();  // All", "// All", "attention_128", RaceError),
-    "the barrier before groups are put together": (
-        MAIN, "  __syncthreads();\n  for", "  for",
-        "attention_32", RaceError,
-    ),
-    "the barrier before a corner is read": (MAIN, "    __syncwarp();\n#pragma", "#pragma", "attention_128", RaceError),
-    "the barrier before a corner is used again": (
-        MAIN, "    __syncwarp();\n  }\n}", "  }\n}",
-        "attention_128", RaceError,
-    ),
+    "the barrier after the wait": (MAIN, "S::synchronize();", "", "attention_128", PtxError),
+    "the barrier of two warps": (SPLIT, "ptx::named_barrier(1, kGroupThreads);", "", "attention_64", PtxError),
+    "the barrier of one warp": (SPLIT, "      __syncwarp();\n", "", "attention_32", PtxError),
+    "the barrier before the end": (SPLIT, "__syncthreads();  // All", "// All", "attention_128", RaceError),
+    "the barrier before sums are read": (SPLIT, "    __syncthreads();\n    for", "    for", "attention_32", RaceError),
     "the other stage for the next copy": (MAIN, "(stage + kStages - 1) % kStages", "stage", "attention_128", PtxError),
     "the zeros for missing keys": (TILE, "row + rows < valid_rows", "true", "attention_128", OutOfBoundsError),
-    "the end of the queries": (ROWS, "min(first", "max(first", "attention_32", OutOfBoundsError),
-    "the end of the output": (
-        MAIN, "row < place.tokens) write_chunk", "row >= 0) write_chunk",
-        "attention_128", OutOfBoundsError,
-    ),
-    "the end of the output of groups": (
-        MAIN, "row >= place.tokens) break", "row < 0) break",
-        "attention_32", OutOfBoundsError,
-    ),
-    "the rescaling": (ROWS, "far)) rescale(queries, risen);", "far)) return;", "attention_128", WRONG),
-    "the rescaling of the sum": (ROWS, "queries.sum[tile][half] *= factor;", "", "attention_128", WRONG),
-    "the weight of a group": (MAIN, "sums[there] * weight", "sums[there]", "attention_32", WRONG),
-    "the sum over a quad": (
-        MAIN, "ptx::quad_sum(queries.sum[tile][1])", "queries.sum[tile][1]",
-        "attention_128", WRONG,
-    ),
-    "the bias of the queries": (ROWS, "query.x + added.x", "query.x", "attention_128", WRONG),
-    "the bias of the values": (
-        MAIN, "place.bias + 2 * place.distance", "place.bias + place.distance",
-        "attention_128", WRONG,
-    ),
+    "the end of the queries": (MAIN, "min(first", "max(first", "attention_32", OutOfBoundsError),
+    "the end of the output": (SPLIT, "(token >= output.tokens)", "(token < 0)", "attention_128", OutOfBoundsError),
+    "the rescaling": (ROWS, "is_far)) rescale(rows, risen);", "is_far)) return;", "attention_128", WRONG),
+    "the rescaling of the sum": (ROWS, "rows.sum[tile][half] *= factor;", "", "attention_128", WRONG),
+    "the weight of a group": (SPLIT, "sum[there] * weight", "sum[there]", "attention_32", WRONG),
+    "the sum over a quad": (SPLIT, "ptx::quad_sum(rows.sum", "(rows.sum", "attention_16", WRONG),
+    "the bias of the queries": (MAIN, "query.x + added.x", "query.x", "attention_128", WRONG),
+    "the bias of the values": (MAIN, "bias + 2 * width + head", "bias + width + head", "attention_128", WRONG),
     "the order of probabilities": (
         ROWS, "[2 * step + i / 2][2 * (i % 2)]", "[2 * step + i % 2][2 * (i / 2)]",
         "attention_128", WRONG,
     ),
     "the transposition of values": (TILE, "load_matrix_x4_transposed(", "load_matrix_x4(", "attention_128", WRONG),
-    "the place of a copied chunk": (
-        TILE, "const int flipped = ((rows >> kSwizzleShift) ^ chunks)", "const int flipped = chunks",
-        "attention_32", WRONG,
-    ),
     "the head": (MAIN, "head = blockIdx.y * HEAD_DIM", "head = 0", "attention_64", RaceError),
-    "the image": (MAIN, "static_cast<u64>(blockIdx.z) * tokens * place.stride", "0", "attention_64", WRONG),
+    "the image": (MAIN, "qkv + image * 3 * width", "qkv", "attention_64", WRONG),
 }  # fmt: skip
 
 
@@ -124,4 +98,4 @@ def test_kernel_without_a_guard_is_found(tmp_path: Path, name: str) -> None:
 
 
 def test_kernel_that_ships_passes_what_the_broken_ones_fail(tmp_path: Path) -> None:
-    assert fails(tmp_path / "cuda", (MAIN, "kStages = 2", "kStages = 2", "attention_128", WRONG)) == ""
+    assert fails(tmp_path / "cuda", (SPLIT, "kStages = 2", "kStages = 2", "attention_128", WRONG)) == ""
