@@ -15,6 +15,7 @@ from engine_jobs import Job
 from engine_worker import Worker, WorkerError
 
 from pixio_edge.files import write_text_atomic
+from pixio_edge.host import probe_host
 
 # A turn of a fast job lasts about so long; of a slow one, one run.
 TURN_MS = 100.0
@@ -68,6 +69,12 @@ def interleave(
     return found
 
 
+def forget(progress: Path) -> None:
+    """Remove what was kept, once it is recorded: the next call measures anew."""
+    for path in progress.parent.glob(f"{progress.stem}_*.json"):
+        path.unlink()
+
+
 def _run_group(
     jobs: Mapping[str, Job], rounds: int, progress: Path | None, make_worker: MakeWorker
 ) -> dict[str, Outcome]:
@@ -117,9 +124,10 @@ def _turn(name: str, workers: dict[str, Worker], outcome: Outcome) -> None:
 
 
 def _key(jobs: Mapping[str, Job], rounds: int) -> str:
-    """Of exactly these jobs, and of the files they read as they are now."""
+    """Of exactly these jobs, the files they read as they are now, and the versions of the engines."""
     facts = [[name, job.to_json(), _stamp(job.path)] for name, job in jobs.items()]
-    return hashlib.sha256(json.dumps([rounds, facts]).encode()).hexdigest()[:16]
+    content = json.dumps([rounds, facts, probe_host().packages], sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
 def _stamp(path: str) -> list[int]:

@@ -20,7 +20,7 @@ from typing import Any
 
 import limits
 from graph_cost import Cost, count_graph
-from interleave import Outcome, interleave
+from interleave import Outcome, forget, interleave
 from machine_load import LoadReading, load_since
 from made_graphs import parameters
 from peers_contenders import PIPELINE, TRAINED_SIZE, Contender, list_contenders
@@ -31,6 +31,7 @@ from recording import append_records, bundle_hashes, latest_run
 from pixio_edge import Bundle
 
 FOLDER = Path("build/peers")
+PROGRESS = FOLDER / "progress.json"
 ROUNDS, QUICK_ROUNDS, QUICK_AT_ONCE = 8, 1, 3
 # Not measured, and why.
 ABSENT = {
@@ -140,7 +141,7 @@ def main() -> None:
         contenders,
         arguments.threads,
         QUICK_ROUNDS if arguments.quick else arguments.rounds,
-        progress=None if arguments.quick else FOLDER / "progress.json",
+        progress=None if arguments.quick else PROGRESS,
         at_once=arguments.at_once or (QUICK_AT_ONCE if arguments.quick else None),
     )
     versions = {name: metadata.version(name) for name in ("nncf", "transformers")}
@@ -151,6 +152,7 @@ def main() -> None:
     absent = [{"system": system, "status": "unavailable", "reason": reason} for system, reason in ABSENT.items()]
     if not arguments.quick and not arguments.only:
         append_records("peers", [*records, *absent])
+        forget(PROGRESS)
 
 
 if __name__ == "__main__":

@@ -20,13 +20,14 @@ import limits
 import onnx
 from engine_worker import Worker, WorkerError
 from graph_cost import REST, Cost, count_stages, stage_of
-from interleave import Outcome, interleave
+from interleave import Outcome, forget, interleave
 from machine_load import LoadReading, load_since
 from made_graphs import make_graphs
 from recording import append_records
 from scaling_cases import PRESETS, QUICK_SIDES, SIDES, ScalingCase, list_cases, thread_counts
 
 FOLDER = Path("build/scaling")
+PROGRESS = FOLDER / "progress.json"
 ROUNDS, QUICK_ROUNDS = 3, 1
 # So many processes take turns: enough for a change of speed to meet neighbours, few enough for memory.
 AT_ONCE = 8
@@ -121,7 +122,7 @@ def main() -> None:
     if arguments.quick:
         records = measure(cases, QUICK_ROUNDS, QUICK_PROFILE_RUNS, None)
     else:
-        records = measure(cases, arguments.rounds, PROFILE_RUNS, FOLDER / "progress.json")
+        records = measure(cases, arguments.rounds, PROFILE_RUNS, PROGRESS)
     load = load_since(before)
     records = [record | load for record in records]
     for record in records:
@@ -129,6 +130,7 @@ def main() -> None:
         print({key: round(value, 2) if isinstance(value, float) else value for key, value in shown.items()})
     if not arguments.quick:
         append_records("scaling", records)
+        forget(PROGRESS)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from recording import append_records, bundle_hashes
 from soak_measures import GROWTH_LIMIT_MIB, LatencyCounts, MemorySamples, growth_mib
 
-from pixio_edge import DepthEstimator
+from pixio_edge import Bundle, DepthEstimator
 from pixio_edge.files import write_text_atomic
 
 PROGRESS = Path("build/soak")
@@ -64,11 +64,6 @@ class SoakPlan:
             threads=self.threads,
             concurrency=self.concurrency,
         )
-
-    def key(self, hashes: dict[str, str]) -> str:
-        """Name of the progress of this plan with these weights."""
-        text = json.dumps([asdict(self), hashes], sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 class Soak:
@@ -198,7 +193,7 @@ def soak(plan: SoakPlan, folder: Path, *, restart: bool = False) -> list[dict[st
         hashes = bundle_hashes(estimator.bundle)
         frames = make_frames()
         expected = [estimator.predict(frame).values for frame in frames]
-    progress = folder / f"{plan.key(hashes)}.json"
+    progress = kept_path(plan, hashes, folder)
     done: dict[str, Any] = {}
     if progress.is_file() and not restart:
         done = json.loads(progress.read_text(encoding="utf-8"))
@@ -210,6 +205,12 @@ def soak(plan: SoakPlan, folder: Path, *, restart: bool = False) -> list[dict[st
         folder.mkdir(parents=True, exist_ok=True)
         write_text_atomic(progress, json.dumps(done))
     return [done["stream"], done["threads"]]
+
+
+def kept_path(plan: SoakPlan, hashes: dict[str, str], folder: Path) -> Path:
+    """Where phases of this plan with these weights are kept once they have ended."""
+    text = json.dumps([asdict(plan), hashes], sort_keys=True)
+    return folder / f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.json"
 
 
 def failures(record: dict[str, Any], *, is_quick: bool = False) -> list[str]:
@@ -251,6 +252,7 @@ def main() -> int:
         print({key: value for key, value in record.items() if key != "memory"})
     if not arguments.quick:
         append_records("soak", records)
+        kept_path(plan, bundle_hashes(Bundle.open(plan.bundle)), PROGRESS).unlink(missing_ok=True)
     found = [f"{record['phase']}: {text}" for record in records for text in failures(record, is_quick=arguments.quick)]
     print("\n".join(found) or "no wrong output" + ("" if arguments.quick else ", no growth beyond the limit"))
     return int(bool(found))

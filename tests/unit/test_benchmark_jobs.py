@@ -188,6 +188,9 @@ def test_interrupted_run_goes_on_after_the_rounds_that_were_kept(
     assert len(job.settings["turns"]) == 4
     assert third == again
     assert len(fake.opened) == opened
+    interleave.forget(progress)
+    interleave.interleave({"well": job}, 1, progress=progress, make_worker=fake)
+    assert len(fake.opened) == opened + 1
 
 
 def test_only_so_many_processes_are_open_at_once(load: Load, fake: type[FakeWorker]) -> None:
