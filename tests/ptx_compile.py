@@ -1,8 +1,11 @@
 """CUDA C++ written in a test to PTX, with NVRTC and without a GPU."""
 
+import re
+from collections.abc import Sequence
 from functools import lru_cache
 
 import pytest
+from ptx_emulator import Argument, Extent, Report, run_ptx
 
 FRAGMENT_TYPES = (
     "typedef unsigned int u32; typedef unsigned short u16; typedef unsigned char u8; typedef long long s64;\n"
@@ -30,3 +33,17 @@ def compile_cuda(source: str, *options: str, arch: str = "compute_80") -> str:
     nvrtc.nvrtcGetPTX(program, ptx)
     nvrtc.nvrtcDestroyProgram(program)
     return ptx.decode().rstrip("\0")
+
+
+def run_cuda(
+    source: str,
+    *args: Argument,
+    grid: Extent = (1, 1, 1),
+    block: Extent = (128, 1, 1),
+    shared_bytes: int = 0,
+    undefined: Sequence[int] = (),
+    **options: int,
+) -> Report:
+    """Compile a source with one kernel and run it in the emulator; ``options`` are those of `run_ptx`."""
+    name = re.search(r"void (\w+)\(", source).group(1)
+    return run_ptx(compile_cuda(source), name, grid, block, list(args), shared_bytes, undefined=undefined, **options)

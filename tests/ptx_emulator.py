@@ -60,6 +60,7 @@ def run_ptx(  # noqa: PLR0917 - what a launch is, in the order of <<<grid, block
     *,
     check_races: bool = True,
     undefined: Sequence[int] = (),
+    rough: bool = False,
     max_lanes: int = DEFAULT_LANES,
     max_branches: int = DEFAULT_BRANCHES,
 ) -> Report:
@@ -74,6 +75,7 @@ def run_ptx(  # noqa: PLR0917 - what a launch is, in the order of <<<grid, block
         shared_bytes: Dynamic shared memory of a block.
         check_races: Look for races; without, a run takes about half the time.
         undefined: Positions of arrays that count as uninitialised: they are poisoned, and reading them is an error.
+        rough: Approximations err by as much as PTX allows, up or down as the bits of their input say.
         max_lanes: How many threads run side by side, in whole blocks.
         max_branches: How many branches the blocks side by side may execute before the kernel counts as endless.
 
@@ -81,7 +83,7 @@ def run_ptx(  # noqa: PLR0917 - what a launch is, in the order of <<<grid, block
         PtxError: A check failed or an instruction is unknown: a subclass says which.
         ValueError: Arguments do not fit the kernel.
     """
-    program, controls = _decode(ptx, entry)
+    program, controls = _decode(ptx, entry, rough=rough)
     threads = int(np.prod(block))
     _check_launch(program.entry, args, threads, undefined)
     launch = Launch(
@@ -129,9 +131,9 @@ def _check_launch(entry: Entry, args: Sequence[Argument], threads: int, undefine
 
 
 @lru_cache(maxsize=64)
-def _decode(ptx: str, name: str) -> tuple[Program, list[Control]]:
+def _decode(ptx: str, name: str, *, rough: bool = False) -> tuple[Program, list[Control]]:
     entry = parse_entry(ptx, name)
-    program = Program(entry)
+    program = Program(entry, rough=rough)
     offsets = {"shared": 0, "local": 0}
     for variable in sorted(entry.variables, key=lambda one: one.size == 0):
         if variable.space in offsets:

@@ -1,8 +1,9 @@
 """Floating point instructions (PTX ISA, "Floating Point Instructions", "Half Precision Floating Point Instructions").
 
 The approximations of the hardware (ex2, rcp, rsqrt, sqrt, lg2, tanh, sin, cos with ``.approx``, div with ``.approx`` or
-``.full``) are computed to the last bit of fp32 here. PTX allows them about 2 ulp (2^-22), tanh 2^-11 and sin and cos
-2^-20 absolute: results on a GPU may be that much further from a float64 oracle than results here.
+``.full``) are computed to the last bit of fp32 here. The ISA allows them about 2 ulp, tanh a relative 2^-11 and sin and
+cos an absolute 2^-20.5: results on a GPU may be that much further from a float64 oracle than results here. ``rough``
+programs err by that much, up or down as the last bit of the input says, to show that a kernel bears it.
 """
 
 from collections.abc import Callable
@@ -92,10 +93,13 @@ def _single(instruction: Instruction, program: Program) -> Step:
         function = fma_f32 if mode == "rn" else lambda a, b, c: directed_f32(fma_exact(a, b, c), mode)
     elif base in SELECT:
         function = _nan_aware(SELECT[base]) if "NaN" in extra else SELECT[base]
+    elif program.rough and {"approx", "full"} & extra:
+        rough = _roughened(WIDE[base], base)
+        function = lambda a, b: rough(a, b).astype(F32)  # noqa: E731 - one of five closures
     elif mode == "rn":
         function = EXACT[base]
     else:
-        function = lambda a, b: directed_f32(WIDE[base](a, b), mode)  # noqa: E731 - one of four closures
+        function = lambda a, b: directed_f32(WIDE[base](a, b), mode)  # noqa: E731 - one of five closures
     return apply(instruction, program, "f32", _finished(function, extra))
 
 
@@ -149,6 +153,23 @@ def _half(instruction: Instruction, program: Program, kind: str) -> Step:
     return apply(instruction, program, "f16", round_once)
 
 
+ROUGH = {"tanh": 2.0**-11, "sin": 2.0**-20.5, "cos": 2.0**-20.5}
+ROUGH_RELATIVE = 2.0**-22
+
+
+def _roughened(function: Callable[..., Row], base: str) -> Callable[..., Row]:
+    """The function with the largest error that PTX allows, in float64."""
+
+    def rough(*rows: Row) -> Row:
+        result = function(*rows).astype(F64)
+        sign = np.where(rows[-1].view(np.uint32) & 1, 1.0, -1.0)
+        size = 1.0 if base in {"sin", "cos"} else np.abs(result)
+        error = np.where(np.isfinite(result), sign * size * ROUGH.get(base, ROUGH_RELATIVE), 0)
+        return result + error
+
+    return rough
+
+
 def _wide(function: Callable[[Row], Row]) -> Callable[[Row], Row]:
     return lambda a: function(a.astype(F64))
 
@@ -168,7 +189,8 @@ def _unary(instruction: Instruction, program: Program) -> Step:
         half = PACKED[kind]
         return apply(instruction, program, "b32", lambda a: pack(function(halves(a, half)), half))
     if kind == "f32":
-        return apply(instruction, program, "f32", _finished(lambda a: directed_f32(function(a), mode), extra))
+        single = _roughened(function, instruction.base) if program.rough and "approx" in extra else function
+        return apply(instruction, program, "f32", _finished(lambda a: directed_f32(single(a), mode), extra))
     if kind == "f16":
         return apply(instruction, program, "f16", lambda a: function(a).astype(np.float16))
     if kind == "bf16":

@@ -26,6 +26,7 @@ class Program:
     """A kernel decoded once: ``steps`` are closures over register slots; the rest is what a launch has to fill in.
 
     Attributes:
+        rough: Whether approximations err by as much as they may.
         widths: Bytes of each register slot; constants and special registers are slots too.
         constants: Slot to its value.
         specials: Slot to the name of a special register such as ``tid.x``.
@@ -33,6 +34,7 @@ class Program:
     """
 
     entry: Entry
+    rough: bool = False
     slots: dict[str, int] = field(default_factory=dict)
     widths: list[int] = field(default_factory=list)
     constants: dict[int, int] = field(default_factory=dict)
