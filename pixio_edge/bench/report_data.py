@@ -120,14 +120,14 @@ def make_report(records: Sequence[BenchRecord], files: Sequence[Path]) -> Report
 
 
 def load_records(paths: Sequence[Path]) -> list[BenchRecord]:
-    """All records of all files: JSON lines, or the list that `benchmark --json` prints.
+    """All records of all files: JSON lines, or what `benchmark --json` prints.
 
     Raises:
         InputError: A file is missing, empty, or holds something else.
     """
     records = []
     for path in paths:
-        found = read_list(path) if _is_list(path) else read_records(path)
+        found = read_printed(path) if _is_printed(path) else read_records(path)
         if not found:
             raise InputError(
                 f"{path}: got no record, expected one on each line. Fix: name a file written by 'pixio-edge benchmark'"
@@ -136,16 +136,19 @@ def load_records(paths: Sequence[Path]) -> list[BenchRecord]:
     return records
 
 
-def read_list(path: Path) -> list[BenchRecord]:
-    """Records of a file that holds one JSON list.
+def read_printed(path: Path) -> list[BenchRecord]:
+    """Records of a file that holds one JSON value: a list, or an object with the list as `records`.
 
     Raises:
-        InputError: It is not JSON, or an item is not a record.
+        InputError: It is not JSON, has no list, or an item is not a record.
     """
     try:
-        items: list[Any] = json.loads(path.read_text(encoding="utf-8"))
+        content: Any = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not JSON ({error}). Fix: write the file again") from error
+    items = content.get("records") if isinstance(content, dict) else content
+    if not isinstance(items, list):
+        raise InputError(f"{path}: got no list of records. Fix: name a file written by 'pixio-edge benchmark'")
     records = []
     for number, item in enumerate(items, start=1):
         try:
@@ -234,11 +237,11 @@ def is_noisy(record: BenchRecord) -> bool:
     return record.noise is not None and record.noise.noisy
 
 
-def _is_list(path: Path) -> bool:
-    """Whether a file begins with a bracket; one that cannot be read is left to `read_records` to complain about."""
+def _is_printed(path: Path) -> bool:
+    """Whether a file begins as one indented value; one that cannot be read is left to `read_records` to complain."""
     try:
         with path.open("rb") as file:
-            return file.read(64).lstrip().startswith(b"[")
+            return file.read(64).lstrip().startswith((b"[", b"{\n", b"{\r"))
     except OSError:
         return False
 

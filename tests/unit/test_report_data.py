@@ -26,7 +26,10 @@ def test_files_mix_and_lists_of_the_terminal_are_read_too(tmp_path: Path) -> Non
     listed = tmp_path / "b.json"
     listed.write_text(json.dumps([steady(3.0).to_json()], indent=2), encoding="utf-8")
 
-    assert [round(record.p50_ms or 0) for record in load_records([lines, listed])] == [1, 2, 3]
+    chosen = tmp_path / "c.json"
+    chosen.write_text(json.dumps({"choice": None, "records": [steady(4.0).to_json()]}, indent=2), encoding="utf-8")
+
+    assert [round(record.p50_ms or 0) for record in load_records([lines, listed, chosen])] == [1, 2, 3, 4]
 
 
 @pytest.mark.parametrize(
@@ -36,6 +39,7 @@ def test_files_mix_and_lists_of_the_terminal_are_read_too(tmp_path: Path) -> Non
         ("\n \n", "got no record"),
         ("[]", "got no record"),
         ("[", "not JSON"),
+        ('{\n  "rows": []\n}', "got no list of records"),
         ("[1]", "item 1: benchmark record: got int"),
         ("{}", "line 1"),
         ("no", "line 1"),
