@@ -109,7 +109,7 @@ __device__ __forceinline__ void exponentiate(float (&scores)[kRowTiles][kKeys / 
   for (int tile = 0; tile < kRowTiles; ++tile) {
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
-      largest[tile][half] = attention::largest_score<kKeys / 8>(scores[tile], half) * scale_log2;
+      largest[tile][half] = ptx::quad_max(attention::largest_score<kKeys / 8>(scores[tile], half)) * scale_log2;
     }
   }
   attention::follow(rows, largest);

@@ -51,7 +51,7 @@ __device__ __forceinline__ void mask_scores(float (&scores)[kRowTiles][kKeys / 8
   }
 }
 
-// The largest score of one row among those of its quad of lanes.
+// The largest score that this lane has of one row.
 template <int kColumns>
 __device__ __forceinline__ float largest_score(const float (&scores)[kColumns][4], int half) {
   float largest = fmaxf(scores[0][2 * half], scores[0][2 * half + 1]);
@@ -59,7 +59,7 @@ __device__ __forceinline__ float largest_score(const float (&scores)[kColumns][4
   for (int column = 1; column < kColumns; ++column) {
     largest = fmaxf(largest, fmaxf(scores[column][2 * half], scores[column][2 * half + 1]));
   }
-  return ptx::quad_max(largest);
+  return largest;
 }
 
 // Moves the rows to the reference `risen` (at or above the one they have).
