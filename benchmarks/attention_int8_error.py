@@ -41,10 +41,8 @@ Mix = Callable[..., NDArray[Any]]
 SAMPLES = Path(__file__).parents[1] / "pixio_edge" / "assets" / "samples"
 WIDER = ("small", "pixio-vitb16-indoor")
 
-# How scores and weights are computed; the first is what all that follow are compared with. bfloat16 matters where the
-# numbers of a model pass the range of float16.
+# How scores and weights are computed. bfloat16 is for models whose numbers pass the range of float16.
 WAYS: dict[str, tuple[Mix, Precision]] = {
-    "fp32": (oracle.attention, "fp32"),
     "fp16": (partial(oracle.naive_attention, precision="fp16"), "fp16"),
     "bf16": (partial(oracle.naive_attention, precision="bf16"), "bf16"),
     "int8, fp16 values": (partial(attention_int8, precision="fp16"), "fp16"),
@@ -91,11 +89,11 @@ def run(model: DepthModel, images: Sequence[Image], way: str) -> tuple[list[NDAr
     return depths, [float(np.mean(attention.errors)) for attention in replaced]
 
 
-def measure(name: str, model: DepthModel, images: Sequence[Image], ways: Sequence[str]) -> list[dict[str, Any]]:
-    """One record for each way of computing attention but the first."""
-    expected, _ = run(model, images, "fp32")
+def measure(name: str, model: DepthModel, images: Sequence[Image]) -> list[dict[str, Any]]:
+    """One record for each way of computing attention."""
+    expected = [reference_depth(model, image)[0] for image in images]
     records = []
-    for way in ways:
+    for way in WAYS:
         depths, errors = run(model, images, way)
         pairs = list(zip(expected, depths, strict=True))
         rel_l2 = [float(np.linalg.norm(got - want) / np.linalg.norm(want)) for want, got in pairs]
@@ -143,13 +141,12 @@ def main() -> None:
     entry = bundle.manifest.file_of_role("checkpoint")
     if entry is None:
         raise SystemExit("bundle nano: has no checkpoint. Fix: export it with its weights")
-    ways = [way for way in WAYS if way != "fp32"]
     nano = load_checkpoint(bundle.read_file(entry)).requires_grad_(False)
-    records = [record | bundle_hashes(bundle) for record in measure("nano", nano, images, ways)]
+    records = [record | bundle_hashes(bundle) for record in measure("nano", nano, images)]
     if arguments.quick:
         return
     for preset in WIDER:
-        records += measure(f"{preset}, random", load_wider(preset), images, ways)
+        records += measure(f"{preset}, random", load_wider(preset), images)
     append_records("attention_int8", records)
 
 
