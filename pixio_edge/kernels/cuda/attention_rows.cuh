@@ -1,5 +1,5 @@
-// What every attention here does with the rows of one warp: mask of the tail, reference of the exponents, sum of a tile of values.
-// The plan is told in attention.cu; attention_int8.cu has other scores and the rest from here.
+// What every attention here does with the rows of one warp: the mask of the tail, the reference of the exponents, the sum of a
+// tile of values. The plan is told in attention.cu; the scores are each kernel's own.
 #pragma once
 
 #include "swizzled_tile.cuh"

@@ -113,8 +113,8 @@ __device__ __forceinline__ uint4 round_chunk(const float (&values)[8], const u16
   return make_uint4(words[0], words[1], words[2], words[3]);
 }
 
-// Writes the block's rows, a tile of each warp at a time, 16 bytes at once: a row's outputs are spread over four lanes and over the
-// groups. `shared` is where the tiles of keys were.
+// Writes the block's rows, a tile of each warp at a time, 16 bytes at once: a row's outputs are spread over four lanes and over
+// the groups. `shared` is where the tiles of keys were.
 template <typename S>
 __device__ __forceinline__ void finish(u8* shared, const Rows<S::kRowTiles>& rows, const Output& output) {
   Partial& partial = *reinterpret_cast<Partial*>(shared);
