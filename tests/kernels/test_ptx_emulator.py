@@ -72,10 +72,14 @@ CASES = [
 ]
 # A sum of 8 products and the accumulator is truncated once, by less than 2^-23 of it; k = 16 makes two such sums.
 MMA_TOLERANCE = 2 * 2.0**-23
+# Rough sums also cut each of their 9 terms by less than the last bit of the largest.
+ROUGH_MMA_TOLERANCE = 2 * 10 * 2.0**-23
 
 
-@pytest.mark.parametrize(("shape", "types", "dtype", "depth", "in_register"), CASES)
-def test_mma_multiplies_the_matrices_that_its_fragments_hold(shape, types, dtype, depth, in_register):
+@pytest.mark.parametrize("rough", [False, True])
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case[0]}-{case[1]}")
+def test_mma_multiplies_the_matrices_that_its_fragments_hold(case, rough):
+    shape, types, dtype, depth, in_register = case
     rng, integer = np.random.default_rng(0), dtype is np.int8
     draw = (lambda size: rng.integers(-128, 128, size)) if integer else (lambda size: rng.normal(size=size))
     a, b = draw((16, depth)).astype(dtype), draw((depth, 8)).astype(dtype)
@@ -85,18 +89,30 @@ def test_mma_multiplies_the_matrices_that_its_fragments_hold(shape, types, dtype
     right = fragments(b, lambda lane, i: right_element(lane, i, in_register), counts[1]).view(np.uint32)
     out = np.zeros((32, 4), c.dtype)
     source = mma_source(shape, types, left.shape[1], right.shape[1])
-    report = run_ptx(
-        compile_cuda(source), "multiply", ONE, WARP, [left, right, fragments(c, sum_element, 4), out], undefined=(3,)
-    )
+    args = [left, right, fragments(c, sum_element, 4), out]
+    report = run_ptx(compile_cuda(source), "multiply", ONE, WARP, args, undefined=(3,), rough=rough)
     expected = a.astype(np.float64) @ b.astype(np.float64) + c
     scale = np.abs(a.astype(np.float64)) @ np.abs(b.astype(np.float64)) + np.abs(c)
+    scale = scale * (0 if integer else ROUGH_MMA_TOLERANCE if rough else MMA_TOLERANCE)
     for lane in LANES:
         for index in range(4):
             place = sum_element(lane, index)
-            tolerance = 0 if integer else MMA_TOLERANCE * scale[place]
-            assert abs(float(out[lane, index]) - expected[place]) <= tolerance
+            assert abs(float(out[lane, index]) - expected[place]) <= scale[place]
     assert report.count(f"mma.sync.aligned.{shape}.row.col.{types}") == 1
     assert report.unwritten == {3: 0}
+
+
+def test_a_rough_mma_drops_what_is_below_the_last_bit_of_the_largest_term():
+    a, b = np.zeros((16, 16), np.float16), np.zeros((16, 8), np.float16)
+    a[:, :4], b[:4] = [1, 2.0**-12, 2.0**-12, 0], 1
+    b[1:3] = 2.0**-12  # 1 + 2 x 2^-24: the sum has a last fp32 bit that no small term reaches alone
+    left = fragments(a, lambda lane, i: left_element(lane, i, 2), 8).view(np.uint32)
+    right = fragments(b, lambda lane, i: right_element(lane, i, 2), 4).view(np.uint32)
+    ptx = compile_cuda(mma_source("m16n8k16", "f32.f16.f16.f32", 4, 2))
+    for rough, expected in ((False, 1 + 2.0**-23), (True, 1.0)):
+        out = np.zeros((32, 4), np.float32)
+        run_ptx(ptx, "multiply", ONE, WARP, [left, right, np.zeros((32, 4), np.float32), out], rough=rough)
+        np.testing.assert_array_equal(out, np.float32(expected))
 
 
 LDMATRIX = """
