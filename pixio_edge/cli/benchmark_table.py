@@ -36,9 +36,6 @@ def print_choice(choice: Choice | None, target_ms: float | None) -> None:
         return
     record = choice.record
     print(f"\nfor {target_ms:g} ms: {_name(record)}\n  {choice.reason}")
-    long = record.sustained
-    if long is not None:
-        print(f"  {_describe_sustained(record)}")
     command = ["pixio-edge", "predict", "IMAGE", "--bundle", record.bundle, "--runtime", record.runtime]
     command += ["--precision", record.precision, "--size", f"{record.size[0]}x{record.size[1]}"]
     command += ["--threads", str(record.threads)] if record.threads is not None else []
@@ -106,7 +103,7 @@ def _cells(record: BenchRecord, show: Sequence[str], columns: int) -> list[objec
     labels = ["-" if (value := getattr(record, name)) is None else value for name in show]
     times = (record.p50_ms, record.p90_ms, record.p99_ms, record.load_ms, record.pre_ms, record.post_ms)
     more = (record.predict_p90_ms, fps, record.peak_rss_mib, record.energy_mj)
-    return [*labels, status, *map(tenth, (*times, *more))][:columns]
+    return [*labels, status, *map(short, (*times, *more))][:columns]
 
 
 def _print_noise(records: Sequence[BenchRecord]) -> None:
@@ -130,8 +127,8 @@ def _describe_sustained(record: BenchRecord) -> str:
     heat = {True: ", throttled", False: ", never throttled", None: ", throttling not told"}[long.throttled]
     mode = "" if long.power_mode is None else f", power mode {long.power_mode}"
     return (
-        f"sustained {long.seconds:.0f} s: p50 {long.first_p50_ms:.1f} ms at first, {long.last_p50_ms:.1f} at the end, "
-        f"p99 {long.p99_ms:.1f}{heat}{mode}"
+        f"sustained {long.seconds:.0f} s: p50 {short(long.first_p50_ms)} ms at first, {short(long.last_p50_ms)} at the "
+        f"end, p99 {short(long.p99_ms)}{heat}{mode}"
     )
 
 
@@ -163,6 +160,6 @@ def _name(record: BenchRecord) -> str:
     return f"{record.runtime} {record.artifact} in {record.precision}{threads}{batch}"
 
 
-def tenth(value: float | None) -> str:
-    """One decimal, or a dash."""
-    return "-" if value is None else f"{value:.1f}"
+def short(value: float | None) -> str:
+    """One decimal, two below 10, or a dash."""
+    return "-" if value is None else f"{value:.{1 if abs(value) >= 10 else 2}f}"

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pixio_edge.bench.measure import bench
+from pixio_edge.bench.plan import BenchPlan
 from pixio_edge.bench.record import BenchRecord, append_record, read_records
 from pixio_edge.bench.schema import SCHEMA_FILE, record_schema, schema_text
 from pixio_edge.errors import InputError, OutputError
 from tests.bench_rows import make_accuracy, make_row
+from tests.tiny_bundle import write_tiny_bundle
 
 # Fixed for those who read `pixio-edge benchmark --json`.
 FIXED = [
@@ -90,8 +94,21 @@ def test_fields_that_others_read_keep_their_names() -> None:
     assert set(FIXED) <= set(record_schema()["properties"])
 
 
-@pytest.mark.parametrize("record", [make_row(accuracy=make_accuracy(0.6)), BenchRecord.from_json(VERSION_1)])
-def test_record_is_valid_by_the_published_schema(record: BenchRecord) -> None:
+def measured(folder: Path) -> BenchRecord:
+    """A real one, with a long run."""
+    bundle = write_tiny_bundle(folder / "tiny", sizes=((32, 48),))
+    return bench(
+        BenchPlan(str(bundle.folder), "ort", "onnx-fp32-32x48", threads=1, runs=10, frame=(72, 128), sustained_s=0.01)
+    )
+
+
+@pytest.mark.parametrize(
+    "make",
+    [lambda _: make_row(accuracy=make_accuracy(0.6)), lambda _: BenchRecord.from_json(VERSION_1), measured],
+    ids=["made up", "version 1", "measured"],
+)
+def test_record_is_valid_by_the_published_schema(make: Callable[[Path], BenchRecord], tmp_path: Path) -> None:
+    record = make(tmp_path)
     jsonschema = pytest.importorskip("jsonschema", reason="validates records against the schema")
     validator = jsonschema.Draft202012Validator(json.loads(SCHEMA_FILE.read_text(encoding="utf-8")))
 
