@@ -65,12 +65,14 @@ class Device:
         name: Its processor and accelerators; unique within a report.
         identity: What tells it from others.
         records: One for each combination, the newest: first those that have times, fastest first, then the others.
-        replaced: Older records of the same combinations, which are not in `records`.
+        long: Of each combination, the newest record with a sustained run, which a later one without does not replace.
+        replaced: Number of older records of the same combinations, which are not in `records`.
     """
 
     name: str
     identity: Identity
     records: tuple[BenchRecord, ...]
+    long: tuple[BenchRecord, ...]
     replaced: int
 
     @property
@@ -167,9 +169,9 @@ def group_devices(records: Sequence[BenchRecord]) -> tuple[Device, ...]:
     bundles = bundle_names(records)
     devices = []
     for identity, group in groups.items():
-        newest = {combination_of(record, bundles): record for record in sorted(group, key=lambda each: each.created)}
-        ordered = sorted(newest.values(), key=_order)
-        devices.append(Device(names[identity], identity, tuple(ordered), len(group) - len(ordered)))
+        ordered = _newest(group, bundles)
+        long = _newest([record for record in group if record.sustained is not None], bundles)
+        devices.append(Device(names[identity], identity, ordered, long, len(group) - len(ordered)))
     return tuple(sorted(devices, key=lambda device: device.name.casefold()))
 
 
@@ -244,6 +246,12 @@ def _is_printed(path: Path) -> bool:
             return file.read(64).lstrip().startswith((b"[", b"{\n", b"{\r"))
     except OSError:
         return False
+
+
+def _newest(records: Sequence[BenchRecord], bundles: dict[str, str]) -> tuple[BenchRecord, ...]:
+    """The newest record of each combination, fastest first."""
+    ordered = sorted(records, key=lambda record: record.created)
+    return tuple(sorted({combination_of(record, bundles): record for record in ordered}.values(), key=_order))
 
 
 def _order(record: BenchRecord) -> tuple[bool, float, str, str]:

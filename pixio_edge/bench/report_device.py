@@ -11,7 +11,7 @@ from pixio_edge.bench.report_chart import SHAPES, sign
 from pixio_edge.bench.report_columns import Column, choose_columns
 from pixio_edge.bench.report_data import Device, Report, is_noisy
 from pixio_edge.bench.report_facts import list_facts, list_first, list_highlights, list_noisy, list_slower
-from pixio_edge.bench.report_labels import label_records
+from pixio_edge.bench.report_labels import label_records, plural
 from pixio_edge.bench.report_lines import BATCH, THREADS, TOKENS, draw_lines
 from pixio_edge.bench.report_markup import Child, Markup, Value, element, join
 from pixio_edge.bench.report_pareto import draw_pareto
@@ -31,7 +31,7 @@ MISSING = {
 
 def draw_device(device: Device, report: Report) -> Markup:
     """The section."""
-    replaced = f"{device.replaced} older measurements of the same combinations are not shown."
+    replaced = f"Not shown: {plural(device.replaced, 'older measurement')} of the same combinations."
     return element(
         "section",
         {"data-device": device.name},
@@ -181,7 +181,7 @@ def _figures(device: Device, report: Report) -> Markup:
     records, bundles = device.timed, report.bundles
     if not records:
         return Markup("")
-    timelines = draw_timelines(records, bundles)
+    timelines = draw_timelines(device.long, device.records, bundles)
     drawn = {
         "Latency against accuracy": draw_pareto(records, bundles),
         "Latency against input size": draw_lines(records, bundles, TOKENS),

@@ -52,12 +52,21 @@ class Panel:
     height: float = PANEL
 
 
-def draw_timelines(records: Sequence[BenchRecord], bundles: dict[str, str]) -> list[Markup]:
-    """One figure for each record that ran for long."""
-    long = [record for record in records if record.sustained is not None and len(record.sustained.buckets) > 1]
-    labels = label_records(records, bundles)
+def draw_timelines(
+    records: Sequence[BenchRecord], among: Sequence[BenchRecord], bundles: dict[str, str]
+) -> list[Markup]:
+    """One figure for each record that ran for long enough to be a line.
+
+    Args:
+        records: Those with a sustained run.
+        among: All records of the device, from which their names tell them.
+        bundles: Names by what records call their bundle.
+    """
+    labels = label_records(among, bundles)
     return [
-        _draw(record, record.sustained, labels.of(record), bundles) for record in long if record.sustained is not None
+        _draw(record, record.sustained, labels.of(record), bundles)
+        for record in records
+        if record.sustained is not None and len(record.sustained.buckets) > 1
     ]
 
 

@@ -15,6 +15,7 @@ EXTRAS = (*LIBRARIES, "huggingface_hub")
 HEAVY = (*EXTRAS, "cv2", "onnxruntime", "pydantic", "rich", "typer")
 BASE_MODULES = (
     "pixio_edge.bench.isolated",
+    "pixio_edge.bench.report_html",
     "pixio_edge.bundle",
     "pixio_edge.bundle_writer",
     "pixio_edge.calibration",

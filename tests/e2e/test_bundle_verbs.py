@@ -25,6 +25,7 @@ VERBS = (
     "stream",
     "evaluate",
     "benchmark",
+    "report",
     "verify",
     "conformance",
     "inspect",

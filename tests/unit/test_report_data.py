@@ -87,6 +87,15 @@ def test_newest_record_of_a_combination_is_shown() -> None:
     assert device.replaced == 1
 
 
+def test_sustained_run_stays_when_a_later_record_has_none() -> None:
+    long = steady(9.0, created="2026-01-01T00:00:00+00:00", sustained=sustained())
+
+    (device,) = group_devices([steady(1.0), long])
+
+    assert [round(record.p50_ms or 0) for record in device.records] == [1]
+    assert device.long == (long,)
+
+
 def test_records_are_fastest_first_and_failures_last() -> None:
     (device,) = group_devices([failed("failed", "x"), steady(5.0), steady(1.0, threads=1)])
 
