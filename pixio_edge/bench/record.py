@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Literal
+import os
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 from pydantic import ConfigDict
 from pydantic import ValidationError as PydanticValidationError
@@ -217,7 +218,7 @@ class BenchRecord(Record):
 def append_record(path: Path, record: BenchRecord) -> None:
     """Add one line to a file of records, which is created if needed; on failure the file is as it was.
 
-    A last line that was cut off, as by a power cut, is ended first, so that it spoils no other.
+    What a power cut left of a last line is dropped first: `read_records` does not count it either.
 
     Raises:
         OutputError: The file cannot be written.
@@ -226,9 +227,8 @@ def append_record(path: Path, record: BenchRecord) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a+b") as file:
-            before = file.seek(0, 2)
-            if before and file.seek(before - 1) is not None and file.read(1) != b"\n":
-                line = b"\n" + line
+            _mend(file)
+            before = file.seek(0, os.SEEK_END)
             try:
                 file.write(line)
                 file.flush()
@@ -240,19 +240,20 @@ def append_record(path: Path, record: BenchRecord) -> None:
 
 
 def read_records(path: Path) -> list[BenchRecord]:
-    """All records of a file, oldest first.
+    """All records of a file, oldest first; a last line that was cut off is none.
 
     Raises:
         InputError: The file is missing, or a line is not a record.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(
             f"{path}: cannot be read ({error}). Fix: name a file written by 'pixio-edge benchmark'"
         ) from error
+    *lines, last = text.split("\n")
     records = []
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(lines if _is_cut_off(last.encode()) else [*lines, last], start=1):
         if not line.strip():
             continue
         try:
@@ -264,6 +265,31 @@ def read_records(path: Path) -> list[BenchRecord]:
         except InputError as error:
             raise InputError(f"{path}, line {number}: {error}") from error
     return records
+
+
+def _mend(file: BinaryIO) -> None:
+    """Make the file end with a line feed: what stands after the last one is ended if it is whole, else dropped."""
+    end = file.seek(0, os.SEEK_END)
+    if end == 0:
+        return
+    file.seek(end - 1)
+    if file.read(1) == b"\n":
+        return
+    file.seek(0)
+    tail = file.read().rpartition(b"\n")[2]
+    if _is_cut_off(tail):
+        file.truncate(end - len(tail))
+    else:
+        file.write(b"\n")
+
+
+def _is_cut_off(tail: bytes) -> bool:
+    """Whether what stands after the last line feed is the beginning of an object, as records are, without its end."""
+    try:
+        json.loads(tail)
+    except ValueError:
+        return tail.startswith(b"{")
+    return False
 
 
 def _problem(error: PydanticValidationError) -> str:

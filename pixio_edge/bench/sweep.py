@@ -12,7 +12,7 @@ from pixio_edge.bench.measure import failed_record
 from pixio_edge.bench.plan import DEFAULT_FRAME, DEFAULT_RUNS, BenchPlan, list_plans
 from pixio_edge.bench.record import SLOWER, WRONG, BenchRecord, append_record, read_records
 from pixio_edge.bundle import Bundle
-from pixio_edge.errors import BundleError, CheckFailedError, SpecError
+from pixio_edge.errors import BundleError, CheckFailedError, OutputError, SpecError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -100,6 +100,20 @@ def check_files(plans: Sequence[BenchPlan]) -> None:
         bundle.read_artifact(entry)
         if entry.golden is not None:
             bundle.read_golden(entry)
+
+
+def check_writable(out: Path) -> None:
+    """Find out before anything is measured whether rows can be added to a file, which is created empty if needed.
+
+    Raises:
+        OutputError: They cannot.
+    """
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with out.open("ab"):
+            pass
+    except OSError as error:
+        raise OutputError(f"--out {out}: cannot be written ({error.strerror}). Fix: choose a writable place") from error
 
 
 def run_sweep(

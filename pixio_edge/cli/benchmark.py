@@ -21,7 +21,7 @@ from pixio_edge.cli.options import (
     parse_size,
 )
 from pixio_edge.cli.stopping import term_interrupts
-from pixio_edge.errors import CheckFailedError, InputError
+from pixio_edge.errors import CheckFailedError, InputError, OutputError
 
 if TYPE_CHECKING:
     from pixio_edge.bench.plan import BenchPlan
@@ -101,7 +101,7 @@ def benchmark(
     Interrupted, the same command goes on with --out. Exit status 1 when an output is wrong, a process dies, or nothing
     keeps --target-ms.
     """
-    from pixio_edge.bench.sweep import SweepRequest, check_files, plan_sweep
+    from pixio_edge.bench.sweep import SweepRequest, check_files, check_writable, plan_sweep
 
     seconds = 0.0 if sustained is None else parse_duration(sustained)
     request = SweepRequest(
@@ -122,6 +122,8 @@ def benchmark(
         print_plans(plans, out, force=force, as_json=json)
         return
     check_files(plans)
+    if out is not None:
+        check_writable(out)
     records, choice = _run(plans, Wanted(out, data, target_ms, seconds, force), quiet=json)
     if json:
         listed = [record.to_json() for record in records]
@@ -197,9 +199,11 @@ def _run(plans: list[BenchPlan], wanted: Wanted, *, quiet: bool) -> tuple[list[B
                     break
                 _sustain(plans, choice.record, wanted, records)
                 choice = choose(records, wanted.target_ms or 0.0)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, OutputError) as error:
         if not quiet and records:
             print_records(records)
+        if isinstance(error, OutputError):
+            raise
         where = "" if wanted.out is None else f" and are in {wanted.out}; the same command goes on"
         print_problem(f"{len(records)} of {len(plans)} rows were measured{where}")
         raise

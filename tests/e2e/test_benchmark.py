@@ -24,7 +24,7 @@ def test_interrupted_benchmark_loses_nothing_and_goes_on(bundle: Path, tmp_path:
         [str(EXECUTABLE), *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8"
     )
     end = time.monotonic() + TIMEOUT_S
-    while not out.exists() and time.monotonic() < end:
+    while not (out.exists() and out.stat().st_size) and time.monotonic() < end:
         time.sleep(0.01)
     os.kill(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=TIMEOUT_S)

@@ -182,18 +182,39 @@ def test_records_are_appended_one_to_a_line(tmp_path: Path) -> None:
     assert read_records(path) == rows
 
 
-def test_line_that_was_cut_off_spoils_no_other(tmp_path: Path) -> None:
+def test_line_that_was_cut_off_is_no_record_and_spoils_no_other(tmp_path: Path) -> None:
     path = tmp_path / "records.jsonl"
     append_record(path, make_row())
-    path.write_bytes(path.read_bytes() + b'{"runtime": "or')
+    whole = path.read_bytes()
+    path.write_bytes(whole + whole[: len(whole) // 2])
 
+    assert read_records(path) == [make_row()]
     append_record(path, make_row())
 
-    with pytest.raises(InputError, match=r"line 2: not JSON .*Fix: remove the line"):
+    assert path.read_bytes() == whole * 2
+
+
+def test_last_line_without_a_line_feed_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "records.jsonl"
+    append_record(path, make_row())
+    whole = path.read_bytes()
+    path.write_bytes(whole.rstrip(b"\n"))
+
+    assert read_records(path) == [make_row()]
+    append_record(path, make_row())
+
+    assert path.read_bytes() == whole * 2
+
+
+def test_text_of_somebody_else_is_refused_and_kept(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("shopping: milk", encoding="utf-8")
+
+    with pytest.raises(InputError, match=r"line 1: not JSON .*Fix: remove the line"):
         read_records(path)
-    lines = path.read_text(encoding="utf-8").splitlines()
-    path.write_text("\n".join([lines[0], "", lines[2]]) + "\n", encoding="utf-8")
-    assert read_records(path) == [make_row(), make_row()]
+    append_record(path, make_row())
+
+    assert path.read_text(encoding="utf-8").startswith("shopping: milk\n{")
 
 
 def test_records_that_cannot_be_read_name_the_line(tmp_path: Path) -> None:

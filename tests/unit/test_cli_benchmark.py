@@ -15,7 +15,7 @@ from pixio_edge.bench.record import BenchRecord
 from pixio_edge.bench.record_parts import Bucket, Noise, Sustained
 from pixio_edge.cli.benchmark import parse_counts, parse_duration
 from pixio_edge.cli.benchmark_table import print_records
-from pixio_edge.errors import InputError
+from pixio_edge.errors import InputError, OutputError
 from tests.bench_rows import make_accuracy, make_row
 from tests.command import run_here
 from tests.tiny_bundle import write_tiny_bundle
@@ -282,6 +282,34 @@ def test_interruption_shows_what_was_done_and_where_it_is(
     assert "openvino" in output
     assert f"1 of 3 rows were measured and are in {out}; the same command goes on" in errors
     assert len(out.read_text(encoding="utf-8").splitlines()) == 1
+
+
+def test_place_that_cannot_be_written_is_found_before_anything_is_measured(
+    run: Runner, bench: Bench, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_bytes(b"")
+
+    status, output, errors = run("--out", tmp_path / "file" / "out.jsonl")
+
+    assert (status, output) == (2, "")
+    assert "cannot be written" in errors
+    assert bench.plans == []
+
+
+def test_full_disk_ends_the_sweep_with_what_was_measured_on_the_screen(
+    run: Runner, bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def append(path: Path, record: BenchRecord) -> None:
+        if len(bench.plans) > 1:
+            raise OutputError(f"{path}: cannot be written (No space left on device). Fix: choose a writable place")
+
+    monkeypatch.setattr(sweep_module, "append_record", append)
+
+    status, output, errors = run("--out", tmp_path / "out.jsonl")
+
+    assert status == 2
+    assert "openvino  onnx-fp32-32x48" in output
+    assert "No space left on device" in errors
 
 
 def test_accuracy_of_every_artifact_is_measured_when_data_is_given(
