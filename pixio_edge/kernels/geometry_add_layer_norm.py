@@ -3,12 +3,13 @@
 It is bound by memory: four arrays pass once, x, branch, sum and norm, and nothing is read twice. Of what keeps a kernel
 from the speed of a copy, this is what the geometry and the source do about it:
 
-- Bytes in flight: a thread asks for all its vectors of x, branch, branch bias and layer scale before it uses one. Of x
-  and branch that is 96 bytes with 3 vectors (144 with a float32 residual stream) and 160 (240) with 5. At no more than
-  104 and 152 registers, 512 and 384 threads at least live on a processor: 48 and 60 KiB are under way there. An H100
-  needs about 25 KiB (3.35 TB/s times 1 µs of latency, over 132), an Orin about 13.
-- Instructions: 30 to 35 for each element, which moves 8 bytes, or 12. At 3.35 TB/s and 1.75 GHz a processor of an H100
-  takes 1.8 elements a cycle: about 60 of 128 issue slots. Other GPUs have less bandwidth for each processor.
+- Bytes in flight: a thread asks for all its vectors of x and branch first: 96 bytes with 3 vectors (144 with a float32
+  residual stream) and 160 (240) with 5. (In the code for sm_90 all of that is before the first use of any of it, as
+  `nvdisasm` shows; elsewhere ptxas moves the last of them behind it in some variants.) At no more than 104 and 152
+  registers, 512 and 384 threads at least live on a processor: 48 and 60 KiB are under way there. An H100 needs about
+  25 KiB (3.35 TB/s times 1 µs of latency, over 132), an Orin about 13.
+- Instructions: about 35 for each element, 45 with INT8, which moves 8 bytes or more. At 3.35 TB/s and 1.75 GHz a processor of an H100
+  takes 1.8 elements a cycle: about 63 of 128 issue slots. Other GPUs have less bandwidth for each processor.
 - Access: 16 bytes for each thread and neighbours beside each other, at least 128 bytes in a row.
 - Parameters (up to four vectors of C) come from L2 and L1 for every row: they are as many bytes again as the arrays,
   from caches with several times the bandwidth.

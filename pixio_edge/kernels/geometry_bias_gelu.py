@@ -2,9 +2,9 @@
 
 It is bound by memory where its arithmetic is short: two arrays pass once. Of what keeps it from the speed of a copy:
 
-- Instructions: the GELU is a polynomial of degree 8, one exp2 and four more, 18.5 of machine code for each element with
+- Instructions: the GELU is a polynomial of degree 8, one exp2 and four more, 20 of machine code for each element with
   bias, conversions and access; a float erf takes about twice that. At 3.35 TB/s and 1.75 GHz a processor of an H100
-  takes 3.6 elements of 4 bytes a cycle: 67 of 128 issue slots and 3.6 of 16 exp2. An H200 (4.8 TB/s) needs 96 of 128.
+  takes 3.6 elements of 4 bytes a cycle: 72 of 128 issue slots and 3.6 of 16 exp2. An H200 (4.8 TB/s) needs 104 of 128.
 - Bytes in flight: 2 vectors of 16 bytes a thread, 40 registers, so 1,536 threads: 48 KiB on a processor, of which an
   H100 needs about 25 (3.35 TB/s times 1 µs of latency, over 132) and an Orin 13. With few rows one vector a thread
   spreads the work over more processors.

@@ -50,11 +50,15 @@ __device__ __forceinline__ void add(const Inputs& inputs, const rows::Part& part
                                     float (&values)[kVectors][rows::kWidth]) {
   PackedResidual x[kVectors];
   rows::Packed16 branch[kVectors], branch_bias[kVectors], layer_scale[kVectors];
+  // What comes from memory is asked for before what the caches have.
+#pragma unroll
+  for (int vector = 0; vector < kVectors; ++vector) {
+    x[vector] = rows::load(inputs.x + part.offset(vector), part.holds(vector));
+    branch[vector] = rows::load_constant(inputs.branch + part.offset(vector), part.holds(vector));
+  }
 #pragma unroll
   for (int vector = 0; vector < kVectors; ++vector) {
     const bool holds = part.holds(vector);
-    x[vector] = rows::load(inputs.x + part.offset(vector), holds);
-    branch[vector] = rows::load_constant(inputs.branch + part.offset(vector), holds);
     // What is not given is 0 and 1, which change no bit, rather than a branch that the loads behind it would wait for.
     branch_bias[vector] = rows::load_constant(inputs.branch_bias + part.channel(vector), holds && inputs.branch_bias != nullptr);
     layer_scale[vector] =
