@@ -8,13 +8,14 @@ from the speed of a copy, this is what the geometry and the source do about it:
   `nvdisasm` shows; elsewhere ptxas moves the last of them behind it in some variants.) At no more than 104 and 152
   registers, 512 and 384 threads at least live on a processor: 48 and 60 KiB are under way there. An H100 needs about
   25 KiB (3.35 TB/s times 1 µs of latency, over 132), an Orin about 13.
-- Instructions: about 35 for each element, 45 with INT8, which moves 8 bytes or more. At 3.35 TB/s and 1.75 GHz a processor of an H100
-  takes 1.8 elements a cycle: about 63 of 128 issue slots. Other GPUs have less bandwidth for each processor.
+- Instructions: about 35 for each element, 45 with INT8, and an element moves 8 bytes or more. At 3.35 TB/s and 1.75 GHz
+  a processor of an H100 takes 1.8 elements a cycle: about 63 of 128 issue slots. Other GPUs have less bandwidth for
+  each processor, an H200 (4.8 TB/s) more: 90 of 128.
 - Access: 16 bytes for each thread and neighbours beside each other, at least 128 bytes in a row.
 - Parameters (up to four vectors of C) come from L2 and L1 for every row: they are as many bytes again as the arrays,
   from caches with several times the bandwidth.
-- Waiting: three reductions of 3 to 5 shuffles, with a barrier each where a row takes more than a warp; the warps of
-  other rows fill the time.
+- Waiting: two reductions (three with INT8) of 3 to 9 shuffles, with a barrier each where a row takes more than a warp;
+  the warps of other rows fill the time.
 
 That is an argument and not a measurement: no GPU has run it.
 """
