@@ -18,13 +18,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import torch
 from kernels_cases import BATCHES, HEADS, TOKENS, Case, attention_cases, gelu_cases, measure, norm_cases
-from kernels_models import CONTENDERS, MODELS, SIZES, measure_model
+from kernels_models import CONTENDERS, MODELS, SIZES, measure_models
 from kernels_timing import Clock, Peaks
 from recording import RECORDS, append_records, find_commit
 
@@ -34,6 +35,7 @@ from pixio_edge.kernels.select import describe_kernels
 KIND = "kernels"
 MINUTES = 9.0
 Step = Callable[[], list[dict[str, Any]]]
+MakeCases = Callable[[str, torch.dtype, int, int, Any], Iterator[Case]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,21 +67,21 @@ TINY = Plan((5,), (1,), ((2, 64),), ("tiny",), (32,), ("ours", "ours int8 attent
 def steps(plan: Plan, clock: Clock, peaks: Peaks) -> Iterator[tuple[dict[str, Any], Step]]:
     """Everything to measure in the order of its worth, each with what identifies it."""
 
-    def measured(cases: Iterator[Case]) -> list[dict[str, Any]]:
+    def measured(make: MakeCases, tokens: int, batch: int, rest: Any) -> list[dict[str, Any]]:
         # One code at many shapes: beyond eight, torch would give up compiling it and time its eager self.
         torch._dynamo.reset()
+        cases = make(clock.device, plan.dtype, tokens, batch, rest)
         return [record for case in cases for record in measure(case, clock, peaks)]
 
-    device, dtype = clock.device, plan.dtype
     for tokens, batch, heads in product(plan.tokens, plan.batches, plan.heads):
         key = {"part": "attention", "tokens": tokens, "batch": batch, "heads": list(heads)}
-        yield key, lambda t=tokens, b=batch, h=heads: measured(attention_cases(device, dtype, t, b, h))
+        yield key, partial(measured, attention_cases, tokens, batch, heads)
     channels = sorted({heads * width for heads, width in plan.heads})
 
     def rows(numbers: tuple[int, ...]) -> Iterator[tuple[dict[str, Any], Step]]:
         for tokens, batch, width in product(numbers, plan.batches, channels):
             key = {"part": "rows", "tokens": tokens, "batch": batch, "channels": width}
-            yield key, lambda t=tokens, b=batch, c=width: measured(_row_cases(device, dtype, t, b, c))
+            yield key, partial(measured, _row_cases, tokens, batch, width)
 
     # What torch compiles for seconds or minutes comes in the order of its worth, other lengths of rows last.
     for contender in plan.contenders[:3]:
@@ -94,7 +96,7 @@ def model_steps(plan: Plan, contender: str, clock: Clock) -> Iterator[tuple[dict
     """One contender in every model at every size."""
     for preset, size in product(plan.models, plan.sizes):
         key = {"part": "model", "model": preset, "size": size, "contender": contender}
-        yield key, lambda p=preset, s=size: [measure_model(contender, p, s, clock, plan.dtype)]
+        yield key, partial(measure_models, contender, preset, size, clock, plan.dtype)
 
 
 def _row_cases(device: str, dtype: torch.dtype, tokens: int, batch: int, channels: int) -> Iterator[Case]:
@@ -118,7 +120,7 @@ def environment(device: str) -> dict[str, Any]:
         "sm": f"sm_{properties.major}{properties.minor}",
         "multiprocessors": properties.multi_processor_count,
         "driver_power_clock": smi or None,
-        "cudnn": torch.backends.cudnn.version(),
+        "cudnn": torch.backends.cudnn.version(),  # type: ignore[no-untyped-call]
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -42,10 +43,11 @@ class Case:
     Args:
         operator: Name of ours.
         shape: What tells it from others, for the record.
-        contenders: Ways to compute it, ours first: each gives its first result.
+        contenders: Ways to compute it, ours first.
         expected: The result in float32.
         tolerance: Largest difference relative to the largest value.
         least: What has to be moved and computed, as arguments of `Peaks.shortest_ms`.
+        value: Takes what is compared with `expected` out of what a contender gives.
     """
 
     operator: str
@@ -54,6 +56,7 @@ class Case:
     expected: Callable[[], Tensor]
     tolerance: float
     least: dict[str, float] = field(default_factory=dict)
+    value: Callable[[Any], Tensor] = lambda result: result
 
 
 def attention_cases(device: str, dtype: torch.dtype, tokens: int, batch: int, heads: tuple[int, int]) -> Iterator[Case]:
@@ -74,16 +77,15 @@ def attention_cases(device: str, dtype: torch.dtype, tokens: int, batch: int, he
         with sdpa_kernel(backend):
             return plain(biased)
 
-    torchs = {name: (lambda backend=backend: with_backend(backend)) for name, backend in BACKENDS.items()}
-    if device == "cpu":
-        torchs = {"sdpa math": lambda: with_backend(SDPBackend.MATH)}
+    backends = {"sdpa math": SDPBackend.MATH} if device == "cpu" else BACKENDS
+    torchs: dict[str, Work] = {name: partial(with_backend, backend) for name, backend in backends.items()}
 
     def expected() -> Tensor:
         return plain(biased.float())
 
-    work, int8 = (count(batch, tokens, number, head_dim) for count in (count_attention, count_attention_int8))
-    least = {"moved": work.bytes_moved, "half": work.float_operations}
-    ours = {"ours": lambda: ops.attention(qkv, bias, scale)}
+    work, int8 = count_attention(batch, tokens, number, head_dim), count_attention_int8(batch, tokens, number, head_dim)
+    least: dict[str, float] = {"moved": work.bytes_moved, "half": work.float_operations}
+    ours: dict[str, Work] = {"ours": lambda: ops.attention(qkv, bias, scale)}
     yield Case("attention", shape, ours | torchs, expected, TOLERANCE[_name(dtype)], least)
     least = {"moved": int8.bytes_moved, "int8": int8.int8_operations, "half": int8.float_operations}
     contenders = {"ours": lambda: ops.attention_int8(qkv, bias, scale), "ours fp16": ours["ours"]}
@@ -106,20 +108,23 @@ def norm_cases(device: str, dtype: torch.dtype, tokens: int, batch: int, channel
         total, normed = plain(x, branch, vectors)
         return total, *_quantise(normed)
 
+    def expected() -> Tensor:
+        return plain(x, branch.float(), vectors)[1]
+
     shape = {"batch": batch, "tokens": tokens, "channels": channels, "dtype": _name(dtype), "residual": "float32"}
     for operator, compute, quantize in (("add_layer_norm", plain, False), ("add_layer_norm_int8", quantised, True)):
         compiled = compile_for(compute, device)
         own = getattr(ops, operator)
         moved = count_add_layer_norm_bytes(rows, channels, residual_bytes=4, quantize=quantize)
         contenders: dict[str, Work] = {
-            "ours": lambda own=own: own(x, branch, *vectors, EPS)[0],
-            "torch eager": lambda compute=compute: compute(x, branch, vectors)[0],
-            "torch.compile": lambda compiled=compiled: compiled(x, branch, vectors)[0],
+            "ours": partial(own, x, branch, *vectors, EPS),
+            "torch eager": partial(compute, x, branch, vectors),
+            "torch.compile": partial(compiled, x, branch, vectors),
             "copy of as many bytes": _copy(moved, device),
         }
-        yield Case(
-            operator, shape, contenders, lambda: plain(x, branch, vectors)[0], TOLERANCE["float32"], {"moved": moved}
-        )
+        tolerance = INT8_TOLERANCE if quantize else TOLERANCE[_name(dtype)]
+        value = dequantised if quantize else normed
+        yield Case(operator, shape, contenders, expected, tolerance, {"moved": moved}, value)
 
 
 def gelu_cases(device: str, dtype: torch.dtype, tokens: int, batch: int, channels: int) -> Iterator[Case]:
@@ -133,9 +138,6 @@ def gelu_cases(device: str, dtype: torch.dtype, tokens: int, batch: int, channel
 
     def quantised(x: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
         return _quantise(plain(x, bias))
-
-    def dequantised(result: tuple[Tensor, Tensor]) -> Tensor:
-        return result[0] * result[1][..., None]
 
     shape = {"batch": batch, "tokens": tokens, "channels": hidden, "dtype": _name(dtype)}
     moved = count_bias_gelu_bytes(batch * tokens, hidden)
@@ -159,7 +161,7 @@ def gelu_cases(device: str, dtype: torch.dtype, tokens: int, batch: int, channel
         "torch.compile": lambda: compiled_codes(x, bias),
         "copy of as many bytes": _copy(moved, device),
     }
-    yield Case("bias_gelu_int8", shape, contenders, expected, INT8_TOLERANCE, {"moved": moved})
+    yield Case("bias_gelu_int8", shape, contenders, expected, INT8_TOLERANCE, {"moved": moved}, dequantised)
 
 
 def measure(case: Case, clock: Clock, peaks: Peaks) -> list[dict[str, Any]]:
@@ -170,7 +172,7 @@ def measure(case: Case, clock: Clock, peaks: Peaks) -> list[dict[str, Any]]:
     for name, work in case.contenders.items():
         record: dict[str, Any] = {"operator": case.operator, **case.shape, "contender": name, "least_ms": least_ms}
         try:
-            error = None if name.startswith("copy") else _error(work(), expected)
+            error = None if name.startswith("copy") else _error(case.value(work()), expected)
             if error is not None and not error <= case.tolerance:
                 records.append(record | {"status": "wrong", "error": error})
                 continue
@@ -191,8 +193,17 @@ def compile_for(function: Callable[..., Any], device: str) -> Callable[..., Any]
     return torch.compile(function, dynamic=False, backend=backend)
 
 
-def _error(result: Any, expected: Tensor) -> float:
-    value = result[0] * result[1][..., None] if isinstance(result, tuple) else result
+def normed(result: tuple[Tensor, Tensor]) -> Tensor:
+    """The second of sum and norm."""
+    return result[1]
+
+
+def dequantised(result: tuple[Tensor, ...]) -> Tensor:
+    """Codes times their scales, which come last."""
+    return result[-2] * result[-1][..., None]
+
+
+def _error(value: Tensor, expected: Tensor) -> float:
     return float((value.float() - expected).abs().max() / expected.abs().max())
 
 

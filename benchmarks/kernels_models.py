@@ -45,15 +45,17 @@ def make_forward(contender: str, preset: str, size: int, device: str, dtype: tor
         quantize = contender == "ours int8 attention"
         fused = FusedDepthModel(model, size=(size, size), quantize_attention=quantize).convert_(device, dtype)
         return normalised(fused, device, dtype)
-    forward = normalised(model.to(device=device, dtype=dtype, memory_format=torch.channels_last), device, dtype)
+    # torch's stubs do not have the layout.
+    model.to(device=device, dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    forward = normalised(model, device, dtype)
     if contender == "eager":
         return forward
     mode = contender.removeprefix("compile ")
     return torch.compile(forward, mode=None if mode == "default" else mode, fullgraph=True, dynamic=False)
 
 
-def measure_model(contender: str, preset: str, size: int, clock: Clock, dtype: torch.dtype) -> dict[str, Any]:
-    """Time one contender: on the GPU, and for a caller that waits; with what failed where something did."""
+def measure_models(contender: str, preset: str, size: int, clock: Clock, dtype: torch.dtype) -> list[dict[str, Any]]:
+    """Time one contender in one model; one record, with what failed where something did."""
     record: dict[str, Any] = {"model": preset, "size": size, "contender": contender, "dtype": str(dtype)[6:]}
     image = torch.randint(0, 256, (1, size, size, 3), dtype=torch.uint8, device=clock.device)
     begin = time.perf_counter()
@@ -66,11 +68,11 @@ def measure_model(contender: str, preset: str, size: int, clock: Clock, dtype: t
             error = float((depth.float() - exact).abs().max() / exact.abs().max())
             record |= {"error": error, "kernels": len(started), "first_s": time.perf_counter() - begin}
             if not error <= TOLERANCE:
-                return record | {"status": "wrong"}
-            return record | {"status": "ok"} | _times(contender, forward, image, clock)
+                return [record | {"status": "wrong"}]
+            return [record | {"status": "ok"} | _times(contender, forward, image, clock)]
     except Exception as failure:  # one contender that does not compile must not end the run
         reason = (str(failure).splitlines() or [type(failure).__name__])[0]
-        return record | {"status": "failed", "reason": reason}
+        return [record | {"status": "failed", "reason": reason}]
 
 
 def _times(contender: str, forward: Forward, image: Tensor, clock: Clock) -> dict[str, Any]:

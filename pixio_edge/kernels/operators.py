@@ -22,6 +22,7 @@ from pixio_edge.kernels.geometry_bias_gelu import plan_bias_gelu
 
 if TYPE_CHECKING:
     from pixio_edge.kernels.arrays import ArrayView
+    from pixio_edge.kernels.launch import Argument
 
 
 def attention(qkv: ArrayView, bias: ArrayView | None, out: ArrayView, *, scale: float, stream: int) -> None:
@@ -120,9 +121,8 @@ def add_layer_norm(
     check_view(total, "add_layer_norm: sum", shape=x.shape, dtype=x.dtype, device=x.device)
     quantize = _check_results("add_layer_norm", results, branch)
     launches = plan_add_layer_norm(rows, channels, quantize=quantize)
-    inputs = (x.address, branch.address, _address(branch_bias), _address(layer_scale), weight.address, bias.address)
-    sizes = (np.int32(rows), np.int32(channels), np.float32(eps))
-    arguments = (*inputs, total.address, *(result.address for result in results), *sizes)
+    views = (x, branch, branch_bias, layer_scale, weight, bias, total, *results)
+    arguments: list[Argument] = [*map(_address, views), np.int32(rows), np.int32(channels), np.float32(eps)]
     defines = {**_element(branch), "RESIDUAL_FP32": int(x.dtype == "float32")}
     launch.start("add_layer_norm", defines, launches, arguments, device=x.device, stream=stream)
 
@@ -143,8 +143,7 @@ def bias_gelu(x: ArrayView, bias: ArrayView, *, outputs: tuple[ArrayView, ...], 
     rows, channels = check_bias_gelu(x, bias)
     _check_all(x, bias=bias)
     launches = plan_bias_gelu(rows, channels, quantize=_check_results("bias_gelu", outputs, x))
-    results = (result.address for result in outputs)
-    arguments = (x.address, bias.address, *results, np.int32(rows), np.int32(channels))
+    arguments: list[Argument] = [*map(_address, (x, bias, *outputs)), np.int32(rows), np.int32(channels)]
     launch.start("bias_gelu", _element(x), launches, arguments, device=x.device, stream=stream)
 
 

@@ -5,6 +5,8 @@ With PIXIO_EDGE_KERNELS=reference it is the reference that runs, on the GPU; not
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
@@ -51,7 +53,7 @@ def add_layer_norm(  # noqa: PLR0917 - torch takes no keyword-only tensors
     eps: float,
 ) -> tuple[Tensor, Tensor]:
     """See `ops.add_layer_norm`."""
-    vectors = {"branch_bias": branch_bias, "layer_scale": layer_scale, "weight": weight, "bias": bias}
+    vectors = _Vectors(branch_bias, layer_scale, weight, bias)
     if _is_reference("add_layer_norm", branch, channels=branch.shape[-1]):
         return reference_torch.add_layer_norm(
             x, branch, branch_bias=branch_bias, layer_scale=layer_scale, weight=weight, bias=bias, eps=eps
@@ -71,7 +73,7 @@ def add_layer_norm_int8(  # noqa: PLR0917 - torch takes no keyword-only tensors
     eps: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """See `ops.add_layer_norm_int8`."""
-    vectors = {"branch_bias": branch_bias, "layer_scale": layer_scale, "weight": weight, "bias": bias}
+    vectors = _Vectors(branch_bias, layer_scale, weight, bias)
     if _is_reference("add_layer_norm", branch, channels=branch.shape[-1]):
         return reference_torch.add_layer_norm_int8(
             x, branch, branch_bias=branch_bias, layer_scale=layer_scale, weight=weight, bias=bias, eps=eps
@@ -102,14 +104,25 @@ def bias_gelu_int8(x: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
     return codes, scales
 
 
+class _Vectors(NamedTuple):
+    """Those of one residual add and LayerNorm."""
+
+    branch_bias: Tensor | None
+    layer_scale: Tensor | None
+    weight: Tensor
+    bias: Tensor
+
+
 def _start_add_layer_norm(
-    x: Tensor, branch: Tensor, vectors: dict[str, Tensor | None], eps: float, outputs: tuple[Tensor, ...]
+    x: Tensor, branch: Tensor, vectors: _Vectors, eps: float, outputs: tuple[Tensor, ...]
 ) -> None:
-    views = {name: _maybe(vector, name) for name, vector in vectors.items()}
     operators.add_layer_norm(
         _view(x, "x"),
         _view(branch, "branch"),
-        **views,
+        branch_bias=_maybe(vectors.branch_bias, "branch_bias"),
+        layer_scale=_maybe(vectors.layer_scale, "layer_scale"),
+        weight=_view(vectors.weight, "weight"),
+        bias=_view(vectors.bias, "bias"),
         eps=eps,
         outputs=tuple(_view(output, "output") for output in outputs),
         stream=_stream(x),

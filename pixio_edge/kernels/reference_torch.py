@@ -37,9 +37,9 @@ def attention_int8(qkv: Tensor, bias: Tensor | None, *, scale: float) -> Tensor:
     """
     check_attention(qkv, bias)
     _check_element("attention_int8: qkv", qkv)
-    offsets = None if bias is None else bias.detach().float().numpy()
-    merged = reference.attention_int8(qkv.detach().float().numpy(), offsets, scale=scale)
-    return torch.from_numpy(merged).to(qkv.dtype)
+    offsets = None if bias is None else bias.detach().float().cpu().numpy()
+    merged = reference.attention_int8(qkv.detach().float().cpu().numpy(), offsets, scale=scale)
+    return torch.from_numpy(merged).to(qkv)
 
 
 def add_layer_norm(

@@ -13,7 +13,7 @@ The residual stream is float32 whatever the weights are: the sums of a dozen blo
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor, nn
@@ -40,6 +40,8 @@ class FusedDepthModel(nn.Module):
         quantize_attention: Queries and keys are quantised to INT8 inside attention.
     """
 
+    position: Tensor | None
+
     def __init__(
         self, model: DepthModel, *, size: tuple[int, int] | None = None, quantize_attention: bool = False
     ) -> None:
@@ -58,8 +60,9 @@ class FusedDepthModel(nn.Module):
     def convert_(self, device: torch.device | str, dtype: torch.dtype) -> FusedDepthModel:
         """Move to a device and convert the weights, with convolutions in the layout that their kernels are fast in."""
         position = self.encoder.pos_embed.detach().float()
-        self.encoder.to(device=device, dtype=dtype, memory_format=torch.channels_last)
-        self.head.to(device=device, dtype=dtype, memory_format=torch.channels_last)
+        for module in (self.encoder, self.head):
+            # torch's stubs do not have the layout.
+            module.to(device=device, dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.encoder.pos_embed.data = position.to(device)
         if self.position is not None:
             self.position = self.position.to(device)
@@ -77,9 +80,9 @@ class FusedDepthModel(nn.Module):
     def _encode(self, image: Tensor) -> EncoderFeatures:
         """As `PixioEncoder.forward_intermediates`, of the blocks that the head reads."""
         encoder, indices = self.encoder, self.config.head.indices
-        blocks: list[Block] = list(encoder.blocks)
-        x, grid, stem = self._embed(image)
-        x, normed = _add_layer_norm(*x, None, nn.Identity(), blocks[0].norm1)
+        blocks = cast("list[Block]", list(encoder.blocks))
+        position, tokens, grid, stem = self._embed(image)
+        x, normed = _add_layer_norm(position, tokens, None, nn.Identity(), blocks[0].norm1)
         patches, cls_tokens = [], []
         for index, block in enumerate(blocks[: max(indices) + 1]):
             is_tapped = index in indices
@@ -88,12 +91,12 @@ class FusedDepthModel(nn.Module):
                 split = encoder.config.num_cls_tokens
                 cls_tokens.append(normed[:, :split])
                 # Tokens side by side are a map in the layout channels_last, without a copy.
-                patches.append(normed[:, split:].unflatten(1, grid).permute(0, 3, 1, 2))
+                patches.append(torch.unflatten(normed[:, split:], 1, grid).permute(0, 3, 1, 2))
                 if index < max(indices):
                     normed = _layer_norm(x, blocks[index + 1].norm1, like=normed)
         return EncoderFeatures(stem, tuple(patches), tuple(cls_tokens))
 
-    def _embed(self, image: Tensor) -> tuple[tuple[Tensor, Tensor], tuple[int, int], tuple[Tensor, ...]]:
+    def _embed(self, image: Tensor) -> tuple[Tensor, Tensor, tuple[int, int], tuple[Tensor, ...]]:
         """Position and tokens, whose sum the first block takes; the patch grid; the maps of the stem."""
         grid_map, stem = self.encoder.embed_patches(image)
         rows, columns = grid_map.shape[-2:]
@@ -101,7 +104,7 @@ class FusedDepthModel(nn.Module):
         tokens = torch.cat([cls_token, grid_map.flatten(2).transpose(1, 2)], dim=1)
         position = self.position if self.position is not None else self.encoder.position_embedding(rows, columns)
         # The kernels check the shape, so an image of another size than was given is refused there.
-        return (position.float().expand(len(image), -1, -1).contiguous(), tokens), (rows, columns), stem
+        return position.float().expand(len(image), -1, -1).contiguous(), tokens, (rows, columns), stem
 
     def _run(self, block: Block, x: Tensor, normed: Tensor, norm: nn.LayerNorm) -> tuple[Tensor, Tensor]:
         """One block: residual stream and norm of it in, the same out, the norm being that which follows."""
@@ -109,7 +112,7 @@ class FusedDepthModel(nn.Module):
         qkv = functional.linear(normed, attention.qkv.weight)
         head_dim = qkv.shape[-1] // (3 * attention.num_heads)
         packed = (3, attention.num_heads, head_dim)
-        mixed = self._attention(qkv.unflatten(-1, packed), attention.qkv.bias.view(packed), head_dim**-0.5)
+        mixed = self._attention(qkv.view(*qkv.shape[:2], *packed), attention.qkv.bias.view(packed), head_dim**-0.5)
         branch = functional.linear(mixed, attention.proj.weight)
         x, normed = _add_layer_norm(x, branch, attention.proj.bias, block.ls1, block.norm2)
         hidden = ops.bias_gelu(functional.linear(normed, mlp.fc1.weight), mlp.fc1.bias)
