@@ -90,8 +90,8 @@ def test_layer_norm_codes_move_by_one_at_most_and_scales_by_ulps(rough, monkeypa
 @pytest.mark.parametrize("precision", ["fp16", "bf16"])
 def test_gelu_stays_within_twice_the_naive_error(rough, precision) -> None:
     rng = np.random.default_rng(0)
-    x = row_cases.load(row_cases.store(2 * rng.standard_normal((5, 768)), precision), precision)
-    bias = row_cases.load(row_cases.store(rng.standard_normal(768), precision), precision)
+    x = row_cases.load(row_cases.store(0.5 * rng.standard_normal((5, 768)), precision), precision)
+    bias = row_cases.load(row_cases.store(0.1 * rng.standard_normal(768), precision), precision)
 
     (out,) = row_cases.run_gelu(x, bias, precision).outputs
 
