@@ -8,7 +8,7 @@ import numpy as np
 from ptx_emulator import Report, run_ptx
 
 from pixio_edge.kernels import oracle
-from pixio_edge.kernels.catalogue import Kernel, Launch, find_kernel
+from pixio_edge.kernels.catalogue import Launch, find_kernel
 from pixio_edge.kernels.compile import compile_ptx
 from pixio_edge.kernels.geometry_add_layer_norm import plan_add_layer_norm
 from pixio_edge.kernels.geometry_bias_gelu import plan_bias_gelu
@@ -107,7 +107,7 @@ def run_norm(
     quantize: bool = False,
     in_place: bool = False,
     launch: Launch | None = None,
-    kernel: Kernel | None = None,
+    rough: bool = False,
 ) -> Ran:
     """Run the kernel: sum and norm, or sum, codes and scale.
 
@@ -116,7 +116,7 @@ def run_norm(
         quantize: Run the entry point that writes INT8.
         in_place: The sum is written over x.
         launch: In place of the planned one.
-        kernel: In place of the one that ships.
+        rough: Approximate instructions err by as much as PTX allows.
     """
     rows, channels = case.x.shape
     (planned,) = plan_add_layer_norm(rows, channels, quantize=quantize)
@@ -127,8 +127,8 @@ def run_norm(
     inputs = [x, *(store(getattr(case, name), case.precision) for name in names)]
     first = len(inputs) + in_place
     undefined = range(first, len(inputs) + len(outputs))
-    ptx = _ptx(kernel, "add_layer_norm", case.defines)
-    report = _run(ptx, launch or planned, [*inputs, *outputs, rows, channels, EPS], undefined)
+    ptx = _compile("add_layer_norm", **case.defines)
+    report = _run(ptx, launch or planned, [*inputs, *outputs, rows, channels, EPS], undefined, rough)
     kinds = [case.residual, *(("int8", "fp32") if quantize else (case.precision,))]
     return Ran(tuple(load(array, kind) for array, kind in zip(outputs, kinds, strict=True)), report)
 
@@ -141,7 +141,7 @@ def run_gelu(
     quantize: bool = False,
     in_place: bool = False,
     launch: Launch | None = None,
-    kernel: Kernel | None = None,
+    rough: bool = False,
 ) -> Ran:
     """Run bias and GELU on (rows, channels): the result, or codes and scale. Arguments as of `run_norm`."""
     rows, channels = x.shape
@@ -149,8 +149,8 @@ def run_gelu(
     inputs = [store(x, precision), store(bias, precision)]
     outputs = [inputs[0]] if in_place else _results(rows, channels, precision, quantize)
     undefined = () if in_place else range(2, 2 + len(outputs))
-    ptx = _ptx(kernel, "bias_gelu", {"ELEMENT_BF16": int(precision == "bf16")})
-    report = _run(ptx, launch or planned, [*inputs, *outputs, rows, channels], undefined)
+    ptx = _compile("bias_gelu", ELEMENT_BF16=int(precision == "bf16"))
+    report = _run(ptx, launch or planned, [*inputs, *outputs, rows, channels], undefined, rough)
     kinds = ("int8", "fp32") if quantize else (precision,)
     return Ran(tuple(load(array, kind) for array, kind in zip(outputs, kinds, strict=True)), report)
 
@@ -177,18 +177,12 @@ def _results(rows: int, channels: int, precision: str, quantize: bool) -> list[n
     return [store(np.zeros((rows, channels)), precision)]
 
 
-def _run(ptx: str, launch: Launch, arguments: list[Any], undefined: Any) -> Report:
-    report = run_ptx(
-        ptx, launch.entry, launch.grid, launch.block, arguments, launch.shared_bytes, undefined=tuple(undefined)
-    )
+def _run(ptx: str, launch: Launch, arguments: list[Any], undefined: Any, rough: bool) -> Report:
+    report = run_ptx(ptx, launch.entry, launch.grid, launch.block, arguments, undefined=tuple(undefined), rough=rough)
     assert not any(report.unwritten.values()), report.unwritten
     return report
 
 
-def _ptx(kernel: Kernel | None, name: str, defines: dict[str, int]) -> str:
-    return _shipped_ptx(name, **defines) if kernel is None else compile_ptx(kernel, defines)
-
-
 @cache
-def _shipped_ptx(name: str, **defines: int) -> str:
+def _compile(name: str, **defines: int) -> str:
     return compile_ptx(find_kernel(name), defines)

@@ -34,6 +34,7 @@ SMALLEST_EXPONENT = {"fp16": -14, "bf16": -126}
 # The error of the fit: it may take a result across the middle of two neighbours, which is then off by that much more
 # than half a step. Measured 2.6e-8.
 FIT_ABS = 3e-8
+ROUGH_ABS = FIT_ABS + 5e-8  # where ex2 errs by as much as PTX allows, 2^-22 of 0.17 at most
 
 
 def make_inputs(
@@ -77,15 +78,16 @@ def test_entry_of_two_rows_a_thread_gives_the_same_bits_for_any_number_of_rows(p
 
 
 @PRECISIONS
-def test_every_finite_value_is_right_to_the_last_bit_but_for_the_fit(precision: str) -> None:
+@pytest.mark.parametrize(("rough", "error"), [(False, FIT_ABS), (True, ROUGH_ABS)], ids=["near", "rough"])
+def test_every_finite_value_is_right_to_the_last_bit_but_for_the_fit(precision: str, rough: bool, error: float) -> None:
     x = every_value(precision)
 
-    (out,) = run_gelu(x, np.zeros(8192, np.float32), precision).outputs
+    (out,) = run_gelu(x, np.zeros(8192, np.float32), precision, rough=rough).outputs
 
     exact = oracle.gelu(x.astype(np.float64))
     exponent = np.maximum(np.frexp(exact)[1] - 1, SMALLEST_EXPONENT[precision])
     half_step = np.ldexp(0.5, exponent - DIGITS[precision])
-    assert np.all(np.abs(out - exact) <= half_step + FIT_ABS)
+    assert np.all(np.abs(out - exact) <= half_step + error)
 
 
 def test_gelu_is_not_the_tanh_approximation() -> None:
