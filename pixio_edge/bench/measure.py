@@ -65,7 +65,8 @@ def bench(plan: BenchPlan, *, notify: Notify | None = None) -> BenchRecord:
         with _open_estimator(bundle, artifact, plan) as estimator:
             status, reason = _measure(estimator, plan, measured, notify or _ignore)
     except PixioEdgeError as error:
-        status, reason = UNAVAILABLE, str(error)
+        # Once it ran and was right, this host can run it, so what stopped it is a failure.
+        status, reason = (UNAVAILABLE if not measured.parity else FAILED), str(error)
     return make_record(plan, bundle, measured, status, reason)
 
 
@@ -116,7 +117,10 @@ def _measure(
         _time(_Run(estimator, runtime, feeds, plan, measured, notify))
     notify("counting operators")
     # Last, as it may open a second session.
-    measured.info = runtime.info(profile=True)
+    try:
+        measured.info = runtime.info(profile=True)
+    except PixioEdgeError as error:
+        measured.absent = {**(measured.absent or {}), "operators": str(error)}
     return (OK, None) if measured.parity else (WRONG, measured.parity.message)
 
 

@@ -10,7 +10,7 @@ from pixio_edge.bench.assemble import measurement_key
 from pixio_edge.bench.isolated import accuracy_isolated, bench_isolated
 from pixio_edge.bench.measure import failed_record
 from pixio_edge.bench.plan import DEFAULT_FRAME, DEFAULT_RUNS, BenchPlan, list_plans
-from pixio_edge.bench.record import SLOWER, WRONG, BenchRecord, append_record, read_records
+from pixio_edge.bench.record import FAILED, OK, SLOWER, WRONG, BenchRecord, append_record, read_records
 from pixio_edge.bundle import Bundle
 from pixio_edge.errors import BundleError, CheckFailedError, OutputError, SpecError
 
@@ -151,7 +151,7 @@ def run_sweep(
             record = _measure(plan, accuracy, _reference(timed.get(group, []), plan.precision), notify)
         elif record.accuracy is not None and record.accuracy.source == MEASURED:
             accuracies[_subject(plan)] = record.accuracy
-        if record.is_timed:
+        if record.is_timed and record.status != FAILED:
             timed.setdefault(group, []).append(record)
         if out is not None and not is_old:
             append_record(out, record)
@@ -219,7 +219,7 @@ def _known_rows(out: Path, data: Path | None) -> dict[str, BenchRecord]:
         record.key: record
         for record in read_records(out)
         if record.key is not None
-        and (record.is_timed or record.status == WRONG)
+        and record.status in (OK, SLOWER, WRONG)
         and (data is None or (record.accuracy is not None and record.accuracy.on == str(data)))
     }
 

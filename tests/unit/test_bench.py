@@ -16,6 +16,7 @@ from pixio_edge.bench.plan import BenchPlan, list_plans
 from pixio_edge.bundle import Bundle
 from pixio_edge.errors import BundleError, RuntimeUnavailableError, SpecError
 from pixio_edge.parity import Tolerance
+from pixio_edge.runtimes.base import RuntimeInfo
 from pixio_edge.runtimes.ort import OrtRuntime
 from tests.tiny_bundle import write_tiny_bundle
 
@@ -48,6 +49,42 @@ def test_record_has_every_field_and_times_that_make_sense(plan: BenchPlan) -> No
     assert record.host["cpu"]
     assert record.parity is not None
     assert record.parity["margin"] < 1
+    assert record.times_ms is not None
+    assert len(record.times_ms) == 12
+    assert record.min_ms == min(record.times_ms) <= record.p50_ms <= max(record.times_ms)  # type: ignore[operator]
+    assert record.predict_p50_ms <= record.predict_p90_ms <= record.predict_p99_ms  # type: ignore[operator]
+    assert (record.model, record.tokens, record.batch, record.warmup) == ("tiny", 6, 1, 1)
+    assert record.providers == {"CPUExecutionProvider": 6}
+    assert record.noise is not None
+    assert record.memory is not None
+    assert record.memory.peak_rss_mib == record.peak_rss_mib
+    assert record.absent is not None
+
+
+def test_requests_in_flight_are_timed_together(plan: BenchPlan) -> None:
+    record = bench(replace(plan, batch=3))
+
+    assert (record.status, record.batch, record.runs) == ("ok", 3, 36)
+    assert record.throughput_fps is not None
+    assert record.throughput_fps > 0
+    assert [getattr(record, name) for name in ("pre_ms", "infer_ms", "post_ms", "fps", "energy")] == [None] * 5
+
+
+def test_failure_of_one_request_in_flight_is_that_of_the_row(monkeypatch: pytest.MonkeyPatch, plan: BenchPlan) -> None:
+    real, runtimes = OrtRuntime._run, []
+
+    def third_fails(runtime: OrtRuntime, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        if runtime not in runtimes:
+            runtimes.append(runtime)
+        if len(runtimes) == 3 and runtime is runtimes[2]:
+            raise RuntimeUnavailableError("ort: no third stream. Fix: none")
+        return real(runtime, feeds)
+
+    monkeypatch.setattr(OrtRuntime, "_run", third_fails)
+
+    record = bench(replace(plan, batch=3))
+
+    assert (record.status, record.reason) == ("failed", "ort: no third stream. Fix: none")
 
 
 def test_isolated_record_is_of_a_process_that_did_only_this(plan: BenchPlan) -> None:
@@ -94,6 +131,43 @@ def test_runtime_that_cannot_run_gives_a_record_that_says_why(plan: BenchPlan) -
     assert record.status == "unavailable"
     assert (record.reason or "").startswith("ort provider 'abacus'")
     assert record.p50_ms is None
+
+
+def test_runtime_that_stops_in_the_middle_has_failed(monkeypatch: pytest.MonkeyPatch, plan: BenchPlan) -> None:
+    real, calls = OrtRuntime._run, 0
+
+    def stops(runtime: OrtRuntime, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        nonlocal calls
+        calls += 1
+        if calls > 5:
+            raise RuntimeUnavailableError("ort: the device was reset. Fix: none")
+        return real(runtime, feeds)
+
+    monkeypatch.setattr(OrtRuntime, "_run", stops)
+
+    record = bench(plan)
+
+    assert (record.status, record.reason) == ("failed", "ort: the device was reset. Fix: none")
+    assert record.p50_ms is None
+    assert record.parity is not None
+
+
+def test_times_are_kept_when_the_operators_cannot_be_counted(monkeypatch: pytest.MonkeyPatch, plan: BenchPlan) -> None:
+    real = OrtRuntime._info
+
+    def refuses(runtime: OrtRuntime, *, profile: bool) -> RuntimeInfo:
+        if profile:
+            raise RuntimeUnavailableError("ort: no profile. Fix: none")
+        return real(runtime, profile=profile)
+
+    monkeypatch.setattr(OrtRuntime, "_info", refuses)
+
+    record = bench(plan)
+
+    assert record.is_ok
+    assert (record.int8_ops, record.providers, record.threads) == (None, None, 1)
+    assert record.absent is not None
+    assert record.absent["operators"] == "ort: no profile. Fix: none"
 
 
 def test_process_that_dies_gives_a_record_that_says_so(plan: BenchPlan, monkeypatch: pytest.MonkeyPatch) -> None:
