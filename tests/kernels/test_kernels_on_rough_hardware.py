@@ -7,8 +7,6 @@ Measured: the ratios to the naive error are those of exact arithmetic to all dig
 
 from __future__ import annotations
 
-from functools import partial
-
 import attention_cases
 import attention_int8_cases
 import numpy as np
@@ -16,7 +14,6 @@ import pytest
 import row_cases
 from ptx_emulator import run_ptx
 
-from pixio_edge.kernels import oracle
 from pixio_edge.kernels.oracle import RATIO_LIMIT
 
 pytest.importorskip("cuda.bindings.nvrtc", reason="the extra 'cuda' is not installed")
@@ -36,7 +33,7 @@ def rough(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     def run_rough(*args, **options):
         runs.append(1)
-        return run_ptx(*args, **options, rough=True)
+        return run_ptx(*args, **(options | {"rough": True}))
 
     for module in (attention_cases, attention_int8_cases, row_cases):
         monkeypatch.setattr(module, "run_ptx", run_rough)
@@ -60,19 +57,11 @@ def test_attention_int8_differs_by_a_place_at_most(rough, monkeypatch: pytest.Mo
     case = attention_cases.make_case(65)
     out = attention_int8_cases.run_attention_int8(case, "attention_64").out
     assert len(rough) == 3
-    monkeypatch.setattr(attention_int8_cases, "run_ptx", partial(run_ptx, rough=False))
+    monkeypatch.setattr(attention_int8_cases, "run_ptx", run_ptx)
 
     smooth = attention_int8_cases.run_attention_int8(case, "attention_64").out
 
     assert np.abs(out - smooth).max() <= INT8_ABS
-
-
-@pytest.mark.parametrize(("precision", "residual"), [("fp16", "fp32"), ("bf16", "bf16")])
-def test_layer_norm_stays_within_twice_the_naive_error(rough, precision, residual) -> None:
-    case = row_cases.make_norm_case(5, 768, precision=precision, residual=residual)
-
-    assert max(case.ratios(*row_cases.run_norm(case).outputs)) <= RATIO_LIMIT
-    assert rough
 
 
 def test_layer_norm_codes_move_by_one_at_most_and_scales_by_ulps(rough, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,16 +74,3 @@ def test_layer_norm_codes_move_by_one_at_most_and_scales_by_ulps(rough, monkeypa
 
     assert np.abs(codes.astype(int) - exact_codes).max() <= 1
     np.testing.assert_allclose(scale, exact_scale, rtol=SCALE_REL)
-
-
-@pytest.mark.parametrize("precision", ["fp16", "bf16"])
-def test_gelu_stays_within_twice_the_naive_error(rough, precision) -> None:
-    rng = np.random.default_rng(0)
-    x = row_cases.load(row_cases.store(0.5 * rng.standard_normal((5, 768)), precision), precision)
-    bias = row_cases.load(row_cases.store(0.1 * rng.standard_normal(768), precision), precision)
-
-    (out,) = row_cases.run_gelu(x, bias, precision).outputs
-
-    naive = oracle.naive_bias_gelu(x, bias, precision=precision)
-    assert oracle.ratio_to_naive(out, oracle.bias_gelu(x, bias), naive) <= RATIO_LIMIT
-    assert rough
