@@ -42,10 +42,11 @@ SECONDS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 def benchmark(
     bundles: Annotated[
-        list[str] | None, typer.Argument(help="Embedded bundles or paths of bundle folders.  [default: nano]")
+        list[str] | None,
+        typer.Argument(metavar="BUNDLE", help="Embedded bundles or paths of bundle folders. Default: nano."),
     ] = None,
     runtimes: Annotated[
-        list[str] | None, typer.Option("--runtime", "-r", help="all, or one runtime; may be repeated.  [default: all]")
+        list[str] | None, typer.Option("--runtime", "-r", help="all, or one runtime; may be repeated. Default: all.")
     ] = None,
     precision: Annotated[str | None, typer.Option("--precision", "-p", help="Only fp32, bf16, fp16 or int8.")] = None,
     sizes: Annotated[
