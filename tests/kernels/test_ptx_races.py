@@ -158,3 +158,26 @@ def test_what_another_thread_copied_needs_its_wait_and_then_a_barrier():
     for wrong in (WAIT, "__syncthreads(); " + WAIT):
         with pytest.raises(RaceError):
             run_cuda(COPY % (wrong, "^ 64"), values, out, 128)
+
+
+REFILL = """
+extern "C" __global__ void refill(const int4* in, int4* out) {
+  __shared__ __align__(16) int4 rows[128];
+  u32 address = (u32)__cvta_generic_to_shared(rows + threadIdx.x);
+  rows[threadIdx.x] = in[threadIdx.x];
+  __syncthreads();
+  int4 kept = rows[threadIdx.x ^ 64];
+  %s
+  asm volatile("cp.async.cg.shared.global [%%0], [%%1], 16;" :: "r"(address), "l"(in + threadIdx.x) : "memory");
+  __syncthreads();
+  asm volatile("cp.async.wait_all;" ::: "memory");
+  out[threadIdx.x] = kept;
+}
+"""
+
+
+def test_cp_async_may_not_start_while_another_thread_reads_its_destination():
+    values, out = np.arange(512, dtype=np.int32), np.zeros(512, np.int32)
+    run_cuda(REFILL % "__syncthreads();", values, out)
+    with pytest.raises(RaceError, match=r"writes what thread \d+ of block 0 read"):
+        run_cuda(REFILL % "", values, out)
