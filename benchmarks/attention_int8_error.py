@@ -111,7 +111,7 @@ def measure(name: str, model: DepthModel, images: Sequence[Image]) -> list[dict[
             | agreement.to_json()
         )
         shown = {key: records[-1][key] for key in ("rel_l2", "rel_l2_worst", "delta1", "abs_rel")}
-        print(f"{name:22}{way:28}", *(f"{key} {value:.5f}" for key, value in shown.items()), f"{max(errors):.4f}")
+        print(f"{name:28}{way:28}", *(f"{key} {value:.5f}" for key, value in shown.items()), f"{max(errors):.4f}")
     return records
 
 
