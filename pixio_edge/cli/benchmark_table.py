@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from pixio_edge.cli.console import print_json, print_table
@@ -21,10 +22,15 @@ TIMES = ("p50 ms", "p90", "p99", "load", "pre", "post", "frame p90", "fps", "MiB
 def print_records(records: Sequence[BenchRecord]) -> None:
     """Print a table; below it, the reasons of what is not "ok", and how quiet the machine was."""
     show = _columns(records)
-    header = (*show, "status", *TIMES, *(("mJ",) if _any(records, "energy_mj") else ()))
-    print_table(header, [_cells(record, show, len(header)) for record in records])
+    optional = [
+        (name, cell) for name, field, cell in OPTIONAL if any(getattr(row, field) is not None for row in records)
+    ]
+    header = (*show, "status", *TIMES, *(name for name, _ in optional))
+    print_table(header, [[*_cells(record, show), *(cell(record) for _, cell in optional)] for record in records])
     for reason, names in _group((record.verdict, _name(record)) for record in records if not record.is_ok):
         print(f"{reason} ({_some(names)})")
+    if any(record.accuracy is not None and record.accuracy.source != "measured" for record in records):
+        print("*: as the manifest says; --data measures it")
     _print_noise(records)
     _print_sustained(records)
     _print_fallbacks(records)
@@ -96,14 +102,20 @@ def _columns(records: Sequence[BenchRecord]) -> tuple[str, ...]:
     )
 
 
-def _cells(record: BenchRecord, show: Sequence[str], columns: int) -> list[object]:
+def _cells(record: BenchRecord, show: Sequence[str]) -> list[object]:
     """Of one row; with several requests in flight, frames a second are the inferences of all of them."""
     fps = record.throughput_fps if record.batch > 1 else record.fps
     status = f"{record.status}, noisy" if record.noise is not None and record.noise.noisy else record.status
     labels = ["-" if (value := getattr(record, name)) is None else value for name in show]
     times = (record.p50_ms, record.p90_ms, record.p99_ms, record.load_ms, record.pre_ms, record.post_ms)
-    more = (record.predict_p90_ms, fps, record.peak_rss_mib, record.energy_mj)
-    return [*labels, status, *map(short, (*times, *more))][:columns]
+    return [*labels, status, *map(short, (*times, record.predict_p90_ms, fps, record.peak_rss_mib))]
+
+
+def _delta1(record: BenchRecord) -> str:
+    """Marked where it is what the manifest states."""
+    if record.accuracy is None or record.accuracy.delta1 is None:
+        return "-"
+    return f"{record.accuracy.delta1:.3f}{'' if record.accuracy.source == 'measured' else '*'}"
 
 
 def _print_noise(records: Sequence[BenchRecord]) -> None:
@@ -150,10 +162,6 @@ def _some(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{len(names)} rows: {names[0]} …"
 
 
-def _any(records: Sequence[BenchRecord], name: str) -> bool:
-    return any(getattr(record, name) is not None for record in records)
-
-
 def _name(record: BenchRecord) -> str:
     threads = "" if record.threads is None else f", {record.threads} threads"
     batch = "" if record.batch == 1 else f", {record.batch} in flight"
@@ -163,3 +171,10 @@ def _name(record: BenchRecord) -> str:
 def short(value: float | None) -> str:
     """One decimal, two below 10, or a dash."""
     return "-" if value is None else f"{value:.{1 if abs(value) >= 10 else 2}f}"
+
+
+# Columns that are there when a row has something for them: name, field of the record, and its text.
+OPTIONAL: tuple[tuple[str, str, Callable[[BenchRecord], str]], ...] = (
+    ("mJ", "energy_mj", lambda record: short(record.energy_mj)),
+    ("delta1", "accuracy", _delta1),
+)

@@ -350,9 +350,19 @@ def test_columns_that_say_nothing_are_left_out(capsys: pytest.CaptureFixture[str
     print_records([make_row(energy_mj=12.5), make_row(bundle="other", batch=4, throughput_fps=99.0, fps=None)])
     header, _, second = (line.split() for line in capsys.readouterr().out.splitlines())
 
-    assert not {"bundle", "batch", "mJ"} & set(alone)
+    assert not {"bundle", "batch", "mJ", "delta1"} & set(alone)
     assert {"bundle", "batch", "mJ"} <= set(header)
     assert "99.0" in second
+
+
+def test_accuracy_is_shown_and_marked_where_a_manifest_states_it(capsys: pytest.CaptureFixture[str]) -> None:
+    stated = make_accuracy(0.63622, source="manifest", on="elsewhere")
+    print_records([make_row(accuracy=stated), make_row(accuracy=make_accuracy(0.65)), make_row()])
+
+    header, first, second, third, note = capsys.readouterr().out.splitlines()
+    assert header.split()[-1] == "delta1"
+    assert [line.split()[-1] for line in (first, second, third)] == ["0.636*", "0.650", "-"]
+    assert note == "*: as the manifest says; --data measures it"
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("10m", 600.0), ("90s", 90.0), ("1.5h", 5400.0), ("600", 600.0)])
