@@ -1,6 +1,7 @@
 """INT8 attention broken on purpose: a guard of the kernel is missed when it is gone.
 
-What it has in common with the float kernel is broken in `test_attention_mutations`. One guard is not here: rows past the last token are not loaded from the workspace, and whatever is there would not show.
+What it shares with the float kernel is broken in `test_attention_mutations`. One guard is not here: rows past the last
+token are not loaded from the workspace, and whatever is there would not show.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ SLOW = {
     "the zeros for missing values": (MAIN, "thread_source, row + rows < valid_rows", "thread_source, true",
                                      "attention_128", OutOfBoundsError),
     "the barrier after the wait": (MAIN, "S::synchronize();", "", "attention_128", PtxError),
-    "the other stage for the next copy": (MAIN, "kAdvance, 1 - stage);", "kAdvance, stage);", "attention_128", PtxError),
+    "the other stage for the next copy": (MAIN, "kAdvance, 1 - stage)", "kAdvance, stage)", "attention_128", PtxError),
     "the number that products begin with": (ROWS, "__fmaf_rn(-kMagic, scale[tile][half], -rows", "(-rows",
                                             "attention_128", WRONG),
     "the bias of values": (MAIN, "bias + 2 * width + head", "bias + width + head", "attention_128", WRONG),

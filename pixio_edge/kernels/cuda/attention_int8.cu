@@ -21,51 +21,30 @@
 // softmax. SageAttention's fp8 product of weights and values, for sm_89 on, is not here.
 #include "attention_int8_prepare.cuh"
 #include "attention_int8_rows.cuh"
+#include "attention_split.cuh"
 
 namespace {
 
-constexpr int kStages = 2;  // Tiles in shared memory: one is computed with while the next is copied.
-
-// How four warps share a block's work: `kRowWarps` of them, a group, divide the queries; the groups divide the keys.
-template <int kRowWarps, int kRowTilesOfWarp, int kKeysOfTile>
-struct Split {
-  static constexpr int kRowTiles = kRowTilesOfWarp;
-  static constexpr int kKeys = kKeysOfTile;
-  static constexpr int kGroups = int8::kWarps / kRowWarps;
-  static constexpr int kGroupThreads = 32 * kRowWarps;
-  static constexpr int kWarpRows = 16 * kRowTiles;
-  static constexpr int kRows = kWarpRows * kRowWarps;
-  static constexpr int kKeyBytes = kKeys * int8::kKeyStride;
-  static constexpr int kStageBytes = kKeyBytes + kKeys * tile::kRowBytes;
-  static_assert(kKeyBytes % 128 == 0 && kStageBytes % 128 == 0, "swizzled_tile.cuh wants tiles of values so");
-
-  // Makes what every thread of the group did to shared memory before visible to all of them.
-  __device__ static void synchronize(int group) {
-    if constexpr (kGroups == 1) {
-      __syncthreads();
-    } else if constexpr (kRowWarps == 1) {
-      __syncwarp();
-    } else {
-      ptx::named_barrier(1 + group, kGroupThreads);
-    }
-  }
+// Bytes of a stage: a tile of keys, then one of values.
+template <typename S>
+struct Stage {
+  static constexpr int kKeyBytes = S::kKeys * int8::kKeyStride;
+  static constexpr int kBytes = kKeyBytes + S::kKeys * tile::kRowBytes;
+  static_assert(kKeyBytes % 128 == 0 && kBytes % 128 == 0, "swizzled_tile.cuh wants tiles of values so");
 };
 
-// Where this block is in the arrays.
+// Where what this block reads is.
 struct Place {
   const u8* queries;        // Of this image and head, as all that follows.
   const u8* keys;
   const float* query_scales;
   const float* key_scales;
   const u16* values;
-  const u16* bias;  // Of the values, or null.
-  u16* out;
   int tokens;
   int value_stride;  // Elements from a token to the next.
-  int out_stride;
 
-  __device__ Place(const u16* qkv, const u16* all_bias, u16* all_out, u8* base, int batch, int tokens, int heads)
-      : tokens(tokens), value_stride(3 * heads * HEAD_DIM), out_stride(heads * HEAD_DIM) {
+  __device__ Place(const u16* qkv, u8* base, int batch, int tokens, int heads)
+      : tokens(tokens), value_stride(3 * heads * HEAD_DIM) {
     const int head = blockIdx.y * HEAD_DIM, tiles = (tokens + int8::kTile - 1) / int8::kTile;
     const int8::Workspace workspace(base, batch, heads, tiles);
     const size_t image = blockIdx.z, tile = (image * heads + blockIdx.y) * tiles;
@@ -73,9 +52,7 @@ struct Place {
     keys = workspace.key + tile * int8::kTile * int8::kPadded;
     query_scales = workspace.query_scale + tile * int8::kTile;
     key_scales = workspace.key_scale + tile * int8::kKeyScales;
-    values = qkv + image * tokens * value_stride + 2 * out_stride + head;
-    bias = all_bias == nullptr ? nullptr : all_bias + 2 * out_stride + head;
-    out = all_out + image * tokens * out_stride + head;
+    values = qkv + image * tokens * value_stride + 2 * heads * HEAD_DIM + head;
   }
 };
 
@@ -113,12 +90,13 @@ __device__ __forceinline__ void copy_values(u32 destination, const u16* source, 
 // Goes through the group's tiles of keys: tile `group`, then every kGroups-th. A warp whose rows all lie past the last token copies
 // for the others and computes nothing.
 template <typename S>
-__device__ __forceinline__ void attend(int8::Rows<S::kRowTiles>& rows, const Place& place, u32 shared, int group,
-                                       bool has_rows) {
+__device__ __forceinline__ void attend(attention::Rows<S::kRowTiles>& rows, const Place& place, u32 shared) {
+  constexpr int kStages = attention::kStages, kAdvance = S::kGroups * S::kKeys;
+  const u32 stages = shared + S::group() * kStages * Stage<S>::kBytes;
   const int thread = threadIdx.x % S::kGroupThreads, lane = threadIdx.x % 32;
   auto start_copy = [&](int first, int stage) {
     if (first < place.tokens) {
-      const u32 keys = shared + stage * S::kStageBytes, values = keys + S::kKeyBytes;
+      const u32 keys = stages + stage * Stage<S>::kBytes, values = keys + Stage<S>::kKeyBytes;
       const u8* key_source = place.keys + static_cast<u64>(first) * int8::kPadded;
       const u16* value_source = place.values + static_cast<u64>(first) * place.value_stride;
       const int valid = place.tokens - first;
@@ -131,115 +109,39 @@ __device__ __forceinline__ void attend(int8::Rows<S::kRowTiles>& rows, const Pla
     }
     ptx::copy_async_commit();  // Also of nothing, so that a wait can count groups.
   };
-  const float* key_scales = place.key_scales + lane % 4;
-  const int begin = group * S::kKeys;
+  const int begin = S::group() * S::kKeys;
   start_copy(begin, 0);
+  int8::Queries<S::kRowTiles> queries;
+  int8::load_queries(queries, place.queries, place.query_scales, S::first_row(), place.tokens, lane);
+  attention::clear(rows);
+  const float* key_scales = place.key_scales + lane % 4;
   int stage = 0;
 #pragma unroll 1
-  for (int first = begin; first < place.tokens; first += S::kGroups * S::kKeys) {
+  for (int first = begin; first < place.tokens; first += kAdvance) {
     const float key_scale = key_scales[first / int8::kTile * int8::kKeyScales];
     ptx::copy_async_wait<kStages - 2>();
-    S::synchronize(group);  // The tile is there for all, and all are done with the one that the next copy replaces.
-    start_copy(first + S::kGroups * S::kKeys, 1 - stage);
-    const u32 tile = shared + stage * S::kStageBytes;
+    S::synchronize();  // The tile is there for all, and all are done with the one that the next copy replaces.
+    start_copy(first + kAdvance, 1 - stage);
+    const u32 tile = stages + stage * Stage<S>::kBytes;
     stage = 1 - stage;
-    if (!has_rows) continue;
+    if (S::first_row() >= place.tokens) continue;
     float scores[S::kRowTiles][S::kKeys / 8][4];
-    int8::multiply_keys<S::kRowTiles, S::kKeys>(scores, rows, tile, lane);
-    if (first + S::kKeys > place.tokens) int8::mask_scores<S::kRowTiles, S::kKeys>(scores, place.tokens - first, lane);
-    int8::exponentiate<S::kRowTiles, S::kKeys>(scores, rows, key_scale);
-    int8::multiply_values<S::kRowTiles, S::kKeys>(rows, scores, tile + S::kKeyBytes, lane);
-  }
-}
-
-// What the four warps found for a tile of 16 rows each, in shared memory.
-struct Partial {
-  static constexpr int kRows = 16 * int8::kWarps;
-  static constexpr int kStride = HEAD_DIM + 8;  // Floats. The 8 put four rows of a store on different banks.
-  float output[kRows][kStride];
-  float reference[kRows];
-  float sum[kRows];
-};
-
-template <int kRowTiles>
-__device__ __forceinline__ void stage_rows(Partial& partial, const int8::Rows<kRowTiles>& rows, int tile, int lane) {
-#pragma unroll
-  for (int half = 0; half < 2; ++half) {
-    const int row = threadIdx.x / 32 * 16 + 8 * half + lane / 4;
-    float2* output = reinterpret_cast<float2*>(partial.output[row]) + lane % 4;
-#pragma unroll
-    for (int column = 0; column < HEAD_DIM / 8; ++column) {
-      output[4 * column] = make_float2(rows.output[tile][column][2 * half], rows.output[tile][column][2 * half + 1]);
-    }
-    const float sum = ptx::quad_sum(rows.sum[tile][half]);
-    if (lane % 4 != 0) continue;
-    partial.reference[row] = rows.reference[tile][half];
-    partial.sum[row] = sum;
-  }
-}
-
-// Puts together eight columns of one row from all groups, whose partial sums lie `distance` rows apart. They are added in order,
-// so that equal inputs give equal bits. A group that had no tile has the reference minus infinity and weighs nothing; group 0
-// always has one.
-template <int kGroups>
-__device__ __forceinline__ uint4 combine(const Partial& partial, int row, int distance, int chunk, const u16* bias) {
-  float reference = partial.reference[row];
-#pragma unroll
-  for (int group = 1; group < kGroups; ++group) reference = fmaxf(reference, partial.reference[row + group * distance]);
-  float sum = 0.0f, values[8] = {};
-#pragma unroll
-  for (int group = 0; group < kGroups; ++group) {
-    const int there = row + group * distance;
-    const float weight = ptx::exp2(partial.reference[there] - reference);
-    sum += partial.sum[there] * weight;
-    const float4* halves = reinterpret_cast<const float4*>(&partial.output[there][8 * chunk]);
-    const float4 low = halves[0], high = halves[1];
-    const float added[8] = {low.x, low.y, low.z, low.w, high.x, high.y, high.z, high.w};
-#pragma unroll
-    for (int i = 0; i < 8; ++i) values[i] += added[i] * weight;
-  }
-  const float inverse = 1.0f / sum;
-  const uint4 packed = bias == nullptr ? make_uint4(0, 0, 0, 0) : *reinterpret_cast<const uint4*>(bias + 8 * chunk);
-  const u32 offsets[4] = {packed.x, packed.y, packed.z, packed.w};
-  u32 words[4];
-#pragma unroll
-  for (int i = 0; i < 4; ++i) {
-    words[i] = ptx::pack2(values[2 * i] * inverse + ptx::unpack_low(offsets[i]),
-                          values[2 * i + 1] * inverse + ptx::unpack_high(offsets[i]));
-  }
-  return make_uint4(words[0], words[1], words[2], words[3]);
-}
-
-// Writes the block's rows, a tile of each warp at a time: a row's outputs are spread over four lanes and over the groups.
-template <typename S>
-__device__ __forceinline__ void finish(Partial& partial, const int8::Rows<S::kRowTiles>& rows, const Place& place,
-                                       int block_row) {
-  constexpr int kRows = Partial::kRows / S::kGroups;  // That a group has of one tile.
-#pragma unroll
-  for (int tile = 0; tile < S::kRowTiles; ++tile) {
-    __syncthreads();  // All are done with what was in this memory.
-    stage_rows(partial, rows, tile, threadIdx.x % 32);
-    __syncthreads();
-    for (int index = threadIdx.x; index < kRows * tile::kChunks; index += int8::kThreads) {
-      const int row = index / tile::kChunks, chunk = index % tile::kChunks;
-      const int token = block_row + row / 16 * S::kWarpRows + 16 * tile + row % 16;
-      if (token >= place.tokens) continue;
-      u16* address = place.out + static_cast<size_t>(token) * place.out_stride + 8 * chunk;
-      *reinterpret_cast<uint4*>(address) = combine<S::kGroups>(partial, row, kRows, chunk, place.bias);
-    }
+    int8::multiply_keys<S::kRowTiles, S::kKeys>(scores, queries, tile, lane);
+    if (first + S::kKeys > place.tokens) attention::mask_scores<S::kRowTiles, S::kKeys>(scores, place.tokens - first, lane);
+    int8::exponentiate<S::kRowTiles, S::kKeys>(scores, rows, queries, key_scale);
+    attention::multiply_values<S::kRowTiles, S::kKeys>(rows, scores, tile + Stage<S>::kKeyBytes, lane);
   }
 }
 
 template <typename S>
-__device__ __forceinline__ void run(const Place& place) {
+__device__ __forceinline__ void run(const Place& place, const u16* bias, u16* out, int heads) {
   extern __shared__ __align__(128) u8 shared[];
-  const int warp = threadIdx.x / 32, row_warps = int8::kWarps / S::kGroups, group = warp / row_warps;
-  const int block_row = blockIdx.x * S::kRows;
-  const int first_row = block_row + warp % row_warps * S::kWarpRows;
-  int8::Rows<S::kRowTiles> rows;
-  int8::load_rows(rows, place.queries, place.query_scales, first_row, place.tokens, threadIdx.x % 32);
-  attend<S>(rows, place, ptx::shared_address(shared) + group * kStages * S::kStageBytes, group, first_row < place.tokens);
-  finish<S>(*reinterpret_cast<Partial*>(shared), rows, place, block_row);
+  attention::Rows<S::kRowTiles> rows;
+  attend<S>(rows, place, ptx::shared_address(shared));
+  const int head = blockIdx.y * HEAD_DIM, width = heads * HEAD_DIM;
+  const u16* value_bias = bias == nullptr ? nullptr : bias + 2 * width + head;
+  u16* image_out = out + static_cast<u64>(blockIdx.z) * place.tokens * width + head;
+  attention::finish<S>(shared, rows, {image_out, value_bias, place.tokens, width});
 }
 
 }  // namespace
@@ -262,9 +164,9 @@ extern "C" __global__ void __launch_bounds__(int8::kThreads) attention_int8_prep
 }
 
 // One entry point for each number of queries in a block; geometry_attention_int8.py knows the same numbers.
-#define ENTRY(name, row_warps, row_tiles, keys)                                                  \
-  extern "C" __global__ void __launch_bounds__(int8::kThreads) name(PARAMETERS) {                \
-    run<Split<row_warps, row_tiles, keys>>(Place(qkv, bias, out, base, batch, tokens, heads));   \
+#define ENTRY(name, row_warps, row_tiles, keys)                                                                  \
+  extern "C" __global__ void __launch_bounds__(int8::kThreads) name(PARAMETERS) {                                \
+    run<attention::Split<row_warps, row_tiles, keys>>(Place(qkv, base, batch, tokens, heads), bias, out, heads); \
   }
 
 ENTRY(attention_int8_128, 4, 2, HEAD_DIM == 64 ? 64 : 32)
