@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from attention_int8_table import render_attention_int8
 from coreml_table import render_coreml
 from int8_table import int8_rows
 from peers_table import render_peers
@@ -204,6 +205,7 @@ PAGES: dict[str, Renderers] = {
         "soak": render_soak,
     },
     "docs/coreml.md": {"coreml": render_coreml},
+    "docs/kernels.md": {"attention_int8": render_attention_int8},
     "docs/tensorrt.md": {"tensorrt": render_tensorrt},
     "docs/training.md": {"training_ablation": render_training_ablation, "pretraining_ablation": render_pretraining},
 }
