@@ -79,7 +79,7 @@ def test_state_dict_is_the_models(name: str) -> None:
     assert all(torch.equal(fused[key], value) for key, value in before.items())
 
 
-@every_model
+@pytest.mark.parametrize("name", ["stem", "depth_anything"])
 def test_quantised_attention_is_close_and_is_what_runs(name: str) -> None:
     model, image = random_model(name), picture(SIZES[0])
 
@@ -94,8 +94,14 @@ def test_quantised_attention_is_close_and_is_what_runs(name: str) -> None:
     assert 0 < error < INT8_ATTENTION
 
 
-@every_model
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize(
+    ("name", "dtype"),
+    [
+        *((name, torch.bfloat16) for name in CONFIGS),
+        # Slow on a processor.
+        ("depth_anything", torch.float16),
+    ],
+)
 def test_half_precision_is_no_worse_than_the_plain_model_in_it(name: str, dtype: torch.dtype) -> None:
     """Twice the error of the plain model at the same precision: the rule of the kernels, for the whole."""
     image = picture(SIZES[0])

@@ -64,6 +64,7 @@ def test_operator_passes_torchs_own_checks(name: str, make: Callable[[], tuple[A
     torch.library.opcheck(getattr(ops, name), make())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "make"), [pair for pair in OPERATORS if pair[0] in ("attention", "add_layer_norm")])
 def test_operator_passes_torchs_own_checks_without_the_optional_arguments(
     name: str, make: Callable[[], tuple[Any, ...]]

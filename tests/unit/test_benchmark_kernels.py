@@ -22,6 +22,7 @@ def kernels(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return kernels
 
 
+@pytest.mark.slow
 def test_dry_run_goes_through_every_step_and_checks_every_contender(
     kernels: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
