@@ -16,8 +16,8 @@ points differ in nothing else:
 Keys are divided within a block and not over blocks: partial sums then meet in shared memory, and no second kernel has
 to be started, which would take about as long as the whole attention of one small image.
 
-`estimate_cycles` counts for each of them, per multiprocessor (M queries, n tokens, D wide, a block of 4 warps, one on
-each of the four parts of a multiprocessor):
+`estimate_cycles` counts for each of them, with n tokens, heads D wide and the four warps of a block on the four parts
+of a multiprocessor:
 
 - products: a warp multiplies 16 queries with 8 keys, both products together, by D / 8 matrix instructions of 16x8x16;
   one takes 8 cycles where a multiprocessor does 1,024 multiply-adds in a cycle (A100, Orin), 32 on GeForce, which does
@@ -30,8 +30,8 @@ each of the four parts of a multiprocessor):
   third seldom does;
 - blocks come in waves; the last one counts by how many blocks a multiprocessor then has.
 
-The constants are of data sheets and programming guides, not measured: no GPU was at hand. Where they are off, the
-choice is a slower one and the result is the same to the last bits that the order of summation decides.
+The constants are of data sheets and programming guides, not measured: no GPU was at hand. Where they are off, a slower
+entry point is chosen; the result then differs in the last bits at most, by the order of the sums.
 """
 
 from __future__ import annotations
