@@ -19,14 +19,14 @@ POWERCAP = "sys/class/powercap"
 HWMON = "sys/class/hwmon"
 INA3221_CHANNELS = (1, 2, 3)
 
-# Rails of Jetson boards by the names on the INA3221 (NVIDIA's developer guide, "Power Monitors" of each board). The
-# first group of which all are there counts: the whole input where it is measured, else the rails that add up to it.
+# Rails of Jetson boards by the names on the INA3221 (NVIDIA's developer guide of each board; of Thor as tegrastats
+# prints them). The first group of which all are there counts: the whole input of the module where it is measured, else
+# the rails beside each other that its parts are fed from. AGX Orin's VDDQ_VDD2_1V8AO is fed from VIN_SYS_5V0.
 JETSON_RAILS = (
     ("VDD_IN",),  # Orin Nano, Orin NX, Xavier NX
     ("POM_5V_IN",),  # Nano
-    ("VIN",),  # Thor
     ("VDD_GPU_SOC", "VDD_CPU_CV", "VIN_SYS_5V0"),  # AGX Orin
-    ("VDD_GPU", "VDD_CPU_SOC_MSS", "VIN_SYS_5V0"),  # Thor without VIN
+    ("VDD_GPU", "VDD_CPU_SOC_MSS", "VIN_SYS_5V0"),  # Thor
     ("GPU", "CPU", "SOC", "CV", "VDDRQ", "SYS5V"),  # AGX Xavier
 )
 

@@ -158,6 +158,8 @@ def _run_long(run: _Run, sensors: Sensors) -> None:
     if sensors.meter is not None:
         run.notify("energy")
         run.measured.energy = measure_energy(step, sensors.meter)
+        if run.measured.energy is None:
+            run.measured.absent = {**sensors.absent, "energy": f"{sensors.meter.source} gave no reading"}
     if run.plan.sustained_s > 0:
         run.notify("sustained")
         run.measured.sustained = run_sustained(step, run.plan.sustained_s, sensors, notify=run.notify)

@@ -99,7 +99,7 @@ class BenchRecord(Record):
         accuracy: Accuracy of this artifact; null when neither measured nor stated by the manifest.
         int8_ops: Matrix products and convolutions that executed in INT8.
         float_ops: Matrix products and convolutions that executed in a float type.
-        power: Power mode, governor and clocks when the measurement began.
+        power: Power mode, governor and clocks after the timed loops.
         absent: Sensors that the host does not have or does not let be read, each with the reason.
         host: Facts about the machine, as `Host.to_json`.
         tool: Version of this package.

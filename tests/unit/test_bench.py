@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from pixio_edge.bench.energy_meters import EnergyMeter, RaplMeter
 from pixio_edge.bench.isolated import bench_isolated
 from pixio_edge.bench.measure import bench
 from pixio_edge.bench.plan import BenchPlan, list_plans
@@ -168,6 +170,25 @@ def test_times_are_kept_when_the_operators_cannot_be_counted(monkeypatch: pytest
     assert (record.int8_ops, record.providers, record.threads) == (None, None, 1)
     assert record.absent is not None
     assert record.absent["operators"] == "ort: no profile. Fix: none"
+
+
+def test_meter_without_a_reading_is_absent(monkeypatch: pytest.MonkeyPatch, plan: BenchPlan) -> None:
+    asked = []
+
+    def nothing(step: Callable[[], object], meter: EnergyMeter) -> None:
+        step()
+        asked.append(meter.source)
+
+    monkeypatch.setattr("pixio_edge.bench.sensors.find_meter", lambda _, *, gpu: RaplMeter([]))
+    monkeypatch.setattr("pixio_edge.bench.measure.measure_energy", nothing)
+
+    record = bench(plan)
+
+    assert asked == ["rapl"]
+    assert record.is_ok
+    assert (record.energy, record.energy_mj) == (None, None)
+    assert record.absent is not None
+    assert record.absent["energy"] == "rapl gave no reading"
 
 
 def test_process_that_dies_gives_a_record_that_says_so(plan: BenchPlan, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -103,8 +103,12 @@ def test_jetson_input_rail_counts_alone(tmp_path: Path) -> None:
     assert meter.watts() == pytest.approx(5.0 * 0.4)
 
 
-def test_jetson_rails_are_added_where_no_input_rail_is_measured(tmp_path: Path) -> None:
-    rails = ["VDD_GPU_SOC", "VDD_CPU_CV", "VIN_SYS_5V0"]
+@pytest.mark.parametrize(
+    "rails",
+    [["VDD_GPU_SOC", "VDD_CPU_CV", "VIN_SYS_5V0"], ["VDD_GPU", "VDD_CPU_SOC_MSS", "VIN_SYS_5V0"]],
+    ids=["AGX Orin", "Thor"],
+)
+def test_jetson_rails_are_added_where_no_input_rail_is_measured(tmp_path: Path, rails: list[str]) -> None:
     root = write_tree(tmp_path, jetson_rails(rails) | jetson_rails(["NC", "VDDQ_VDD2_1V8AO", "NC"], hwmon="hwmon4"))
 
     meter = Ina3221Meter.find(root)
