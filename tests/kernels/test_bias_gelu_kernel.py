@@ -10,25 +10,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cubin_code import count_accesses
 from row_cases import MODEL_CHANNELS, run_gelu
 
-from pixio_edge.errors import SpecError
 from pixio_edge.kernels import oracle
-from pixio_edge.kernels.catalogue import SMS, Launch, find_kernel
-from pixio_edge.kernels.compile import compile_kernel
-from pixio_edge.kernels.geometry_bias_gelu import count_bias_gelu_bytes, plan_bias_gelu
-from pixio_edge.kernels.geometry_rows import MOST_CHANNELS, MOST_THREADS
+from pixio_edge.kernels.catalogue import Launch, find_kernel
 from pixio_edge.kernels.oracle import RATIO_LIMIT
 from pixio_edge.kernels.precision import from_bf16, round_to
 from pixio_edge.kernels.reference import GELU_FLAT, GELU_TAIL
 
 pytest.importorskip("cuda.bindings.nvrtc", reason="the extra 'cuda' is not installed")
 
-KERNEL = find_kernel("bias_gelu")
 PRECISIONS = pytest.mark.parametrize("precision", ["fp16", "bf16"])
 SCALE_REL = 1e-6  # 8 ulp of float32; the fit of GELU is right to 3e-8 of its largest value here
-MOST_REGISTERS = 65_536 // MOST_THREADS[3]
 DIGITS = {"fp16": 10, "bf16": 7}  # of the mantissa, behind its leading 1
 SMALLEST_EXPONENT = {"fp16": -14, "bf16": -126}
 # The error of the fit: it may take a result across the middle of two neighbours, which is then off by that much more
@@ -200,78 +193,13 @@ def test_every_array_passes_once_by_16_bytes() -> None:
 
 
 def test_constants_are_those_of_the_fallback() -> None:
-    source = KERNEL.path.read_text(encoding="utf-8")
+    source = find_kernel("bias_gelu").path.read_text(encoding="utf-8")
     body = source[source.index("float gelu(") : source.index("ptx::exp2(power)")]
 
     numbers = [float(number) for number in re.findall(r"(-?\d+(?:\.\d+)?(?:e-?\d+)?)f\b", body)]
 
     assert numbers[0] == GELU_FLAT
     np.testing.assert_array_equal(np.float32(numbers[1:]), np.float32(GELU_TAIL[::-1]))
-
-
-@pytest.mark.parametrize("channels", [4 * channels for channels in MODEL_CHANNELS])
-@pytest.mark.parametrize("rows", [1, 3, 264, 584, 1400 * 8])
-def test_plan_covers_every_vector_of_every_row_once(rows: int, channels: int) -> None:
-    (launch,) = plan_bias_gelu(rows, channels)
-
-    each = int(launch.entry.removeprefix("bias_gelu_"))
-    assert launch.block == (32, 4, 1)
-    assert launch.grid[1] * 32 * 8 == channels  # no thread is idle
-    assert (launch.grid[0] - 1) * 4 * each < rows <= launch.grid[0] * 4 * each
-
-
-@pytest.mark.parametrize("channels", [4 * channels for channels in MODEL_CHANNELS])
-def test_plan_of_int8_has_a_thread_for_every_vector(channels: int) -> None:
-    (launch,) = plan_bias_gelu(584, channels, quantize=True)
-
-    vectors = int(launch.entry.removeprefix("bias_gelu_int8_"))
-    assert launch.block[0] * vectors * 8 == channels
-    assert launch.grid[0] * launch.block[1] == 584
-
-
-def test_plan_gives_a_thread_two_rows_only_when_the_gpu_is_full_without() -> None:
-    entries = [plan_bias_gelu(rows, 1536)[0].entry for rows in (1, 584, 8 * 584)]
-
-    assert entries == ["bias_gelu_1", "bias_gelu_1", "bias_gelu_2"]
-
-
-@pytest.mark.parametrize(("rows", "channels"), [(5, 12), (5, MOST_CHANNELS + 8), (0, 768)])
-@pytest.mark.parametrize("quantize", [False, True])
-def test_plan_refuses_what_the_kernel_is_not_made_for(rows: int, channels: int, quantize: bool) -> None:
-    with pytest.raises(SpecError, match=r"bias_gelu: got .*, expected .*Fix: "):
-        plan_bias_gelu(rows, channels, quantize=quantize)
-
-
-def test_bytes_count_every_array_once() -> None:
-    assert count_bias_gelu_bytes(10, 768) == 2 * 10 * 768 * 2 + 768 * 2
-    assert count_bias_gelu_bytes(10, 768, quantize=True) == 10 * (768 * 2 + 768 + 4) + 768 * 2
-
-
-def assert_rows_stay_in_registers_and_move_by_16_bytes(sm: str, defines: dict[str, int]) -> None:
-    compiled = compile_kernel(KERNEL, sm, defines)
-
-    accesses = count_accesses(compiled.cubin)
-    assert set(compiled.resources) == set(KERNEL.entries)
-    for entry, resources in compiled.resources.items():
-        assert (resources.spill_bytes, resources.stack_bytes) == (0, 0), entry
-        assert resources.registers <= MOST_REGISTERS, entry
-        vectors = int(entry[-1])
-        expected = {("LDG", 16): vectors + 1, ("STG", 16): vectors}  # x and one bias
-        if "int8" in entry:
-            expected = {("LDG", 16): 2 * vectors, ("STG", 8): vectors, ("STG", 4): 1}
-        assert accesses[entry] == expected, entry
-
-
-@pytest.mark.parametrize("defines", list(KERNEL.variants()), ids=str)
-def test_code_for_an_orin_keeps_rows_in_registers_and_moves_them_by_16_bytes(defines: dict[str, int]) -> None:
-    assert_rows_stay_in_registers_and_move_by_16_bytes("sm_87", defines)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("defines", list(KERNEL.variants()), ids=str)
-@pytest.mark.parametrize("sm", SMS)
-def test_code_for_any_gpu_keeps_rows_in_registers_and_moves_them_by_16_bytes(sm: str, defines: dict[str, int]) -> None:
-    assert_rows_stay_in_registers_and_move_by_16_bytes(sm, defines)
 
 
 @pytest.mark.slow
