@@ -28,7 +28,7 @@ from ptx_state import Program
 
 DECODER_MODULES = (ptx_async, ptx_convert, ptx_float, ptx_integer, ptx_matrix, ptx_select, ptx_warp)
 DEFAULT_LANES = 2048
-DEFAULT_BRANCHES = 10_000_000
+DEFAULT_BRANCHES = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -181,3 +181,24 @@ def test_cp_async_may_not_start_while_another_thread_reads_its_destination():
     run_cuda(REFILL % "__syncthreads();", values, out)
     with pytest.raises(RaceError, match=r"writes what thread \d+ of block 0 read"):
         run_cuda(REFILL % "", values, out)
+
+
+OWN_ROW = """
+extern "C" __global__ void own_row(const int4* in, int4* out) {
+  __shared__ __align__(16) int4 rows[32];
+  rows[threadIdx.x] = in[threadIdx.x];
+  %s
+  u32 address = (u32)__cvta_generic_to_shared(rows + threadIdx.x), r0, r1, r2, r3;
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%%0, %%1, %%2, %%3}, [%%4];"
+      : "=r"(r0), "=r"(r1), "=r"(r2), "=r"(r3) : "r"(address) : "memory");
+  out[threadIdx.x] = make_int4(r0, r1, r2, r3);
+}
+"""
+
+
+def test_ldmatrix_races_with_a_row_that_its_own_lane_wrote_because_others_receive_it():
+    values, out = np.arange(128, dtype=np.int32), np.zeros(128, np.int32)
+    run_cuda(OWN_ROW % "__syncwarp();", values, out, block=(32, 1, 1))
+    np.testing.assert_array_equal(out.reshape(32, 4), values.reshape(4, 8, 4).transpose(1, 2, 0).reshape(32, 4))
+    with pytest.raises(RaceError, match="ldmatrix"):
+        run_cuda(OWN_ROW % "", values, out, block=(32, 1, 1))
