@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from pixio_edge.errors import SpecError
 from pixio_edge.kernels.catalogue import HEAD_DIMS, Launch
-from pixio_edge.kernels.geometry_attention import SPLITS, STAGES, THREADS, Split, estimate_cycles
+from pixio_edge.kernels.geometry_attention import SPLITS, STAGES, THREADS, Split, estimate_cycles, partial_bytes
 
 TILE = 64
 """Tokens that one block prepares, and keys that share their scales: kTile of the source."""
@@ -19,7 +19,6 @@ ALIGNMENT = 16
 
 _INT8_DEPTH = 32  # of one matrix instruction on s8 (PTX ISA, mma.m16n8k32); 80 is padded to 96 with zeros
 _KEY_PADDING = 16  # bytes after each row of keys in shared memory (kKeyStride)
-_PARTIAL_PADDING = 8  # numbers after each row of sums in shared memory (Partial::kStride)
 _MAX_GRID_YZ = 65_535  # blocks along y and z (CUDA C++ Programming Guide, "Technical Specifications")
 
 
@@ -115,11 +114,9 @@ def launch_split(split: Split, batch: int, tokens: int, heads: int, head_dim: in
         head_dim: One of `catalogue.HEAD_DIMS`.
     """
     stage = split.keys(head_dim) * (pad_head_dim(head_dim) + _KEY_PADDING + 2 * head_dim)
-    rows = 16 * THREADS // 32  # of a tile of each warp, with two numbers beside the sums of each
-    partial = rows * (head_dim + _PARTIAL_PADDING + 2) * 4
     entry = split.entry.replace("attention", "attention_int8")
     grid = (-(-tokens // split.rows), heads, batch)
-    return Launch(entry, grid, (THREADS, 1, 1), max(split.groups * STAGES * stage, partial))
+    return Launch(entry, grid, (THREADS, 1, 1), max(split.groups * STAGES * stage, partial_bytes(head_dim)))
 
 
 def plan_workspace(batch: int, tokens: int, heads: int, head_dim: int) -> Workspace:
