@@ -91,6 +91,14 @@ def test_what_a_whole_warp_or_block_must_reach_is_an_error_in_a_branch_of_some(s
         run_cuda(source % 100, np.zeros(128, np.int32))
 
 
+def test_a_shuffle_from_a_lane_that_does_not_take_part_is_an_error():
+    source = """extern "C" __global__ void half(int* out) {
+      if (threadIdx.x < 16) out[threadIdx.x] = __shfl_sync(0xffffu, (int)threadIdx.x, %d); }"""
+    run_cuda(source % 15, np.zeros(32, np.int32), block=(32, 1, 1))
+    with pytest.raises(DivergenceError, match="does not take part"):
+        run_cuda(source % 16, np.zeros(32, np.int32), block=(32, 1, 1))
+
+
 def test_mma_needs_all_lanes_of_its_warp():
     source = """extern "C" __global__ void part(float* out) {
       if (threadIdx.x >= %d) return;

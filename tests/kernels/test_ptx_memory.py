@@ -74,6 +74,16 @@ def test_module_variables_and_parameters_by_value_are_read():
         run_ptx(compile_cuda(TABLES.replace("% 6", "")), "tables", ONE, BLOCK, [out, wide, pair, 0, 0])
 
 
+def test_a_register_of_an_inner_block_hides_the_outer_one_of_its_name():
+    source = """extern "C" __global__ void scopes(u32* out) { u32 r;
+      asm volatile("{ .reg .b32 t; mov.b32 t, %1; { .reg .b16 t; mov.b16 t, 7; } mov.b32 %0, t; }"
+          : "=r"(r) : "r"(0x12345678 + threadIdx.x));
+      out[threadIdx.x] = r; }"""
+    out = np.zeros(64, np.uint32)
+    run_ptx(compile_cuda(source), "scopes", ONE, BLOCK, [out], undefined=(0,))
+    np.testing.assert_array_equal(out, 0x12345678 + np.arange(64))
+
+
 def test_an_array_passed_twice_is_one_buffer():
     source = 'extern "C" __global__ void add(const float* a, float* b) { b[threadIdx.x] = a[threadIdx.x] + 1; }'
     values = np.arange(64, dtype=np.float32)
