@@ -117,6 +117,11 @@ def keeps_compiled() -> bool:
     return _read_yes(_KEEP_COMPILED)
 
 
+def compile_anew() -> None:
+    """Set PIXIO_EDGE_KEEP_COMPILED to 0 for this process, so that what a load costs is what a first one costs."""
+    os.environ[_KEEP_COMPILED.name] = "0"
+
+
 def insist_on_commercial() -> None:
     """Set PIXIO_EDGE_REQUIRE_COMMERCIAL for this process and those it starts, as benchmarks do for each measurement."""
     os.environ[_REQUIRE_COMMERCIAL.name] = "1"

@@ -13,6 +13,7 @@ from pathlib import Path
 from time import monotonic
 from typing import IO, TYPE_CHECKING, Any
 
+from pixio_edge import env
 from pixio_edge.bench.energy import IDLE_S, LOOP_S
 from pixio_edge.bench.measure import bench, failed_record
 from pixio_edge.bench.plan import BenchPlan
@@ -171,6 +172,7 @@ def _main() -> None:
     job = json.loads(sys.stdin.read())
     plan = BenchPlan.from_json(job["plan"])
     if "data" not in job:
+        env.compile_anew()
         _say(RESULT, bench(plan, notify=lambda step: _say(PROGRESS, step)).to_json())
         return
     # Only here: what it loads would count as memory of a timed process.

@@ -70,7 +70,8 @@ class BenchRecord(Record):
             threads and batch in this sweep; "failed_accuracy", wrong output and so not timed; "failed", the process
             died or did not end; "unavailable", this host cannot run it.
         reason: Why it is not "ok"; null when it is.
-        load_ms: From nothing to a runtime that can run: import of the engine, hashing, reading, optimising.
+        load_ms: From nothing to a runtime that can run: import of the engine, hashing, reading, optimising,
+            with nothing kept from an earlier load.
         first_ms: The first inference after that.
         times_ms: Every timed inference, in order, on an input that is prepared already; with `batch` above 1 those of
             all requests, in the order they ended.

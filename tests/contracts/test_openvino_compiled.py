@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pixio_edge.bench.isolated import bench_isolated
+from pixio_edge.bench.plan import BenchPlan
 from pixio_edge.bundle import Bundle
 from pixio_edge.runtimes import ov_compiled
 from pixio_edge.runtimes.base import Runtime, RuntimeOptions
@@ -171,3 +173,11 @@ def test_folder_is_for_its_owner_alone(bundle: Bundle, folder: Path):
     run(bundle)
 
     assert folder.stat().st_mode & 0o077 == 0
+
+
+def test_benchmark_measures_a_first_load(bundle: Bundle, folder: Path):
+    plan = BenchPlan(str(bundle.folder), "openvino", bundle.artifacts[0].name, threads=1, runs=1, warmup=0)
+
+    assert bench_isolated(plan).status == "ok"
+
+    assert not folder.exists()
