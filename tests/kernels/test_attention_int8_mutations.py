@@ -73,7 +73,10 @@ SLOW = {
     "the place of a copied chunk": (MAIN, "tile::advance(thread_destination, rows, 0)",
                                     "thread_destination + rows * tile::kRowBytes + 16", "attention_128",
                                     OutOfBoundsError),
-    "the head": (MAIN, "const int head = blockIdx.y * HEAD_DIM", "const int head = 0", "attention_64", RaceError),
+    "the head of values": (MAIN, "const int head = blockIdx.y * HEAD_DIM, tiles", "const int head = 0, tiles",
+                           "attention_64", WRONG),
+    "the head of the output": (MAIN, "const int head = blockIdx.y * HEAD_DIM, width", "const int head = 0, width",
+                               "attention_64", RaceError),
     "the image": (MAIN, "static_cast<u64>(blockIdx.z) * place.tokens", "static_cast<u64>(0)", "attention_64", PtxError),
 }  # fmt: skip
 
