@@ -175,10 +175,9 @@ class _Scopes:
 
     def __init__(self) -> None:
         self.stack: list[dict[str, str]] = [{}]
-        self.opened = 0
+        self.declared = 0
 
     def open(self) -> None:
-        self.opened += 1
         self.stack.append({})
 
     def close(self) -> bool:
@@ -187,7 +186,8 @@ class _Scopes:
         return not self.stack
 
     def declare(self, name: str) -> str:
-        unique = name if len(self.stack) == 1 else f"{name}@{self.opened}"
+        self.declared += 1
+        unique = name if len(self.stack) == 1 else f"{name}@{self.declared}"
         self.stack[-1][name] = unique
         return unique
 
