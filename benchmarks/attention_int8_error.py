@@ -11,7 +11,7 @@ import argparse
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -77,7 +77,7 @@ class ReplacedAttention(nn.Module):
 def run(model: DepthModel, images: Sequence[Image], way: str) -> tuple[list[NDArray[np.float32]], list[float]]:
     """Depth of every image, and the mean error of each block's attention."""
     blocks = list(model.encoder.blocks)
-    originals = [block.attn for block in blocks]
+    originals = [cast("Attention", block.attn) for block in blocks]
     replaced = [ReplacedAttention(attention, way) for attention in originals]
     for block, attention in zip(blocks, replaced, strict=True):
         block.attn = attention
