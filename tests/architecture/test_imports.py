@@ -11,7 +11,7 @@ import time
 import pytest
 
 LIBRARIES = ("torch", "onnx", "openvino", "transformers", "PIL", "h5py", "matplotlib", "psutil", "safetensors", "scipy")
-EXTRAS = (*LIBRARIES, "huggingface_hub")
+EXTRAS = (*LIBRARIES, "huggingface_hub", "cuda")
 HEAVY = (*EXTRAS, "cv2", "onnxruntime", "pydantic", "rich", "typer")
 BASE_MODULES = (
     "pixio_edge.bench.isolated",
@@ -30,12 +30,14 @@ BASE_MODULES = (
     "pixio_edge.golden",
     "pixio_edge.host",
     "pixio_edge.image",
+    "pixio_edge.kernels.functions",
     "pixio_edge.metrics",
     "pixio_edge.parity",
     "pixio_edge.resolve",
     "pixio_edge.runtimes.base",
     "pixio_edge.runtimes.ort",
     "pixio_edge.runtimes.ov",
+    "pixio_edge.runtimes.pytorch",
     "pixio_edge.runtimes.registry",
     "pixio_edge.verification.report",
     "pixio_edge.verification.run",
