@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import limits
+from engine_worker import Worker, WorkerError
 from graph_cost import Cost, count_graph
 from interleave import Outcome, forget, interleave
 from machine_load import LoadReading, load_since
@@ -107,6 +108,17 @@ def measure(
     return records, rates
 
 
+def warm_compilers(contenders: list[Contender]) -> None:
+    """Let torch compile once: its kernels stay on the disk, so that the measurement need not wait for them."""
+    for item in contenders:
+        if item.job.settings.get("compiled"):
+            print(f"  {item.name}: compiling", flush=True)
+            try:
+                Worker(item.job).close()
+            except WorkerError as error:
+                print(f"  {item.name}: {error}", flush=True)
+
+
 def split(contenders: list[Contender]) -> list[list[Contender]]:
     """Those that take turns with each other: near 256x256 with the whole pipelines, then the larger ones.
 
@@ -134,6 +146,7 @@ def main() -> None:
         return
     failed = prepare(FOLDER, arguments.peers_python) if arguments.prepare else {}
     if arguments.prepare:
+        warm_compilers(contenders)
         print(json.dumps({"cannot be prepared": failed}))
         return
     before = LoadReading.now()

@@ -13,6 +13,8 @@ PIPELINE = "image to depth"
 MODELS_HEADER = (
     "model",
     "input",
+    "M parameters",
+    "GMAC",
     "engine",
     "precision",
     "best setting",
@@ -123,10 +125,12 @@ def _pipeline_rows(records: Sequence[Record]) -> tuple[Sequence[str], list[list[
 
 
 def _model_row(record: Record) -> list[object]:
-    accuracy = record.get("accuracy")
+    accuracy, parameters = record.get("accuracy"), record.get("parameters")
     return [
         record["system"],
         size_of(record),
+        "–" if parameters is None else tenth(parameters / 1e6),
+        tenth(record.get("gmac")),
         record["engine"],
         record["precision"],
         record["setting"],

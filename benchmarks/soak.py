@@ -109,7 +109,8 @@ class Soak:
             "largest_difference": max(item.largest for item in wrong),
             "errors": self.errors,
             "growth_mib": growth_mib(samples),
-            "rss_mib": float(samples[-1, 1]) if len(samples) else None,
+            "allocated_growth_mib": growth_mib(self.memory.allocated()),
+            "rss_mib": self.memory.last_mib,
             "memory": [[round(float(a), 1), round(float(b), 2)] for a, b in self.memory.thinned()],
             **total.percentiles(),
             **load_since(before),
@@ -153,11 +154,12 @@ class Soak:
         while any(thread.is_alive() for thread in threads):
             time.sleep(self.plan.sample_s)
             now = time.monotonic()
+            frames = sum(item.count for item in counts)
             if now < self._end:
-                self.memory.sample(now - start)
+                self.memory.sample(now - start, frames)
             if now - told >= PROGRESS_S:
                 told = now
-                frames, bad = sum(item.count for item in counts), sum(item.count for item in wrong)
+                bad = sum(item.count for item in wrong)
                 rate = frames / (now - start)
                 memory = self.memory.last_mib
                 print(f"  {phase} {now - start:5.0f} s: {frames} frames, {rate:.1f}/s, {bad} wrong, {memory:.1f} MiB")
@@ -216,10 +218,12 @@ def kept_path(plan: SoakPlan, hashes: dict[str, str], folder: Path) -> Path:
 def failures(record: dict[str, Any], *, is_quick: bool = False) -> list[str]:
     """What of a phase is not as it should be; a quick run is too short to judge growth."""
     growth = None if is_quick else record["growth_mib"]
+    allocated = None if is_quick else record["allocated_growth_mib"]
     checks = {
         f"{record['wrong']} of {record['frames']} outputs differ": record["wrong"] > 0,
         f"errors: {record['errors']}": bool(record["errors"]),
         f"memory grew by {growth} MiB, at most {GROWTH_LIMIT_MIB}": growth is not None and growth > GROWTH_LIMIT_MIB,
+        f"malloc gave out {allocated} MiB more": allocated is not None and allocated > GROWTH_LIMIT_MIB,
     }
     return [text for text, failed in checks.items() if failed]
 

@@ -207,7 +207,7 @@ def soak_record(**changes: Any) -> Record:
         "p99_ms": 20.0,
         "growth_mib": 0.25,
         "rss_mib": 150.0,
-        "memory": [[0.0, 149.0], [1.0, 150.0]],
+        "memory": [[second, 140.0 + min(second, 10.0)] for second in range(40)],
     }
     return COMMON | record | changes
 
@@ -219,10 +219,14 @@ def test_soak_page_says_that_all_was_right_only_if_it_was(load: Load) -> None:
     bad = render([soak_record(wrong=3, growth_mib=9.0, errors=["E: x"])])
 
     assert "| 8 threads share one estimator | 12,345 | 50.0 | 0 | 10.0 | 20.0 | +0.25 MiB | 150.0 |" in good
-    assert "Every output had the bits of the single-thread result, over 12,345 frames; no error; growth" in good
+    assert (
+        "Every output had the bits of the single-thread result, over 12,345 frames; no error; growth after warm-up of"
+        in good
+    )
     assert "**3 outputs did not have the bits**" in bad
     assert "**errors: E: x**" in bad
-    assert "+9.00 MiB, **above** the limit" in bad
+    assert "+9.00 MiB, **above** the limit of 2 MiB; in the second half of a phase at most +0.00 MiB" in bad
+    assert "too few frames to judge" in render([soak_record(growth_mib=None)])
 
 
 def test_pictures_are_the_same_each_time_and_linked_when_they_are_there(
@@ -323,3 +327,33 @@ def test_groups_hold_every_contender_once_and_pipelines_with_the_small_inputs(lo
     assert sorted(item.name for item in (*near, *large)) == sorted(item.name for item in contenders)
     assert {max(item.size) for item in near if item.scope == "model"} == {256}
     assert all(max(item.size) > 256 and item.scope == "model" for item in large)
+
+
+def test_system_that_cannot_be_prepared_is_named_and_the_others_go_on(
+    load: Load, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    module = load("peers_prepare")
+    prepared: list[Path] = []
+    monkeypatch.setattr(module, "prepare_ours", prepared.append)
+    monkeypatch.setattr(module, "prepare_depth_anything", prepared.append)
+
+    failed = module.prepare(tmp_path, tmp_path / "absent" / "python")
+
+    assert prepared == [tmp_path, tmp_path]
+    assert list(failed) == ["yolo26n-depth"]
+    assert "Fix: python benchmarks/peers_environment.py" in failed["yolo26n-depth"]
+
+
+@pytest.mark.slow
+def test_graph_quantised_by_nncf_runs_in_int8(load: Load, tmp_path: Path) -> None:
+    pytest.importorskip("nncf", reason="the extra 'bench' is not installed")
+    source, target = tmp_path / "conv.onnx", tmp_path / "conv_nncf.xml"
+    source.write_bytes(load("limits").product_graph("conv", "float", 16, 32).SerializeToString())
+    jobs = load("engine_jobs")
+
+    load("peers_prepare").quantize(source, target, is_transformer=False)
+    compiled = jobs.openvino_model(jobs.Job("openvino", str(target), threads=1))
+
+    facts = [node.get_rt_info() for node in compiled.get_runtime_model().get_ordered_ops()]
+    executed = {(item["layerType"].astype(str), item["runtimePrecision"].astype(str)) for item in facts}
+    assert {("Convolution", "i8"), ("Convolution", "u8")} & executed

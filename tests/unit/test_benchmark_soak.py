@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -133,11 +134,31 @@ def test_percentiles_of_counted_times_are_those_of_the_times(soak: ModuleType) -
 def test_memory_samples_need_no_more_room_than_they_began_with(soak: ModuleType) -> None:
     memory = soak.MemorySamples(seconds=1.0, interval_s=0.1)
     for step in range(50):
-        memory.sample(step * 0.1)
+        memory.sample(step * 0.1, frames=step * 1000)
 
     assert len(memory.thinned()) == 11
     assert memory.after_warm_up()[0, 0] == pytest.approx(0.2)
     assert memory.last_mib > 1
+
+
+def test_memory_that_is_kept_shows_in_what_malloc_gave_out(soak: ModuleType) -> None:
+    measures = importlib.import_module("soak_measures")
+    before = measures.allocated_mib()
+    if np.isnan(before):
+        pytest.skip("the C library does not tell what it gave out")
+
+    kept = np.ones(4 * 2**20, np.uint8)
+
+    assert measures.allocated_mib() - before == pytest.approx(kept.nbytes / 2**20, abs=0.5)
+
+
+def test_memory_is_not_judged_before_enough_frames(soak: ModuleType) -> None:
+    memory = soak.MemorySamples(seconds=1.0, interval_s=0.1)
+    for step in range(11):
+        memory.sample(step * 0.1, frames=step)
+
+    assert len(memory.thinned()) == 11
+    assert soak.growth_mib(memory.after_warm_up()) is None
 
 
 def test_dry_run_measures_nothing(soak: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
