@@ -20,7 +20,8 @@ STAGES = (
     ("attention", ("/attn/", ".attn/")),
     ("linear layers of the encoder", ("encoder.blocks",)),
     ("stem", ("encoder.patch_embed",)),
-    ("head", ("head",)),
+    # OpenVINO calls its last nodes by the name of the output.
+    ("head", ("head", "depth")),
 )
 REST = "rest"
 PRODUCTS = frozenset({"MatMul", "Gemm", "Conv", "ConvTranspose"})

@@ -13,6 +13,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from pixio_edge.bundle import Bundle
 from tests.tiny_bundle import HIDDEN, write_tiny_bundle
 
 pytest.importorskip("psutil", reason="psutil, of the developer tools, is not installed")
@@ -106,6 +107,23 @@ def test_openvino_runs_as_many_at_once_as_asked_for(load: Load, graph: Path, in_
     nodes = load("engine_profile").profile_job(jobs.Job("openvino", str(graph), threads=1), 1)
 
     assert {"features", "plane"} & {name.partition("/")[0] for name in nodes}  # outputs of its convolutions
+
+
+def test_stages_of_the_shipped_int8_graph_hold_all_that_openvino_multiplies(load: Load) -> None:
+    pytest.importorskip("openvino", reason="the extra 'openvino' is not installed")
+    bundle = Bundle.open("nano")
+    entry = next(item for item in bundle.artifacts if item.name == "onnx-int8-openvino-256x256")
+    job = load("engine_jobs").Job("openvino", str(bundle.folder / entry.path), threads=1)
+
+    compiled = load("engine_jobs").openvino_model(job)
+    names = load("engine_profile")._original_names(compiled)
+
+    kinds = {node.get_friendly_name(): node for node in compiled.get_runtime_model().get_ordered_ops()}
+    products = ("FullyConnected", "Convolution", "MatMul", "ScaledDotProductAttention")
+    heavy = [own for own, node in kinds.items() if node.get_rt_info()["layerType"].astype(str) in products]
+    stage_of = load("graph_cost").stage_of
+    assert len(heavy) > 50
+    assert [own for own in heavy if stage_of(names[own]) == "rest"] == []
 
 
 def test_our_pipeline_gives_depth_of_the_size_of_the_image(load: Load, graph: Path) -> None:
