@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pixio_edge.depth import DepthMap
+    from pixio_edge.prediction_sheet import PredictionSheet
 
 EXAMPLES = examples(
     "pixio-edge predict photo.jpg",
@@ -82,7 +83,7 @@ def predict(
     from pixio_edge.estimator import DepthEstimator
     from pixio_edge.files import create_folder
     from pixio_edge.image import read_image
-    from pixio_edge.prediction_sheet import MAX_CELLS, PredictionSheet
+    from pixio_edge.prediction_sheet import PredictionSheet
 
     check_colormap(colormap)
     create_folder(output)
@@ -106,18 +107,21 @@ def predict(
                 problems.append((str(job.image), str(error)))
                 print_problem(str(error))
                 continue
+            if sheet is not None:
+                pictures.add(rgb, depth, job.stem)
             files = save_all(depth, output, job.stem, colormap=colormap)
             if ply:
                 files["ply"] = save_cloud(depth, rgb, output / f"{job.stem}.ply", fov=fov, cloud_range=cloud_range)
             results.append(describe(job, depth, files))
-            if sheet is not None:
-                pictures.add(rgb, depth, job.stem)
             if not json:
                 print(summary(results[-1]))
     if sheet is not None and results:
-        pictures.save(sheet)
-        if pictures.left_out:
-            print_problem(f"{sheet}: the first {MAX_CELLS} of {len(results)} predictions. Fix: name fewer images")
+        save_sheet(pictures, sheet)
+    conclude(results, problems, json=json)
+
+
+def conclude(results: list[dict[str, Any]], problems: list[tuple[str, str]], *, json: bool) -> None:
+    """Print everything as JSON if asked, and end with the exit status that the problems deserve."""
     if json:
         print_json(results + [{"image": image, "error": message} for image, message in problems])
     if problems:
@@ -137,6 +141,13 @@ def plan_jobs(patterns: list[str]) -> tuple[list[Job], list[tuple[str, str]]]:
             problems.append((pattern, str(error)))
             print_problem(str(error))
     return [Job(image, stem) for image, stem in zip(found, unique_stems(list(found)), strict=True)], problems
+
+
+def save_sheet(pictures: PredictionSheet, path: Path) -> None:
+    """Write the picture of all images; says how many it has no room for."""
+    pictures.save(path)
+    if pictures.left_out:
+        print_problem(f"{path}: {pictures.left_out} images are not on it, which is full. Fix: name fewer images")
 
 
 def save_cloud(
