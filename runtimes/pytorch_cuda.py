@@ -51,7 +51,8 @@ class CudaForward:
     ) -> None:
         self._torch = torch
         self._precision = precision
-        self._device = torch.device(device)
+        # With its number: "cuda" alone would be whatever device is the current one when it is used.
+        self._device = torch.device(device if ":" in device else f"{device}:0")
         self.selection = select_all(model.config.encoder, device=device, dtype=DTYPES[precision])
         dtype = getattr(torch, DTYPES[precision])
         # By name: the models are above the runtimes.
