@@ -1,12 +1,13 @@
 """Kernels compiled ahead of time: `python -m pixio_edge.kernels.compile --sm 87 -o FOLDER`.
 
-For hosts without a compiler, and to see what a change costs: beside the cubins lies `kernels.json` with registers,
-spilled bytes and shared memory of every entry point.
+For hosts without NVRTC, which take them from the folder `kernels` of the cache (see `prebuilt`), and to see what a
+change costs: beside the cubins lies `kernels.json` with registers, spilled bytes and shared memory of each entry point.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from pixio_edge.files import create_folder, write_bytes_atomic, write_text_atomi
 from pixio_edge.kernels import compile as compiler
 from pixio_edge.kernels.cache import NAME_DIGITS
 from pixio_edge.kernels.catalogue import KERNELS, find_kernel
+from pixio_edge.kernels.prebuilt import REPORT
 from pixio_edge.kernels.source import read_source
 
 if TYPE_CHECKING:
@@ -27,7 +29,6 @@ if TYPE_CHECKING:
 
     from pixio_edge.kernels.catalogue import Kernel
 
-REPORT = "kernels.json"
 NVCC_OPTIONS = ("-std=c++17", "-Xptxas", "-v")
 NVCC_TIMEOUT_S = 600
 """Seconds; no kernel takes a minute."""
@@ -80,12 +81,14 @@ def build(kernels: Sequence[Kernel], sms: Sequence[str], folder: Path, *, nvcc: 
             file = f"{kernel.name}-{sm}-{digest[:NAME_DIGITS]}.cubin"
             resources = {entry: asdict(numbers) for entry, numbers in compiled.resources.items()}
             row = {"kernel": kernel.name, "sm": sm, "defines": defines, "file": file, "resources": resources}
-            rows.append(row | {"bytes": len(compiled.cubin), "digest": digest})
+            sha256 = hashlib.sha256(compiled.cubin).hexdigest()
+            rows.append(row | {"bytes": len(compiled.cubin), "sha256": sha256, "digest": digest})
             cubins[file] = compiled.cubin
     create_folder(folder)
     for file, cubin in cubins.items():
         write_bytes_atomic(folder / file, cubin)
-    write_text_atomic(folder / REPORT, json.dumps({"compiler": version, "kernels": rows}, indent=2) + "\n")
+    report = {"compiler": version, "options": list(options), "kernels": rows}
+    write_text_atomic(folder / REPORT, json.dumps(report, indent=2) + "\n")
     return rows
 
 

@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING, Any
 
 from pixio_edge import env
 from pixio_edge.engine_cache import create_owned
-from pixio_edge.errors import OutputError
+from pixio_edge.errors import MissingDependencyError, OutputError, RuntimeUnavailableError
 from pixio_edge.files import give_lock_back, take_lock, write_bytes_atomic, write_text_atomic
 from pixio_edge.kernels import compile as compiler
 from pixio_edge.kernels.compile import Compiled, Resources
+from pixio_edge.kernels.prebuilt import read_prebuilt
 from pixio_edge.kernels.source import read_source
 
 if TYPE_CHECKING:
@@ -76,6 +77,8 @@ def load_kernel(
 ) -> Cached:
     """Take one variant of a kernel from the disk, or compile it and put it there.
 
+    Where NVRTC is missing or does not know the GPU, it is one that was compiled ahead of time: see `prebuilt`.
+
     Args:
         kernel: Of the catalogue.
         sm: GPU, such as "sm_87".
@@ -90,11 +93,18 @@ def load_kernel(
         RuntimeUnavailableError: The installed NVRTC does not know the GPU, or refuses the source.
     """
     kernel.check(defines)
-    compiler.check_sm(sm)
+    place = folder or kernel_folder()
+    try:
+        compiler.check_sm(sm)
+    except (MissingDependencyError, RuntimeUnavailableError):
+        prebuilt = read_prebuilt(kernel, sm, defines, place)
+        if prebuilt is None:
+            raise
+        return Cached(*prebuilt, is_from_disk=True)
     source = read_source(kernel)
     version = f"nvrtc {compiler.nvrtc_version()}"
     digest = source.digest(sm=sm, defines=defines, compiler=version, options=compiler.OPTIONS)
-    path = (folder or kernel_folder()) / f"{kernel.name}-{sm}-{digest[:NAME_DIGITS]}{CUBIN_SUFFIX}"
+    path = place / f"{kernel.name}-{sm}-{digest[:NAME_DIGITS]}{CUBIN_SUFFIX}"
     found = _read(path, digest)
     if found is not None:
         return Cached(found, digest, is_from_disk=True)

@@ -10,7 +10,9 @@ from pixio_edge import env
 from pixio_edge.errors import PixioEdgeError, RuntimeUnavailableError
 from pixio_edge.kernels import compile as compiler
 from pixio_edge.kernels import launch
+from pixio_edge.kernels.cache import kernel_folder
 from pixio_edge.kernels.catalogue import HEAD_DIMS, find_kernel
+from pixio_edge.kernels.prebuilt import prebuilt_by
 
 Implementation = Literal["cuda", "reference"]
 
@@ -150,7 +152,11 @@ def _probe(device: int) -> tuple[str | None, str]:
     """What is in the way on this host, without its full stop and fix; and the GPU with its compiler."""
     try:
         sm = launch.sm_of(device)
+    except PixioEdgeError as error:
+        return str(error), ""
+    try:
         compiler.check_sm(sm)
         return None, f"{sm}, compiled by NVRTC {compiler.nvrtc_version()}"
     except PixioEdgeError as error:
-        return str(error), ""
+        made_by = prebuilt_by(sm, kernel_folder())
+        return (str(error), "") if made_by is None else (None, f"{sm}, compiled ahead of time by {made_by}")
