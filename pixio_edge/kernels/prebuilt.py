@@ -1,7 +1,7 @@
 """Kernels that were compiled ahead of time, for a host whose NVRTC is missing or does not know its GPU.
 
-`python -m pixio_edge.kernels.compile --sm 87 -o FOLDER` on any host writes them; they are put in the folder `kernels` of
-the cache. They are taken only if they were made from the very sources that are installed here.
+`python -m pixio_edge.kernels.compile --sm 87 -o FOLDER` on any host writes them; they are put in the folder `kernels`
+of the cache. They are taken only if they were made from the very sources that are installed here.
 """
 
 from __future__ import annotations
