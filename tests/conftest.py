@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import importlib
 import signal
 
 import pytest
@@ -23,8 +24,21 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip what needs an NVIDIA GPU where there is none, or fail it if PIXIO_EDGE_REQUIRE=cuda wants one."""
     if item.get_closest_marker("cuda") is None:
         return
-    usable, reason = describe_kernels()
-    if not usable and env.requires_cuda():
+    reason = _reason_without_gpu()
+    if reason is None:
+        return
+    if env.requires_cuda():
         pytest.fail(f"PIXIO_EDGE_REQUIRE=cuda, but {reason}", pytrace=False)
+    pytest.skip(f"kernels: {reason}")
+
+
+def _reason_without_gpu() -> str | None:
+    """Why the tests that are marked `cuda` cannot run here; None if they can. Their arrays are torch's."""
+    usable, reason = describe_kernels()
     if not usable:
-        pytest.skip(f"kernels: {reason}")
+        return reason
+    try:
+        torch = importlib.import_module("torch")
+    except ImportError:
+        return "torch, whose arrays they use, is not installed"
+    return None if torch.cuda.is_available() else "the installed torch has no CUDA"
