@@ -163,9 +163,11 @@ extern "C" __global__ void __launch_bounds__(int8::kThreads) attention_int8_prep
   int8::quantize_keys(qkv, workspace, place, tokens, heads);
 }
 
-// One entry point for each number of queries in a block; geometry_attention_int8.py knows the same numbers.
+// One entry point for each number of queries in a block; geometry_attention_int8.py knows the same numbers. Two blocks on a
+// multiprocessor are what it counts on: they leave each thread 255 registers. Left alone, the assembler aims at 128 for some entry
+// points and spills.
 #define ENTRY(name, row_warps, row_tiles, keys)                                                                  \
-  extern "C" __global__ void __launch_bounds__(int8::kThreads) name(PARAMETERS) {                                \
+  extern "C" __global__ void __launch_bounds__(int8::kThreads, 2) name(PARAMETERS) {                             \
     run<attention::Split<row_warps, row_tiles, keys>>(Place(qkv, base, batch, tokens, heads), bias, out, heads); \
   }
 
