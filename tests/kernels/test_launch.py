@@ -192,3 +192,19 @@ def test_missing_package_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> Non
             launch.count_devices()
     finally:
         launch._cuda.cache_clear()
+
+
+def test_library_has_what_the_stand_in_has() -> None:
+    """As far as that can be seen without a driver: a stand-in for something that is not there would prove nothing."""
+    real, fake = launch._cuda(), FakeCuda().modules()
+
+    assert {name for name in vars(fake.core) if not hasattr(real.core, name)} == set()
+    assert {name for name in vars(fake.driver) if not hasattr(real.driver, name)} == set()
+    for name in ("CUfunction_attribute", "CUpointer_attribute"):
+        assert {
+            key for key in vars(getattr(fake.driver, name)) if not hasattr(getattr(real.driver, name), key)
+        } == set()
+    config = real.core.LaunchConfig(grid=(3, 2, 1), block=(128, 1, 1), shmem_size=100 * 1024)
+    assert (config.grid, config.block, config.shmem_size) == ((3, 2, 1), (128, 1, 1), 100 * 1024)
+    assert real.core.Stream.from_handle(5).__cuda_stream__() == (0, 5)
+    assert all(hasattr(real.core.Device, name) for name in ("compute_capability", "properties", "set_current"))
