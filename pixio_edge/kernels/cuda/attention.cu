@@ -198,9 +198,10 @@ __device__ __forceinline__ void run(const u16* qkv, const u16* bias, u16* out, i
 
 }  // namespace
 
-// One entry point for each number of queries in a block; see geometry_attention.py, which knows the same numbers.
+// One entry point for each number of queries in a block; geometry_attention.py knows the same numbers. It counts on two blocks on a
+// multiprocessor, which leave each thread 255 registers; left alone, the assembler aims lower and computes addresses again.
 #define ENTRY(name, row_warps, row_tiles, keys)                                                                     \
-  extern "C" __global__ void __launch_bounds__(attention::kThreads)                                                 \
+  extern "C" __global__ void __launch_bounds__(attention::kThreads, 2)                                              \
       name(const u16* __restrict__ qkv, const u16* __restrict__ bias, u16* __restrict__ out, int batch, int tokens, \
            int heads, float scale) {                                                                                \
     run<attention::Split<row_warps, row_tiles, keys>>(qkv, bias, out, tokens, heads, scale);                        \
