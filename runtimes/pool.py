@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from threading import Condition, get_ident
+from dataclasses import dataclass, field
+from threading import Condition, Event, get_ident
 from typing import TYPE_CHECKING
 
 from pixio_edge.errors import RuntimeUnavailableError, SpecError
@@ -15,11 +16,20 @@ if TYPE_CHECKING:
     from pixio_edge.sizes import Size
 
 
+@dataclass(eq=False, slots=True)
+class _Waiter:
+    """A thread that waits for its turn; `is_next` is set before `called` when it has got one."""
+
+    thread: int
+    called: Event = field(default_factory=Event)
+    is_next: bool = False
+
+
 class RuntimePool:
     """Runtimes by input size. At most `concurrency` are lent at once, so at most that many exist for each size.
 
-    Callers beyond that wait. A runtime is opened only when no idle one of its size is left, so a program of one thread
-    has one for each size it uses.
+    Callers beyond that wait and are served in the order they came. A runtime is opened only when no idle one of its
+    size is left, so a program of one thread has one for each size it uses.
 
     Args:
         concurrency: Runtimes that may be lent at once.
@@ -35,6 +45,7 @@ class RuntimePool:
         self._changed = Condition()
         self._idle: dict[Size, list[Runtime]] = {}
         self._holders: deque[int] = deque()  # identifiers of the threads that hold a runtime, or are opening one
+        self._waiting: deque[_Waiter] = deque()
         self._is_closed = False
 
     @property
@@ -53,11 +64,8 @@ class RuntimePool:
         Raises:
             RuntimeUnavailableError: The pool is closed, or was closed during the wait.
         """
+        self._enter()
         with self._changed:
-            while len(self._holders) >= self._concurrency and not self._is_closed:
-                self._changed.wait()
-            self._require_open()
-            self._holders.append(get_ident())
             idle = self._idle.get(size)
             if idle:
                 return idle.pop()
@@ -73,12 +81,11 @@ class RuntimePool:
     def give_back(self, size: Size, runtime: Runtime) -> None:
         """Return what `take` lent to this thread; closes it when the pool was closed meanwhile."""
         with self._changed:
-            if not self._is_closed:
+            is_closed = self._is_closed
+            if not is_closed:
                 self._idle[size].append(runtime)
-                self._holders.remove(get_ident())
-                self._changed.notify()
-                return
-        runtime.close()
+        if is_closed:
+            runtime.close()
         self._release()
 
     def close(self) -> None:
@@ -88,7 +95,8 @@ class RuntimePool:
         """
         with self._changed:
             self._is_closed = True
-            self._changed.notify_all()
+            while self._waiting:
+                self._waiting.popleft().called.set()
             while any(holder != get_ident() for holder in self._holders):
                 self._changed.wait()
             idle = [runtime for runtimes in self._idle.values() for runtime in runtimes]
@@ -96,11 +104,41 @@ class RuntimePool:
         for runtime in idle:
             runtime.close()
 
+    def _enter(self) -> None:
+        """Become a holder, after all who came before."""
+        with self._changed:
+            self._require_open()
+            # A place that becomes free is handed to who waits, so nobody waits while there is one.
+            if len(self._holders) < self._concurrency:
+                self._holders.append(get_ident())
+                return
+            waiter = _Waiter(get_ident())
+            self._waiting.append(waiter)
+        try:
+            waiter.called.wait()
+        except BaseException:
+            self._give_up(waiter)
+            raise
+        if not waiter.is_next:
+            self._require_open()
+
+    def _give_up(self, waiter: _Waiter) -> None:
+        with self._changed:
+            if waiter in self._waiting:
+                self._waiting.remove(waiter)
+        if waiter.is_next:
+            self._release()
+
     def _release(self) -> None:
+        """Hand the place of this thread to the first who waits."""
         with self._changed:
             self._holders.remove(get_ident())
-            # All: close() waits for the last holder, beside threads that wait for a runtime.
-            self._changed.notify_all()
+            if self._waiting:
+                waiter = self._waiting.popleft()
+                self._holders.append(waiter.thread)
+                waiter.is_next = True
+                waiter.called.set()
+            self._changed.notify_all()  # close() waits for the last holder
 
     def _require_open(self) -> None:
         if self._is_closed:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import threading
+import time
 import weakref
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,6 +16,7 @@ from pixio_edge.bundle import Bundle
 from pixio_edge.errors import PixioEdgeError, RuntimeUnavailableError, SpecError
 from pixio_edge.estimator import DepthEstimator
 from pixio_edge.runtimes.ort import OrtRuntime
+from pixio_edge.runtimes.pool import RuntimePool
 from tests.tiny_bundle import tiny_image, write_tiny_bundle
 
 THREADS = 8
@@ -254,3 +256,50 @@ def test_info_is_of_the_first_size_used_also_while_other_threads_run(bundle: Bun
 def test_concurrency_below_one_is_refused(bundle: Bundle, concurrency: int) -> None:
     with pytest.raises(SpecError, match=r"concurrency: got -?\d, expected at least 1. Fix: "):
         DepthEstimator.open(bundle, runtime="ort", concurrency=concurrency)
+
+
+def test_thread_that_waits_is_served_before_the_one_that_comes_again() -> None:
+    pool = RuntimePool()
+    order: list[str] = []
+
+    def serve(name: str) -> None:
+        runtime = pool.take((32, 32), FakeRuntime)
+        order.append(name)
+        pool.give_back((32, 32), runtime)
+
+    held = pool.take((32, 32), FakeRuntime)
+    waiting = [threading.Thread(target=serve, args=(name,)) for name in ("first", "second")]
+    for count, thread in enumerate(waiting, start=1):
+        thread.start()
+        deadline = time.monotonic() + TIMEOUT_S
+        while len(pool._waiting) < count and time.monotonic() < deadline:
+            time.sleep(0.001)
+    pool.give_back((32, 32), held)
+    serve("again")
+    for thread in waiting:
+        thread.join(TIMEOUT_S)
+
+    assert order == ["first", "second", "again"]
+
+
+def test_wait_that_is_interrupted_leaves_the_place_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    pool = RuntimePool()
+    held = pool.take((32, 32), FakeRuntime)
+
+    def interrupt(_: threading.Event) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Event, "wait", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            pool.take((32, 32), FakeRuntime)
+    pool.give_back((32, 32), held)
+
+    assert pool.take((32, 32), FakeRuntime) is held
+
+
+class FakeRuntime:
+    """Stands for an open runtime."""
+
+    def __init__(self, _: tuple[int, int]) -> None:
+        pass
