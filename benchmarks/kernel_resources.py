@@ -51,24 +51,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--sm", action="append", choices=SMS, help="only this GPU; may be given several times")
     parser.add_argument("--kernel", action="append", choices=tuple(KERNELS), help="only this kernel; likewise")
     given = parser.parse_args(arguments)
-    records = []
+    records: list[Record] = []
     for name in given.kernel or KERNELS:
         for sm in given.sm or SMS:
-            for defines in KERNELS[name].variants():
-                records += measure(KERNELS[name], sm, defines)
-            print(f"{name} {sm}: {len(records)} entry points so far", flush=True)
-    path = append_records(RECORD, records)
-    spilled = sum(record["spill_bytes"] for record in records)
-    print(f"{len(records)} entry points in {path}, {spilled} bytes spilled")
+            entries = [row for defines in KERNELS[name].variants() for row in measure(KERNELS[name], sm, defines)]
+            records.append({"kernel": name, "sm": sm, "nvrtc": nvrtc_version(), "entries": entries})
+            spilled = sum(row["spill_bytes"] for row in entries)
+            print(f"{name} {sm}: {len(entries)} entry points, {spilled} bytes spilled", flush=True)
+    print(append_records(RECORD, records))
 
 
 def measure(kernel: Kernel, sm: str, defines: Mapping[str, int]) -> list[Record]:
-    """Compile one variant; one record for each of its entry points."""
+    """Compile one variant; one row for each of its entry points."""
     compiled = compile_kernel(kernel, sm, defines)
     launches = known_launches(kernel.name, defines)
-    common = {"kernel": kernel.name, "sm": sm, "defines": dict(defines), "nvrtc": nvrtc_version()}
     return [
-        common | {"entry": entry} | describe(resources, launches.get(entry), sm)
+        {"entry": entry, "defines": dict(defines)} | describe(resources, launches.get(entry), sm)
         for entry, resources in compiled.resources.items()
     ]
 
@@ -114,44 +112,45 @@ def known_launches(kernel: str, defines: Mapping[str, int]) -> dict[str, Launch]
 
 def render(records: Sequence[Record]) -> str:
     """Registers of a thread for each GPU, with the warps that a multiprocessor holds where that is fixed; float16."""
-    shown = [record for record in records if not record["defines"].get("ELEMENT_BF16")]
-    if not shown:
+    if not records:
         return NOT_MEASURED
-    sms = list(dict.fromkeys(record["sm"] for record in shown))
+    sms = list(dict.fromkeys(record["sm"] for record in records))
+    compiled = [(record["sm"], row) for record in records for row in record["entries"]]
     lines: dict[tuple[str, str], dict[str, Record]] = {}
-    for record in shown:
-        lines.setdefault((record["entry"], variant(record)), {})[record["sm"]] = record
+    for sm, row in compiled:
+        if not row["defines"].get("ELEMENT_BF16"):
+            lines.setdefault((row["entry"], variant(row)), {})[sm] = row
     rows = [
         [f"`{entry}`", what, shared(next(iter(by_sm.values()))), *(cell(by_sm.get(sm)) for sm in sms)]
         for (entry, what), by_sm in lines.items()
     ]
-    spilled = sum(record["spill_bytes"] for record in records)
+    spilled = sum(row["spill_bytes"] for _, row in compiled)
     note = (
         "\n\n<sub>Registers of a thread · warps that a multiprocessor holds at once, where a block is always of one "
-        f"size; float16; {len(records)} entry points with those for bfloat16, {spilled} bytes spilled; NVRTC "
-        f"{shown[0]['nvrtc']}; {shown[0]['run'][:10]}; commit {shown[0]['commit']}</sub>"
+        f"size; float16; {len(compiled)} entry points with those for bfloat16, {spilled} bytes spilled; NVRTC "
+        f"{records[0]['nvrtc']}; {records[0]['run'][:10]}; commit {records[0]['commit']}</sub>"
     )
     return table(["entry point", "variant", "shared KiB", *sms], rows) + note
 
 
-def variant(record: Record) -> str:
-    """The macros of a record but for the element type."""
-    defines = record["defines"]
+def variant(row: Record) -> str:
+    """The macros of an entry point but for the element type."""
+    defines = row["defines"]
     if "HEAD_DIM" in defines:
         return f"head_dim {defines['HEAD_DIM']}"
     return "float32 residual" if defines.get("RESIDUAL_FP32") else ""
 
 
-def shared(record: Record) -> str:
+def shared(row: Record) -> str:
     """Shared memory of a block in KiB."""
-    return f"{record['shared_bytes'] / 1024:.1f}"
+    return f"{row['shared_bytes'] / 1024:.1f}"
 
 
-def cell(record: Record | None) -> str:
+def cell(row: Record | None) -> str:
     """Registers and warps of one entry point on one GPU."""
-    if record is None:
+    if row is None:
         return "—"
-    return str(record["registers"]) + (f" · {record['warps']}" if record["warps"] else "")
+    return str(row["registers"]) + (f" · {row['warps']}" if row["warps"] else "")
 
 
 if __name__ == "__main__":

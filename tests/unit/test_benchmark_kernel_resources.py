@@ -42,27 +42,22 @@ def test_every_listed_gpu_has_limits(resources: ModuleType) -> None:
     assert set(resources.LIMITS) == set(SMS)
 
 
-def test_compiled_variant_gives_a_record_for_each_entry_point(resources: ModuleType) -> None:
+def test_compiled_variant_gives_a_row_for_each_entry_point(resources: ModuleType) -> None:
     pytest.importorskip("cuda.bindings.nvrtc", reason="the extra 'cuda' is not installed")
     kernel = find_kernel("bias_gelu")
 
-    records = resources.measure(kernel, "sm_87", {"ELEMENT_BF16": 0})
+    rows = resources.measure(kernel, "sm_87", {"ELEMENT_BF16": 0})
 
-    assert {record["entry"] for record in records} == set(kernel.entries)
-    assert all(record["spill_bytes"] == 0 < record["registers"] for record in records)
-    assert all(record["warps"] is None for record in records), "its blocks depend on the channels"
+    assert {row["entry"] for row in rows} == set(kernel.entries)
+    assert all(row["spill_bytes"] == 0 < row["registers"] for row in rows)
+    assert all(row["warps"] is None for row in rows), "its blocks depend on the channels"
 
 
 def test_table_has_a_row_for_each_entry_point_and_a_column_for_each_gpu(resources: ModuleType) -> None:
-    records = [
-        row(sm=sm, head_dim=head_dim, bf16=bf16)
-        for sm in ("sm_80", "sm_87")
-        for head_dim in (64, 80)
-        for bf16 in (0, 1)
-    ]
-    records[-1]["spill_bytes"] = 12
+    entries = [entry(head_dim=head_dim, bf16=bf16) for head_dim in (64, 80) for bf16 in (0, 1)]
+    spilling = [*entries[:-1], entries[-1] | {"spill_bytes": 12}]
 
-    text = resources.render(records)
+    text = resources.render([record("sm_80", entries), record("sm_87", spilling)])
 
     assert text.count("`attention_64`") == 2
     assert "| `attention_64` | head_dim 80 | 64.0 | 168 · 8 | 168 · 8 |" in text
@@ -71,25 +66,26 @@ def test_table_has_a_row_for_each_entry_point_and_a_column_for_each_gpu(resource
 
 
 def test_entry_point_that_was_not_compiled_for_a_gpu_is_a_dash(resources: ModuleType) -> None:
-    text = resources.render([row(sm="sm_80"), row(sm="sm_87"), row(sm="sm_87", head_dim=96, warps=None)])
+    records = [record("sm_80", [entry()]), record("sm_87", [entry(), entry(head_dim=96, warps=None)])]
 
-    assert "| head_dim 96 | 64.0 | — | 168 |" in text
+    assert "| head_dim 96 | 64.0 | — | 168 |" in resources.render(records)
 
 
 def test_nothing_measured_is_said_so(resources: ModuleType) -> None:
     assert resources.render([]) == resources.NOT_MEASURED
 
 
-def row(*, sm: str, head_dim: int = 64, bf16: int = 0, warps: int | None = 8) -> dict[str, Any]:
+def record(sm: str, entries: list[dict[str, Any]]) -> dict[str, Any]:
+    common = {"kernel": "attention", "nvrtc": "13.5", "run": "2026-01-01T00:00:00Z", "commit": "abc"}
+    return common | {"sm": sm, "entries": entries}
+
+
+def entry(*, head_dim: int = 64, bf16: int = 0, warps: int | None = 8) -> dict[str, Any]:
     return {
         "entry": "attention_64",
-        "sm": sm,
         "defines": {"HEAD_DIM": head_dim, "ELEMENT_BF16": bf16},
         "registers": 168,
         "spill_bytes": 0,
         "shared_bytes": 64 * 1024,
         "warps": warps,
-        "nvrtc": "13.5",
-        "run": "2026-01-01T00:00:00Z",
-        "commit": "abc",
     }
