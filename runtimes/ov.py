@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import importlib
 from collections import Counter
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pixio_edge.errors import MissingDependencyError, RuntimeUnavailableError
+from pixio_edge.errors import RuntimeUnavailableError
 from pixio_edge.runtimes.base import Runtime, RuntimeInfo, RuntimeOptions
 from pixio_edge.runtimes.ov_compiled import compile_or_read
+from pixio_edge.runtimes.ov_library import import_openvino
 from pixio_edge.runtimes.pinning import bind_caller, check_cores
 from pixio_edge.tensor import TensorSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from types import ModuleType
 
     from numpy.typing import NDArray
 
@@ -57,10 +56,10 @@ class OpenVinoRuntime(Runtime):
     @classmethod
     def list_providers(cls) -> tuple[str, ...]:
         """Devices that OpenVINO finds."""
-        return tuple(_import_openvino().Core().available_devices)
+        return tuple(import_openvino().Core().available_devices)
 
     def _open(self) -> None:
-        openvino = _import_openvino()
+        openvino = import_openvino()
         if self.options.pin_cores is not None:
             check_cores(self.options.pin_cores)
         core = openvino.Core()
@@ -93,7 +92,7 @@ class OpenVinoRuntime(Runtime):
         is_cpu = device == CPU_DEVICE
         return RuntimeInfo(
             runtime=self.name,
-            version=_import_openvino().__version__.partition("-")[0],
+            version=import_openvino().__version__.partition("-")[0],
             device=device,
             precision=self.options.precision,
             threads=self._compiled.get_property("INFERENCE_NUM_THREADS") if is_cpu else self.options.thread_count,
@@ -162,10 +161,3 @@ def _count_kernels(operators: Iterable[Any]) -> Counter[str]:
             precision = facts["runtimePrecision"].astype(str)
             kernels[f"{layer}/{EXECUTED_PRECISIONS.get(precision, precision)}"] += 1
     return kernels
-
-
-def _import_openvino() -> ModuleType:
-    try:
-        return importlib.import_module("openvino")
-    except ImportError as error:
-        raise MissingDependencyError("openvino", "openvino", "the runtime 'openvino'") from error

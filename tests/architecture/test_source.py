@@ -25,7 +25,7 @@ ERRORS = {
 # Optional libraries other than torch are imported in exactly one file each, so that what needs them is plain to see.
 HOMES = {
     "accelerate": {"pixio_edge/training/processes.py"},
-    "openvino": {"runtimes/ov.py"},
+    "openvino": {"runtimes/ov_library.py"},
     # The export and the runtime are in layers that do not import each other.
     # The compiler alone needs no driver.
     "cuda": {"pixio_edge/kernels/compile.py", "pixio_edge/kernels/launch.py"},
