@@ -135,8 +135,11 @@ def render_startup(records: list[Record]) -> str:
     """One row for each thing that was started."""
     if not records:
         return NOT_MEASURED
-    rows = [(record["what"], f"{record['median_s']:.3f}", f"{record['min_s']:.3f}") for record in records]
-    return table(("what", "median s", "best s"), rows) + footer(
+    rows = [
+        (record["what"], f"{record['median_s']:.3f}", f"{record['min_s']:.3f}", tenth(record.get("peak_rss_mib")))
+        for record in records
+    ]
+    return table(("what", "median s", "best s", "peak RSS MiB"), rows) + footer(
         records[-1], f"of {records[-1]['repeats']} fresh processes"
     )
 
