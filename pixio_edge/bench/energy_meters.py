@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 POWERCAP = "sys/class/powercap"
+RANGE = "max_energy_range_uj"
 HWMON = "sys/class/hwmon"
 INA3221_CHANNELS = (1, 2, 3)
 
@@ -35,6 +37,9 @@ SAMPLE_S = 0.1
 be felt in the inferences."""
 
 TERMINATE_S = 5.0
+
+# How engines call what is neither the processor nor an NVIDIA GPU. Some are in the processor's package, but none says so
+OTHER_DEVICES = re.compile(r"gpu|npu|dml|rocm|migraphx|qnn|neural|ne$", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +67,11 @@ class EnergyMeter(ABC):
 
     Attributes:
         rails: Names of what is added up.
+        lag_s: How long a change of the power takes to be all in the readings.
     """
 
     source: ClassVar[str]
+    lag_s: ClassVar[float] = 0.0
     rails: tuple[str, ...]
 
     @abstractmethod
@@ -91,17 +98,20 @@ class RaplMeter(EnergyMeter):
     def __init__(self, zones: list[Path], *, clock: Callable[[], float] = perf_counter) -> None:
         self.rails = tuple(f"{zone.name} {read_line(zone / 'name')}" for zone in zones)
         self._zones, self._clock = zones, clock
-        self._ranges = [read_number(zone / "max_energy_range_uj") or 0.0 for zone in zones]
-        self._last: list[float] = []
-        self._microjoules = self._start = 0.0
+        self._ranges = [read_number(zone / RANGE) or 0.0 for zone in zones]
+        self._last: list[float] | None = None
+        self._microjoules = self._start = self._end = 0.0
 
     @classmethod
     def find(cls, root: Path) -> RaplMeter | str:
         """The counters of this host, or why there are none."""
         zones = sorted((root / POWERCAP).glob("intel-rapl:*"))
-        wanted = [zone for zone in zones if (read_line(zone / "name") or "").startswith(("package", "dram"))]
-        if not wanted:
+        named = [zone for zone in zones if (read_line(zone / "name") or "").startswith(("package", "dram"))]
+        if not named:
             return "no RAPL counters below /sys/class/powercap, as in most virtual machines"
+        wanted = [zone for zone in named if read_number(zone / RANGE)]
+        if len(wanted) < len(named):
+            return f"a RAPL counter does not tell where it starts over ({RANGE})"
         try:
             for zone in wanted:
                 (zone / "energy_uj").read_bytes()
@@ -116,23 +126,33 @@ class RaplMeter(EnergyMeter):
 
     def begin(self) -> None:
         """Read the counters."""
-        self._last, self._microjoules, self._start = self._read(), 0.0, self._clock()
+        self._last, self._microjoules = self._read(), 0.0
+        self._start = self._end = self._clock()
 
     def sample(self) -> None:
-        """Read them again: they start over after some minutes at full power, and must not do so twice unseen."""
+        """Read them again: they start over after some minutes at full power, and must not do so twice unseen.
+
+        A reading that fails is left out, as the next one that does not has what it would have had.
+        """
         now = self._read()
+        if now is None or self._last is None:
+            return
         for last, value, largest in zip(self._last, now, self._ranges, strict=True):
             self._microjoules += value - last + (largest if value < last else 0.0)
-        self._last = now
+        self._last, self._end = now, self._clock()
 
     def end(self) -> EnergyReading | None:
-        """Read them for the last time."""
+        """Read them for the last time; None where that or the first reading failed."""
+        self._end = self._start
         self.sample()
-        seconds = self._clock() - self._start
+        seconds = self._end - self._start
         return EnergyReading(self._microjoules / 1e6, seconds, None) if seconds > 0 else None
 
-    def _read(self) -> list[float]:
-        return [read_number(zone / "energy_uj") or 0.0 for zone in self._zones]
+    def _read(self) -> list[float] | None:
+        """All counters; None when one cannot be read, which must not be taken for a counter at 0."""
+        values = [read_number(zone / "energy_uj") for zone in self._zones]
+        known = [value for value in values if value is not None]
+        return known if len(known) == len(values) else None
 
 
 class Ina3221Meter(EnergyMeter):
@@ -204,10 +224,12 @@ class Ina3221Meter(EnergyMeter):
 class NvidiaSmiMeter(EnergyMeter):
     """Power of a GPU's board, read by a process beside this one.
 
-    The driver averages it over up to a second on some GPUs, so loops have to be some seconds long.
+    The driver averages it over up to a second on some GPUs ("power.draw", nvidia-smi(1)), so loops have to be some
+    seconds long, and readings within `lag_s` of their beginning still hold what was before.
     """
 
     source = "nvidia-smi"
+    lag_s = 1.2
 
     def __init__(self, gpu: int = 0) -> None:
         self.rails = (f"gpu {gpu}",)
@@ -233,7 +255,10 @@ class NvidiaSmiMeter(EnergyMeter):
         """Nothing to do: the other process reads."""
 
     def end(self) -> EnergyReading | None:
-        """Stop it; its readings are evenly spaced, so their mean is the mean power."""
+        """Stop it; its readings are evenly spaced, so the mean of those after `lag_s` is the mean power.
+
+        In a window that is too short for that, as the stretches of a sustained run may be, the last reading counts.
+        """
         if self._process is None:
             return None
         seconds = perf_counter() - self._start
@@ -244,20 +269,24 @@ class NvidiaSmiMeter(EnergyMeter):
             self._process.kill()
             output, _ = self._process.communicate()
         self._process = None
-        watts = [value for line in output.split(b"\n") if (value := _watts(line)) is not None]
+        read = [value for line in output.split(b"\n") if (value := _watts(line)) is not None]
+        watts = read[round(self.lag_s / SAMPLE_S) :] or read[-1:]
         return EnergyReading(sum(watts) / len(watts) * seconds, seconds, len(watts)) if watts else None
 
 
-def find_meter(root: Path, *, gpu: int | None) -> EnergyMeter | str:
+def find_meter(root: Path, *, gpu: int | None, device: str | None = None) -> EnergyMeter | str:
     """The sensor that measures what executes, or why there is none.
 
     Args:
         root: Where /sys is looked for.
-        gpu: Index of the NVIDIA GPU that executes; None if the processor does.
+        gpu: Index of the NVIDIA GPU that executes; None if none does.
+        device: What the engine says that executes; see `RuntimeInfo.device`.
     """
     jetson = Ina3221Meter.find(root)
     if not isinstance(jetson, str):
         return jetson
+    if gpu is None and device is not None and OTHER_DEVICES.search(device):
+        return f"{jetson}; {device} executes, and RAPL measures the processor"
     found = RaplMeter.find(root) if gpu is None else NvidiaSmiMeter.find(gpu)
     return f"{jetson}; {found}" if isinstance(found, str) else found
 

@@ -145,7 +145,7 @@ def _time(run: _Run) -> None:
             threads=plan.batch * info.threads,
         )
         measured.peak_rss_mib = peak_rss_mib()
-        sensors = find_sensors(nvidia_gpu(plan.runtime, plan.provider, info.device))
+        sensors = find_sensors(nvidia_gpu(plan.runtime, plan.provider, info.device), device=info.device)
         measured.keep(sensors)
     if plan.batch == 1:
         _run_long(run, sensors)

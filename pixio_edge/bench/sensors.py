@@ -38,16 +38,17 @@ class Sensors:
     absent: dict[str, str]
 
 
-def find_sensors(gpu: int | None, *, root: Path = Path("/")) -> Sensors:
+def find_sensors(gpu: int | None, *, device: str | None = None, root: Path = Path("/")) -> Sensors:
     """Look at the host; starts `nvidia-smi` only where an NVIDIA GPU executes.
 
     Args:
         gpu: From `nvidia_gpu`.
+        device: What the engine says that executes.
         root: Where /sys and /proc are looked for.
     """
     state = HostState(root, gpu=gpu)
     power, absent = read_power_state(root)
-    meter = find_meter(root, gpu=gpu)
+    meter = find_meter(root, gpu=gpu, device=device)
     memory = None if gpu is None else nvidia_smi.process_memory_mib(os.getpid())
     absent |= state.absent()
     if isinstance(meter, str):

@@ -179,7 +179,7 @@ def test_meter_without_a_reading_is_absent(monkeypatch: pytest.MonkeyPatch, plan
         step()
         asked.append(meter.source)
 
-    monkeypatch.setattr("pixio_edge.bench.sensors.find_meter", lambda _, *, gpu: RaplMeter([]))
+    monkeypatch.setattr("pixio_edge.bench.sensors.find_meter", lambda _, *, gpu, device: RaplMeter([]))
     monkeypatch.setattr("pixio_edge.bench.measure.measure_energy", nothing)
 
     record = bench(plan)

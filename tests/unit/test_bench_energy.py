@@ -72,6 +72,20 @@ def test_energy_is_of_the_inferences_alone_and_above_idle() -> None:
     assert meter.begins == [SETTLE_S, pytest.approx(SETTLE_S + IDLE_S, abs=0.06)]
 
 
+def test_meter_that_lags_behind_is_given_time_to_settle_and_longer_windows() -> None:
+    class Lagging(Meter):
+        lag_s = 1.0
+
+    device = Device()
+    meter = Lagging(device)
+
+    energy = measure_energy(device.infer, meter, loop_s=5.0, sleep=device.sleep, clock=device.clock)
+
+    assert energy is not None
+    assert energy.frames == 96  # 6 s of 62.5 ms
+    assert meter.begins == [SETTLE_S + 1.0, pytest.approx(SETTLE_S + IDLE_S + 2.0, abs=0.06)]
+
+
 def test_energy_is_null_when_the_meter_reads_nothing() -> None:
     device = Device()
 
