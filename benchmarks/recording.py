@@ -6,11 +6,13 @@ import json
 import subprocess
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pixio_edge.bundle import Bundle
 from pixio_edge.files import write_text_atomic
 from pixio_edge.host import probe_host
+
+if TYPE_CHECKING:
+    from pixio_edge.bundle import Bundle
 
 RECORDS = Path(__file__).parent / "records"
 
