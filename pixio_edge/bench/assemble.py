@@ -12,6 +12,7 @@ import numpy as np
 
 from pixio_edge._version import __version__
 from pixio_edge.bench.accuracy import stated_accuracy
+from pixio_edge.bench.noise import MIN_WINDOW_S
 from pixio_edge.bench.record import BenchRecord
 from pixio_edge.bench.record_parts import Memory
 from pixio_edge.bench.revision import find_commit
@@ -53,9 +54,12 @@ class Measured:
     power: PowerState | None = None
     absent: dict[str, str] | None = None
 
-    def keep(self, sensors: Sensors) -> None:
-        """Note what the host has, and what it does not."""
-        self.power, self.absent, self.gpu_mib = sensors.power, sensors.absent, sensors.gpu_memory_mib
+    def keep(self, sensors: Sensors, seconds: float) -> None:
+        """Note what the host has, and what it does not; `seconds` is how long the timed loops took."""
+        self.power, self.absent, self.gpu_mib = sensors.power, dict(sensors.absent), sensors.gpu_memory_mib
+        if seconds < MIN_WINDOW_S:
+            why = f"timed for {seconds:.2f} s, expected {MIN_WINDOW_S:g} or more to tell the work of others"
+            self.absent |= {"noise": why}
 
 
 def make_record(plan: BenchPlan, bundle: Bundle, measured: Measured, status: Status, reason: str | None) -> BenchRecord:

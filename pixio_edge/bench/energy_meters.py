@@ -38,7 +38,7 @@ be felt in the inferences."""
 
 TERMINATE_S = 5.0
 
-# How engines call what is neither the processor nor an NVIDIA GPU. Some are in the processor's package, but none says so
+# How engines call what is neither the processor nor an NVIDIA GPU; that some are in the processor's package none says.
 OTHER_DEVICES = re.compile(r"gpu|npu|dml|rocm|migraphx|qnn|neural|ne$", re.IGNORECASE)
 
 

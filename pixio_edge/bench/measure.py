@@ -40,6 +40,10 @@ if TYPE_CHECKING:
     Notify = Callable[[str], None]
 
 
+SLOW_RUN_MS = 1e3
+"""Runs that take longer are told one by one, so that a slow device is not taken for one that hangs."""
+
+
 def bench(plan: BenchPlan, *, notify: Notify | None = None) -> BenchRecord:
     """Measure, after the output was found to be right.
 
@@ -130,12 +134,12 @@ def _time(run: _Run) -> None:
     run.notify("timing")
     with ExitStack() as others:
         runtimes = [run.runtime, *(others.enter_context(_another(run)) for _ in range(plan.batch - 1))]
-        steps = [_timed(each, run.feeds) for each in runtimes]
+        steps = [_signalling(_timed(each, run.feeds), "timing", run.notify) for each in runtimes]
         before = read_usage()
         measured.infer = repeat(steps[0], plan) if plan.batch == 1 else repeat_together(steps, plan)
         if plan.batch == 1:
             run.notify("whole frames")
-            measured.parts = repeat(_predict(run), plan)
+            measured.parts = repeat(_signalling(_predict(run), "whole frames", run.notify), plan, is_warm=True)
         after = read_usage()
         measured.noise = judge_noise(
             measured.infer.rows[:, 0],
@@ -146,7 +150,7 @@ def _time(run: _Run) -> None:
         )
         measured.peak_rss_mib = peak_rss_mib()
         sensors = find_sensors(nvidia_gpu(plan.runtime, plan.provider, info.device), device=info.device)
-        measured.keep(sensors)
+        measured.keep(sensors, after.seconds - before.seconds)
     if plan.batch == 1:
         _run_long(run, sensors)
 
@@ -159,7 +163,7 @@ def _run_long(run: _Run, sensors: Sensors) -> None:
         run.notify("energy")
         run.measured.energy = measure_energy(step, sensors.meter)
         if run.measured.energy is None:
-            run.measured.absent = {**sensors.absent, "energy": f"{sensors.meter.source} gave no reading"}
+            run.measured.absent = {**(run.measured.absent or {}), "energy": f"{sensors.meter.source} gave no reading"}
     if run.plan.sustained_s > 0:
         run.notify("sustained")
         run.measured.sustained = run_sustained(step, run.plan.sustained_s, sensors, notify=run.notify)
@@ -169,6 +173,18 @@ def _another(run: _Run) -> Runtime:
     """A runtime of its own for one more request in flight."""
     artifact = run.estimator.bundle.read_artifact(run.estimator.resolution.chosen)
     return make_runtime(run.plan.runtime, artifact, open_options(run.plan))
+
+
+def _signalling(step: Callable[[], tuple[float, ...]], name: str, notify: Notify) -> Callable[[], tuple[float, ...]]:
+    """The same step, with a sign of life after each run that takes long; the times in it are not touched."""
+
+    def run() -> tuple[float, ...]:
+        times = step()
+        if sum(times) > SLOW_RUN_MS:
+            notify(f"{name}, {sum(times) / 1e3:.0f} s each")
+        return times
+
+    return run
 
 
 def _timed(runtime: Runtime, feeds: Feeds) -> Callable[[], tuple[float, ...]]:

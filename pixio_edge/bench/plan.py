@@ -17,9 +17,19 @@ if TYPE_CHECKING:
 # Enough that p99 is not the maximum of a handful, few enough that a slow device is done within a minute.
 DEFAULT_RUNS = 100
 DEFAULT_WARMUP = 10
+WARMUP_S = 1.0
+"""As well as `DEFAULT_WARMUP`: governors look at the load every 10 to 100 ms and raise the clocks step by step, so ten
+runs of a fast engine would all be timed on the way up."""
+TIMED_S = 2.0
+"""As well as `DEFAULT_RUNS`: in less than half a second nobody can tell how much others worked (`noise.MIN_WINDOW_S`),
+and what happens every second, as the system's own services do, would be in one record and not in the next."""
+MOST_RUNS = 10_000
+"""Single times are kept in the record: of an engine that takes 0.1 ms these are a second, and 60 kB."""
 # A stalled or very slow device stops early, but not before there are enough runs for a median.
 DEFAULT_BUDGET_S = 30.0
-MIN_RUNS = 10
+MIN_RUNS = 3
+WARMUP_SHARE = 1 / 3
+"""Of the budget, after which the warm-up of a slow device ends: its clocks are up long before."""
 # What cameras deliver.
 DEFAULT_FRAME = (720, 1280)
 
@@ -37,8 +47,10 @@ class BenchPlan:
         pin_cores: Hardware threads to bind to.
         provider: Device library inside the runtime.
         batch: Requests in flight at once. Graphs take one image, so each has a session and threads of its own.
-        warmup: Runs before those that count.
+        warmup: Runs before those that count; fewer where they take more than a third of `budget_s`.
         runs: Runs that count, of each request in flight.
+        warmup_s: Seconds that the warm-up of the first timed loop takes at least.
+        timed_s: Seconds that each timed loop takes at least, `MOST_RUNS` apart.
         budget_s: Time after which no further run is started, once there are `MIN_RUNS`.
         frame: (height, width) of the frames for the end-to-end part.
         seed: Of the noise that the frames are made of.
@@ -55,10 +67,17 @@ class BenchPlan:
     batch: int = 1
     warmup: int = DEFAULT_WARMUP
     runs: int = DEFAULT_RUNS
+    warmup_s: float = WARMUP_S
+    timed_s: float = TIMED_S
     budget_s: float = DEFAULT_BUDGET_S
     frame: tuple[int, int] = DEFAULT_FRAME
     seed: int = 0
     sustained_s: float = 0.0
+
+    @property
+    def longest_s(self) -> float:
+        """Seconds of both timed loops with their warm-up, where no single run takes long."""
+        return 2 * self.budget_s * (1 + WARMUP_SHARE)
 
     def __post_init__(self) -> None:
         if self.runs < 1 or self.warmup < 0 or self.batch < 1 or self.sustained_s < 0:

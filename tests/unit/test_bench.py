@@ -13,8 +13,9 @@ import pytest
 
 from pixio_edge.bench.energy_meters import EnergyMeter, RaplMeter
 from pixio_edge.bench.isolated import bench_isolated
-from pixio_edge.bench.measure import bench
-from pixio_edge.bench.plan import BenchPlan, list_plans
+from pixio_edge.bench.measure import _signalling, bench
+from pixio_edge.bench.plan import MOST_RUNS, BenchPlan, list_plans
+from pixio_edge.bench.timing import repeat
 from pixio_edge.bundle import Bundle
 from pixio_edge.errors import BundleError, RuntimeUnavailableError, SpecError
 from pixio_edge.parity import Tolerance
@@ -35,7 +36,16 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 @pytest.fixture
 def plan(bundle: Bundle) -> BenchPlan:
     return BenchPlan(
-        str(bundle.folder), "ort", "onnx-fp32-32x48", threads=1, warmup=1, runs=12, frame=(72, 128), budget_s=5.0
+        str(bundle.folder),
+        "ort",
+        "onnx-fp32-32x48",
+        threads=1,
+        warmup=1,
+        runs=12,
+        warmup_s=0.0,
+        timed_s=0.0,
+        frame=(72, 128),
+        budget_s=5.0,
     )
 
 
@@ -222,7 +232,72 @@ def test_flipped_byte_is_an_error_and_not_a_runtime_that_is_unavailable(
 def test_slow_runs_stop_at_the_budget_but_not_before_there_are_enough(plan: BenchPlan) -> None:
     record = bench(replace(plan, runs=1_000_000, budget_s=0.0))
 
-    assert record.runs == 10
+    assert record.runs == 3
+
+
+class Clock:
+    """Time passes only by working, in powers of two of a second that add up exactly."""
+
+    def __init__(self, seconds: float) -> None:
+        self.now, self.runs, self._seconds = 0.0, 0, seconds
+
+    def __call__(self) -> float:
+        return self.now
+
+    def work(self) -> tuple[float, ...]:
+        self.now += self._seconds
+        self.runs += 1
+        return (self._seconds * 1e3,)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "warm_up", "timed"),
+    [
+        (2**-9, 512, 1024),  # an engine of 2 ms: a second to warm up, and two that are timed
+        (2**-4, 16, 100),  # of 63 ms: the counts take longer than that
+        (2.0, 5, 15),  # of 2 s: a third of 30 s, and 30 s
+        (64.0, 1, 3),  # longer than all of it: as few as give a median
+        (2**-14, 16384, MOST_RUNS),  # so fast that the record would be too long
+    ],
+)
+def test_loops_take_as_many_runs_and_as_long_as_is_needed(
+    monkeypatch: pytest.MonkeyPatch, seconds: float, warm_up: int, timed: int
+) -> None:
+    clock = Clock(seconds)
+    monkeypatch.setattr("pixio_edge.bench.timing.perf_counter", clock)
+    plan = BenchPlan("tiny", "ort", "any")
+
+    found = repeat(clock.work, plan)
+
+    assert (clock.runs - len(found.rows), len(found.rows)) == (warm_up, timed)
+    assert found.seconds == timed * seconds
+
+
+def test_loop_after_another_is_warm_already(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(2**-9)
+    monkeypatch.setattr("pixio_edge.bench.timing.perf_counter", clock)
+
+    found = repeat(clock.work, BenchPlan("tiny", "ort", "any"), is_warm=True)
+
+    assert clock.runs - len(found.rows) == 10
+
+
+def test_slow_runs_give_signs_of_life_and_fast_ones_none() -> None:
+    said: list[str] = []
+    times = iter([(999.0,), (400.0, 2600.0)])
+    step = _signalling(lambda: next(times), "timing", said.append)
+
+    assert [step(), step()] == [(999.0,), (400.0, 2600.0)]
+    assert said == ["timing, 3 s each"]
+
+
+def test_row_that_was_timed_too_briefly_to_know_the_work_of_others_says_so(plan: BenchPlan) -> None:
+    record = bench(replace(plan, runs=1))
+
+    assert record.noise is not None
+    assert record.noise.other_cpu_cores is None
+    assert record.absent is not None
+    assert "expected 0.5 or more to tell the work of others" in record.absent["noise"]
 
 
 def test_plan_survives_json(plan: BenchPlan) -> None:
