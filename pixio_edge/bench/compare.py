@@ -10,6 +10,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from pixio_edge.bench.compare_intervals import (
+    FEWEST_PROCESSES,
     Interval,
     Times,
     centre_ms,
@@ -25,6 +26,7 @@ from pixio_edge.bench.report_data import (
     device_name,
     identify,
     is_noisy,
+    made_at,
     median_ms,
 )
 from pixio_edge.errors import InputError
@@ -36,7 +38,12 @@ Verdict: TypeAlias = Literal["faster", "slower", "no difference", "cannot tell"]
 # data without doing anything obviously wrong!", ASPLOS 2009).
 NEGLIGIBLE = 0.03
 
+# Beyond this, a difference is believed of noisy records and of single processes too: another program that takes half of
+# two cores makes times 1.3 to 1.5 times as long, and processes on a quiet machine are a few percent apart.
+GROSS = 1.5
+
 NOISY = "noisy"
+FEW = f"fewer than {FEWEST_PROCESSES} processes on a side"
 NO_TIMES = "no single times (record of version 1)"
 WIDE = "interval too wide"
 
@@ -53,7 +60,7 @@ class Pair:
         ratio: `new_ms / old_ms`: above 1 is slower.
         interval: Of the ratio; None where a set has no single times.
         verdict: What can be said.
-        reason: Why nothing can be said; None otherwise.
+        reason: Why nothing can be said, or why only a gross difference is; None otherwise.
         processes: How many processes the old and the new median are of.
         changed: What else is different, as (fact, old, new).
     """
@@ -70,8 +77,13 @@ class Pair:
     changed: tuple[tuple[str, str, str], ...]
 
     def is_slower_by(self, limit: float) -> bool:
-        """Whether it is slower by more than a fraction, with the whole interval above it and quiet records."""
+        """Whether it is slower by more than a fraction, with the whole interval above it."""
         return self.interval is not None and self.verdict == "slower" and self.interval.low > 1 + limit
+
+    def is_judged_at(self, limit: float) -> bool:
+        """Whether it is known to be slower by more than a fraction, or not to be: the interval ends below it."""
+        ends_below = self.interval is not None and self.reason != NOISY and self.interval.high <= 1 + limit
+        return ends_below or self.verdict != "cannot tell"
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +155,8 @@ def compare(old: Sequence[BenchRecord], new: Sequence[BenchRecord], *, across_ho
     lost = _find_lost(timed_old, timed_new, new_groups)
     if not common and not lost:
         raise InputError(
-            "baseline: no combination of bundle, artifact, runtime, precision, size, threads and batch has times in "
-            "both sets, expected one at least. Fix: measure the same plan as the baseline"
+            "baseline: no combination of bundle, artifact, runtime, precision, size, threads, batch, frame and power "
+            "mode has times in both sets, expected one at least. Fix: measure the same plan as the baseline"
         )
     confidence = simultaneous_confidence(len(common))
     pairs = [_pair(key, _timed(timed_old[key]), _timed(timed_new[key]), confidence, len(common)) for key in common]
@@ -159,18 +171,24 @@ def compare(old: Sequence[BenchRecord], new: Sequence[BenchRecord], *, across_ho
     )
 
 
-def judge(ratio_range: Interval | None, *, noisy: bool, negligible: float = NEGLIGIBLE) -> tuple[Verdict, str | None]:
-    """What an interval of a ratio of times allows to say, and if nothing, why.
+def judge(
+    ratio_range: Interval | None, *, noisy: bool, few: bool = False, negligible: float = NEGLIGIBLE
+) -> tuple[Verdict, str | None]:
+    """What an interval of a ratio of times allows to say, and why no more can be said.
 
     Args:
         ratio_range: Of new over old; None where there are no single times.
         noisy: Whether a record says that its times are not to be trusted.
+        few: Whether a side has too few processes to know how they differ.
         negligible: Fraction below which a difference is none.
     """
-    if noisy:
-        return "cannot tell", NOISY
     if ratio_range is None:
         return "cannot tell", NO_TIMES
+    if noisy or few:
+        reason = NOISY if noisy else FEW
+        if ratio_range.low > GROSS:
+            return "slower", reason
+        return ("faster" if ratio_range.high < 1 / GROSS else "cannot tell"), reason
     if ratio_range.is_within(1 / (1 + negligible), 1 + negligible):
         return "no difference", None
     if not ratio_range.excludes(1.0):
@@ -201,7 +219,7 @@ def _group(records: Sequence[BenchRecord], *, with_host: bool) -> Groups:
     """Repetitions of each combination, by the versions of the newest record of it."""
     bundles = bundle_names(records)
     groups: Groups = defaultdict(list)
-    for record in sorted(records, key=lambda each: each.created):
+    for record in sorted(records, key=made_at):
         groups[combination_of(record, bundles, with_host=with_host)].append(record)
     return {key: [each for each in group if _versions(each) == _versions(group[-1])] for key, group in groups.items()}
 
@@ -215,29 +233,35 @@ def _timed(group: list[BenchRecord]) -> list[BenchRecord]:
 
 
 def _find_lost(timed_old: Groups, timed_new: Groups, new: Groups) -> list[Lost]:
-    """A record without times may not know its threads, as the engine did not start."""
+    """A record without times may not know its threads or the power mode, as the engine did not start."""
     failed = [(key, group[-1]) for key, group in new.items() if not _timed(group)]
-    return [
-        Lost(key, record.verdict)
-        for key in timed_old
-        if key not in timed_new
-        for other, record in failed
-        if _without_threads(key) == _without_threads(other) and other.threads in (None, key.threads)
-    ]
+    gone = [key for key in timed_old if key not in timed_new]
+    return [Lost(key, record.verdict) for key in gone for other, record in failed if _is_same(key, other)]
 
 
-def _without_threads(key: Combination) -> Combination:
-    return replace(key, threads=None)
+def _is_same(key: Combination, untimed: Combination) -> bool:
+    """Whether a record without times is of a combination, by what it knows."""
+    threads = key.threads if untimed.threads is None else untimed.threads
+    mode = key.power_mode if untimed.power_mode is None else untimed.power_mode
+    return key == replace(untimed, threads=threads, power_mode=mode)
+
+
+def _trusted(group: list[BenchRecord]) -> list[BenchRecord]:
+    """Quiet repetitions where there are enough of them, else all."""
+    quiet = [record for record in group if not is_noisy(record)]
+    return quiet if len(quiet) >= FEWEST_PROCESSES else group
 
 
 def _pair(key: Combination, old: list[BenchRecord], new: list[BenchRecord], confidence: float, pairs: int) -> Pair:
+    old, new = _trusted(old), _trusted(new)
     old_times, new_times = ([_times(record) for record in group] for group in (old, new))
     has_times = all(record.times_ms for record in (*old, *new))
     old_ms, new_ms = centre_ms(old_times), centre_ms(new_times)
     found = None
     if has_times:
         found = ratio_interval(old_times, new_times, confidence=confidence, resamples=resamples_for(pairs))
-    verdict, reason = judge(found, noisy=any(is_noisy(record) for record in (*old, *new)))
+    few = min(len(old), len(new)) < FEWEST_PROCESSES
+    verdict, reason = judge(found, noisy=any(is_noisy(record) for record in (*old, *new)), few=few)
     return Pair(
         combination=key,
         record=new[-1],
@@ -264,7 +288,8 @@ def _changes(old: BenchRecord, new: BenchRecord) -> tuple[tuple[str, str, str], 
         old.runtime: (old.runtime_version, new.runtime_version),
         "artifact": (old.artifact_sha256, new.artifact_sha256),
         "system": (old.host.get("os"), new.host.get("os")),
-        "power mode": tuple(each.power.power_mode if each.power else None for each in (old, new)),
+        "clock governor": tuple(each.power.governor if each.power else None for each in (old, new)),
+        "clocks locked": tuple(each.power.clocks_locked if each.power else None for each in (old, new)),
     }
     return tuple(
         (fact, str(before)[:40], str(after)[:40]) for fact, (before, after) in facts.items() if before != after

@@ -20,8 +20,16 @@ TAIL_RESAMPLES = 5
 # More pairs than this makes necessary get intervals that are a little less sharp, instead of minutes of work.
 MAX_RESAMPLES = 40_000
 SEED = 20
-# Resamples of one block of work hold this many times: 16 MiB of them.
-_BLOCK_TIMES = 2_000_000
+# From so many processes on, an interval is made of what they say alone. The docs say how often it is then wrong.
+ENOUGH_PROCESSES = 5
+# With fewer than these on a side, nothing is known of how processes differ: only a gross difference is believed.
+FEWEST_PROCESSES = 3
+# Standard deviation of the logarithm of medians of processes that nothing was changed between, assumed where too few
+# of them were measured: on one quiet machine such medians differed by 1 to 2 %, hours apart (see `compare.NEGLIGIBLE`).
+PROCESS_SPREAD = 0.02
+# Medians of a process that resamples draw from. Their spread is a small part of an interval, and each costs a sort of
+# all times: 114 pairs took 22 s of processor time with a median for each of 40,000 resamples.
+_MEDIANS = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +69,15 @@ def ratio_interval(
     confidence: float = CONFIDENCE,
     resamples: int = MIN_RESAMPLES,
     seed: int = SEED,
+    process_spread: float | None = None,
 ) -> Interval:
     """Percentile bootstrap interval of `centre_ms(new) / centre_ms(old)`.
 
     Processes are resampled, and within each the inferences, in blocks: one inference is like the one before it while a
     clock drifts or another program runs, and resampling them one by one would take that for independent evidence
     (circular block bootstrap, Politis and Romano 1992; resampling at every level that varies, Kalibera and Jones, ISMM
-    2013). With fewer than about five processes on each side the interval knows too little about how processes differ.
+    2013). A side of fewer than `ENOUGH_PROCESSES` knows too little about how processes differ, and one of a single
+    process nothing: there each process is taken to be off by `PROCESS_SPREAD`, which makes the interval wider.
 
     Args:
         old: Times in ms of each process of the old set; one process at least.
@@ -75,23 +85,44 @@ def ratio_interval(
         confidence: Probability that the interval holds the true ratio, between 0 and 1.
         resamples: How many.
         seed: The same seed gives the same interval.
+        process_spread: Spread to assume between processes, of logarithms; None takes what their number asks for.
     """
     random = np.random.default_rng(seed)
-    ratios = resample_centres(new, random, resamples) / resample_centres(old, random, resamples)
+    spreads = [assumed_spread(len(side)) if process_spread is None else process_spread for side in (old, new)]
+    below, above = (
+        resample_centres(side, random, resamples, spread) for side, spread in zip((old, new), spreads, strict=True)
+    )
     tail = (1 - confidence) / 2
-    low, high = np.quantile(ratios, (tail, 1 - tail))
+    low, high = np.quantile(above / below, (tail, 1 - tail))
     return Interval(float(low), float(high))
 
 
-def resample_centres(processes: Sequence[Times], random: np.random.Generator, resamples: int) -> NDArray[np.float64]:
+def assumed_spread(processes: int) -> float:
+    """Spread between processes that is assumed beside what so many of them show."""
+    return 0.0 if processes >= ENOUGH_PROCESSES else PROCESS_SPREAD
+
+
+def resample_centres(
+    processes: Sequence[Times], random: np.random.Generator, resamples: int, spread: float = 0.0
+) -> NDArray[np.float64]:
     """`centre_ms` of every resample.
+
+    Args:
+        processes: Times of each process in ms.
+        random: Where chance is from.
+        resamples: How many.
+        spread: Standard deviation of the logarithms by which each process is taken to be off.
 
     Returns:
         (resamples,) in ms.
     """
-    medians = np.stack([_resample_medians(times, random, resamples) for times in processes])  # (processes, resamples)
-    drawn = random.integers(len(processes), size=medians.shape)
-    centres: NDArray[np.float64] = np.median(np.take_along_axis(medians, drawn, axis=0), axis=0)
+    known = min(resamples, _MEDIANS)
+    medians = np.stack([_resample_medians(times, random, known) for times in processes])  # (processes, known)
+    shape = (len(processes), resamples)
+    drawn = medians[random.integers(len(processes), size=shape), random.integers(known, size=shape)]
+    if spread > 0:
+        drawn = drawn * np.exp(spread * random.normal(size=shape))
+    centres: NDArray[np.float64] = np.median(drawn, axis=0)
     return centres
 
 
@@ -131,12 +162,7 @@ def _resample_medians(times: Times, random: np.random.Generator, resamples: int)
     """Medians of circular blocks drawn with replacement, (resamples,)."""
     runs = len(times)
     length = block_length(times)
-    blocks = math.ceil(runs / length)
-    rows = max(1, _BLOCK_TIMES // (blocks * length))
-    parts = []
-    for start in range(0, resamples, rows):
-        count = min(rows, resamples - start)
-        begins = random.integers(runs, size=(count, blocks, 1))
-        drawn = ((begins + np.arange(length)) % runs).reshape(count, -1)[:, :runs]
-        parts.append(np.median(times[drawn], axis=1))
-    return np.concatenate(parts)
+    begins = random.integers(runs, size=(resamples, math.ceil(runs / length), 1))
+    drawn = ((begins + np.arange(length)) % runs).reshape(resamples, -1)[:, :runs]
+    medians: NDArray[np.float64] = np.median(times[drawn], axis=1)
+    return medians

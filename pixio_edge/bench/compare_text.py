@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections import Counter
 
 from pixio_edge.bench.compare import Comparison, Pair, Verdict
-from pixio_edge.bench.compare_intervals import CONFIDENCE
+from pixio_edge.bench.compare_intervals import CONFIDENCE, ENOUGH_PROCESSES, FEWEST_PROCESSES, PROCESS_SPREAD
 from pixio_edge.bench.report_data import bundle_names
 from pixio_edge.bench.report_labels import NOTHING, label_records, percent, plural
 
 VERDICTS: tuple[Verdict, ...] = ("slower", "faster", "no difference", "cannot tell")
-# On simulated processes that differ by 3 %, with inferences that differ by 1 %, 95 % intervals of 1, 2, 3, 5 and 8
-# processes on each side hold the true ratio in 5, 67, 91, 95 and 96 % of cases.
-ENOUGH_PROCESSES = 5
 
 
 def conclude(comparison: Comparison) -> str:
@@ -40,9 +37,9 @@ def list_remarks(comparison: Comparison) -> list[str]:
     fewest = comparison.fewest_processes
     if fewest is not None and fewest < ENOUGH_PROCESSES:
         remarks.append(
-            f"Some medians are of {'one process' if fewest == 1 else f'{fewest} processes'}: their intervals do not "
-            "know how processes differ, which can be more than inferences do. Measure each set "
-            f"{ENOUGH_PROCESSES} times (benchmark --force) before you believe a small difference."
+            f"Some medians are of {'one process' if fewest == 1 else f'{fewest} processes'}, which do not tell how "
+            f"processes differ: their intervals assume {PROCESS_SPREAD:.0%}, and with fewer than {FEWEST_PROCESSES} "
+            f"only gross differences count. Measure each set {ENOUGH_PROCESSES} times (benchmark --force)."
         )
     if comparison.undecided:
         remarks.append("Where nothing can be said, measure again: on a quiet machine, longer, or more often.")

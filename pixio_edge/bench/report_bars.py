@@ -14,6 +14,8 @@ from pixio_edge.bench.report_scales import LOG_FACTOR, linear_scale
 from pixio_edge.bench.report_titles import describe
 from pixio_edge.sizes import size_label
 
+# More bars than this are 500 pixels of a phone that nobody compares; the table has them all.
+MOST_BARS = 24
 ROW, THICK = 22.0, 13.0
 TOP, BELOW = 8.0, 42.0
 WIDEST_NAME = 215.0
@@ -104,17 +106,30 @@ GPU_MEMORY = Stack(
 
 
 def draw_bars(records: Sequence[BenchRecord], bundles: dict[str, str], stack: Stack) -> Markup | None:
-    """The figure, the shortest bar first; None when no record has a value."""
+    """The figure of at most `MOST_BARS`, the shortest first; None when no record has a value."""
     totals = [(total_of(record, stack), record) for record in records]
     shown = sorted(((total, record) for total, record in totals if total is not None), key=lambda item: item[0])
     if not shown:
         return None
+    left_out, shown = len(shown), _choose(shown)
+    left_out -= len(shown)
     ordered = [record for _, record in shown]
     frames = sorted({size_label(record.frame).replace("x", " × ") for record in ordered})
     note = f"Frames of {', '.join(frames)} pixels; the number is the total in ms." if stack is SPLIT else ""
+    note += f" {left_out} longer bars are left out; the table has them." if left_out else ""
     used = [part for part in stack.parts if any(part.value(record) for record in ordered)]
     lead = join([stack.lead, " ", *(_key(part) for part in used)]) if len(used) > 1 else stack.lead
     return figure(stack.title, lead, _draw([total for total, _ in shown], ordered, stack, bundles), note)
+
+
+def _choose(shown: Sequence[tuple[float, BenchRecord]]) -> list[tuple[float, BenchRecord]]:
+    """The best of each runtime and precision, then the shortest of all others, in their order."""
+    first: dict[tuple[str, str], int] = {}
+    for at, (_, record) in enumerate(shown):
+        first.setdefault((record.runtime, record.precision), at)
+    best = list(first.values())[:MOST_BARS]
+    others = [at for at in range(len(shown)) if at not in best][: MOST_BARS - len(best)]
+    return [shown[at] for at in sorted([*best, *others])]
 
 
 def total_of(record: BenchRecord, stack: Stack) -> float | None:

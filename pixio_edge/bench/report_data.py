@@ -36,6 +36,8 @@ class Combination:
         threads: Threads of one inference.
         batch: Requests in flight at once.
         pin_cores: Hardware threads that it was bound to.
+        frame: (height, width) of the frames of whole predictions.
+        power_mode: Of the host while it was measured; None where it has none.
     """
 
     identity: Identity
@@ -48,13 +50,16 @@ class Combination:
     threads: int | None
     batch: int
     pin_cores: tuple[int, ...] | None
+    frame: tuple[int, int]
+    power_mode: str | None
 
     def describe(self) -> str:
         """All but the host, for a person."""
         provider = [] if self.provider is None else [f"on {self.provider}"]
         threads = [] if self.threads is None else [f"{self.threads} threads" if self.threads > 1 else "1 thread"]
         batch = [] if self.batch == 1 else [f"batch {self.batch}"]
-        return " ".join([self.bundle, self.artifact, self.runtime, *provider, self.precision, *threads, *batch])
+        mode = [] if self.power_mode is None else [f"at {self.power_mode}"]
+        return " ".join([self.bundle, self.artifact, self.runtime, *provider, self.precision, *threads, *batch, *mode])
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +199,8 @@ def combination_of(record: BenchRecord, bundles: dict[str, str], *, with_host: b
         threads=record.threads,
         batch=record.batch,
         pin_cores=record.pin_cores,
+        frame=record.frame,
+        power_mode=power_mode(record),
     )
 
 
@@ -206,8 +213,25 @@ def bundle_names(records: Iterable[BenchRecord]) -> dict[str, str]:
 
 
 def identify(record: BenchRecord) -> Identity:
-    """What tells the host of a record from others."""
+    """What tells the host of a record from others; of a Jetson its board, as a power mode may switch cores off."""
+    board = _board(record.host)
+    if board is not None:
+        return str(record.host.get("arch")), board
     return tuple(str(record.host.get(fact)) for fact in IDENTITY_FACTS)
+
+
+def power_mode(record: BenchRecord) -> str | None:
+    """Power mode of the host while it was measured; None where it has none or none was read."""
+    return None if record.power is None else record.power.power_mode
+
+
+def made_at(record: BenchRecord) -> datetime:
+    """When a record was made; one that does not say so is older than all others."""
+    try:
+        made = datetime.fromisoformat(record.created.replace("Z", "+00:00"))
+    except ValueError:
+        return datetime.min.replace(tzinfo=timezone.utc)
+    return made if made.tzinfo is not None else made.replace(tzinfo=timezone.utc)
 
 
 def device_name(host: dict[str, Any]) -> str:
@@ -215,8 +239,14 @@ def device_name(host: dict[str, Any]) -> str:
     cpu, cores, gpus = host.get("cpu") or "unknown processor", host.get("physical_cores"), host.get("gpus")
     processor = f"{cpu}, {cores} cores" if isinstance(cores, int) and cores > 1 else str(cpu)
     names = list(dict.fromkeys(map(str, gpus))) if isinstance(gpus, list) else []
-    board = next((name for name in names if "jetson" in name.casefold()), None)
-    return board or " + ".join([processor, *names])
+    return _board(host) or " + ".join([processor, *names])
+
+
+def _board(host: dict[str, Any]) -> str | None:
+    """Name of a Jetson; None of another host."""
+    gpus = host.get("gpus")
+    names = map(str, gpus) if isinstance(gpus, list) else ()
+    return next((name for name in names if "jetson" in name.casefold()), None)
 
 
 def median_ms(record: BenchRecord) -> float | None:
@@ -250,7 +280,7 @@ def _is_printed(path: Path) -> bool:
 
 def _newest(records: Sequence[BenchRecord], bundles: dict[str, str]) -> tuple[BenchRecord, ...]:
     """The newest record of each combination, fastest first."""
-    ordered = sorted(records, key=lambda record: record.created)
+    ordered = sorted(records, key=made_at)
     return tuple(sorted({combination_of(record, bundles): record for record in ordered}.values(), key=_order))
 
 

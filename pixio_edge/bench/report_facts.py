@@ -12,6 +12,7 @@ from pixio_edge.bench.report_labels import (
     METRIC_NAMES,
     accuracy,
     choose_metric,
+    is_stated,
     label_records,
     milliseconds,
     number,
@@ -81,7 +82,8 @@ def list_highlights(device: Device, bundles: dict[str, str]) -> list[Highlight]:
     front = [] if metric is None else pareto_front(list_trades(timed, metric), metric)
     if metric is not None and front:
         best = front[-1].record
-        value = f"{METRIC_NAMES[metric]} {number(accuracy(best, metric))} at {milliseconds(median_ms(best))}"
+        star = "*" if is_stated(best) else ""
+        value = f"{METRIC_NAMES[metric]} {number(accuracy(best, metric))}{star} at {milliseconds(median_ms(best))}"
         found.append(Highlight("Most accurate", value, best, labels.of(best)))
     sized = [(size, record) for record in timed if (size := usable(record.peak_rss_mib)) is not None]
     if sized:

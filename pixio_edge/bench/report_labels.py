@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from pixio_edge.bench.record import BenchRecord
-from pixio_edge.bench.report_data import is_noisy
+from pixio_edge.bench.report_data import is_noisy, power_mode
 from pixio_edge.sizes import size_label
 
 NOTHING = "–"
@@ -53,6 +53,11 @@ def accuracy(record: BenchRecord, metric: Metric) -> float | None:
     """Accuracy of a record, where it has a finite one."""
     value = None if record.accuracy is None else getattr(record.accuracy, metric)
     return value if value is not None and math.isfinite(value) else None
+
+
+def is_stated(record: BenchRecord) -> bool:
+    """Whether its accuracy is what a manifest states for all sizes together, not measured at this one."""
+    return record.accuracy is not None and record.accuracy.source != "measured"
 
 
 def choose_metric(records: Sequence[BenchRecord]) -> Metric | None:
@@ -100,6 +105,8 @@ def label_records(records: Sequence[BenchRecord], bundles: dict[str, str], witho
         "size": lambda record: size_label(record.size).replace("x", "×"),
         "threads": lambda record: "" if record.threads is None else f"{record.threads}t",
         "batch": lambda record: "" if record.batch == 1 else f"batch {record.batch}",
+        "frame": lambda record: f"of {size_label(record.frame).replace('x', '×')}",
+        "power mode": lambda record: power_mode(record) or "",
     }
     always = {"runtime", "precision"}
     said = {

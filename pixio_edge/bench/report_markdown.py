@@ -28,7 +28,7 @@ from pixio_edge.bench.report_labels import (
     tick,
 )
 from pixio_edge.bench.report_markup import clean
-from pixio_edge.bench.report_pareto import Trade, list_trades, pareto_front
+from pixio_edge.bench.report_pareto import LEAST_SPAN, Trade, list_trades, pareto_front
 from pixio_edge.bench.report_scales import Scale, linear_scale, spread_scale
 
 # What Markdown and the HTML in it would read as something else than text.
@@ -130,7 +130,7 @@ def draw_text(trades: Sequence[Trade], front: Sequence[Trade], metric: Metric) -
     """
     bottom_to_top = (PLOT_ROWS - 1.0, 0.0) if metric == "delta1" else (0.0, PLOT_ROWS - 1.0)
     across = spread_scale([trade.latency_ms for trade in trades], 0.0, PLOT_COLUMNS - 1.0)
-    upwards = linear_scale([trade.accuracy for trade in trades], *bottom_to_top)
+    upwards = linear_scale([trade.accuracy for trade in trades], *bottom_to_top, least_span=LEAST_SPAN)
     canvas = [[" "] * PLOT_COLUMNS for _ in range(PLOT_ROWS)]
 
     def put(trade: Trade, sign: str) -> None:

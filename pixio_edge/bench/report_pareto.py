@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -21,13 +22,26 @@ from pixio_edge.bench.report_chart import (
     text_width,
 )
 from pixio_edge.bench.report_data import median_ms, usable
-from pixio_edge.bench.report_labels import METRIC_NAMES, Labels, Metric, accuracy, choose_metric, label_records
+from pixio_edge.bench.report_labels import (
+    METRIC_NAMES,
+    Labels,
+    Metric,
+    accuracy,
+    choose_metric,
+    family,
+    is_stated,
+    label_records,
+)
 from pixio_edge.bench.report_markup import Markup, element, join
 from pixio_edge.bench.report_scales import linear_scale, spread_scale
 from pixio_edge.bench.report_titles import describe
+from pixio_edge.sizes import choose_size
 
 HEIGHT = 360.0
 LEFT, RIGHT, TOP, BOTTOM = 52.0, WIDTH - 14.0, 34.0, HEIGHT - 46.0
+# Accuracies that are nearer to each other are the same, as in `target.SAME_DELTA1`; the axis spans twenty of these.
+SAME_ACCURACY = 0.001
+LEAST_SPAN = 20 * SAME_ACCURACY
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,17 +60,30 @@ class Trade:
 
 
 def list_trades(records: Sequence[BenchRecord], metric: Metric) -> list[Trade]:
-    """Measurements of single requests that have both values, fastest first."""
+    """Measurements of single requests that have both values, fastest first.
+
+    A manifest states one accuracy for all its sizes, measured with each image at the size that fits it. It is that of
+    the size which fits the frames that were measured with, and says nothing of the others.
+    """
+    sizes = defaultdict(set)
+    for record in records:
+        sizes[_ladder(record)].add(record.size)
     trades = []
     for record in records:
+        if is_stated(record) and record.size != choose_size(sizes[_ladder(record)], record.frame):
+            continue
         time, value = median_ms(record), accuracy(record, metric)
         if time is not None and value is not None and record.batch == 1:
             trades.append(Trade(record, time, value))
     return sorted(trades, key=lambda trade: trade.latency_ms)
 
 
+def _ladder(record: BenchRecord) -> tuple[str, str, str, str]:
+    return record.bundle, family(record), record.runtime, record.precision
+
+
 def pareto_front(trades: Sequence[Trade], metric: Metric) -> list[Trade]:
-    """Those that no other one equals or beats in both, fastest first; of equal ones, the first.
+    """Those that no other one equals or beats in both, fastest first; of equal ones (`SAME_ACCURACY`), the first.
 
     Args:
         trades: In any order.
@@ -65,7 +92,7 @@ def pareto_front(trades: Sequence[Trade], metric: Metric) -> list[Trade]:
     sense = 1.0 if metric == "delta1" else -1.0
     front: list[Trade] = []
     for trade in sorted(trades, key=lambda each: (each.latency_ms, -sense * each.accuracy)):
-        if not front or sense * trade.accuracy > sense * front[-1].accuracy:
+        if not front or sense * (trade.accuracy - front[-1].accuracy) >= SAME_ACCURACY:
             front.append(trade)
     return front
 
@@ -94,7 +121,7 @@ def _draw(
     upwards = (BOTTOM, TOP) if metric == "delta1" else (TOP, BOTTOM)
     plot = Plot(
         spread_scale([trade.latency_ms for trade in trades] + slowest, LEFT, RIGHT),
-        linear_scale([trade.accuracy for trade in trades], *upwards),
+        linear_scale([trade.accuracy for trade in trades], *upwards, least_span=LEAST_SPAN),
     )
     places = {id(trade): (plot.x.at(trade.latency_ms), plot.y.at(trade.accuracy)) for trade in trades}
     marks = []
@@ -159,4 +186,9 @@ def _note(trades: Sequence[Trade]) -> str:
     on = {trade.record.accuracy.on for trade in trades if trade.record.accuracy is not None}
     if len(on) > 1:
         return f"The accuracies are of different data and not comparable: {'; '.join(sorted(on))}."
-    return f"Accuracy on {on.pop()}."
+    stated = " Stated by manifests, for the size that fits the frames." if any(map(_is_stated, trades)) else ""
+    return f"Accuracy on {on.pop()}.{stated}"
+
+
+def _is_stated(trade: Trade) -> bool:
+    return is_stated(trade.record)

@@ -73,15 +73,17 @@ def log_scale(values: Sequence[float], start: float, end: float, ticks: Sequence
     return Scale(low, high, start, end, True, chosen)
 
 
-def linear_scale(values: Sequence[float], start: float, end: float) -> Scale:
+def linear_scale(values: Sequence[float], start: float, end: float, least_span: float = 0.0) -> Scale:
     """Linear, between round numbers.
 
     Args:
         values: Finite; one at least.
         start: Place of the low end in pixels.
         end: Place of the high end in pixels.
+        least_span: The axis spans so much at least, so that differences that mean nothing do not look like some.
     """
-    ticks = linear_ticks(min(values), max(values))
+    room = max(0.0, least_span - (max(values) - min(values))) / 2
+    ticks = linear_ticks(min(values) - room, max(values) + room)
     return Scale(ticks[0], ticks[-1], start, end, False, ticks)
 
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
-from pixio_edge.bench.compare import compare
+from pixio_edge.bench.compare import Pair, compare
 from pixio_edge.bench.compare_text import conclude, list_others, list_remarks, name_pairs
 from pixio_edge.bench.record import BenchRecord
 from pixio_edge.bench.report_data import combination_of
 from pixio_edge.errors import InputError
 from tests.bench_records import BASE, DESKTOP, JETSON, NOISY, failed, steady
+
+FREE: dict[str, Any] = {"power_mode": None, "governor": None, "clocks_locked": None}
 
 
 def version_1(record: BenchRecord) -> BenchRecord:
@@ -19,10 +22,19 @@ def version_1(record: BenchRecord) -> BenchRecord:
     return record.model_copy(update={"times_ms": None, "noise": None})
 
 
-def test_slower_record_is_slower_by_its_ratio() -> None:
-    result = compare([steady(10.0)], [steady(11.0, seed=1)])
+def repeated(median_ms: float, processes: int = 5, *, seed: int = 0, **changes: Any) -> list[BenchRecord]:
+    """Records of several processes."""
+    return [steady(median_ms, seed=seed + process, **changes) for process in range(processes)]
 
-    (pair,) = result.pairs
+
+def one_pair(old: list[BenchRecord], new: list[BenchRecord]) -> Pair:
+    (pair,) = compare(old, new).pairs
+    return pair
+
+
+def test_slower_record_is_slower_by_its_ratio() -> None:
+    pair = one_pair(repeated(10.0), repeated(11.0, seed=9))
+
     assert pair.verdict == "slower"
     assert pair.ratio == pytest.approx(1.1, abs=0.01)
     assert pair.ratio == pytest.approx(pair.new_ms / pair.old_ms)
@@ -32,8 +44,8 @@ def test_slower_record_is_slower_by_its_ratio() -> None:
 
 
 def test_faster_and_equal_records_are_never_slower() -> None:
-    old = [steady(10.0), steady(10.0, threads=1)]
-    result = compare(old, [steady(8.0, seed=1), steady(10.0, seed=2, threads=1)])
+    old = [*repeated(10.0), *repeated(10.0, threads=1)]
+    result = compare(old, [*repeated(8.0, seed=9), *repeated(10.0, seed=20, threads=1)])
 
     assert [pair.verdict for pair in result.pairs] == ["no difference", "faster"]  # the largest ratio first
     assert not any(pair.is_slower_by(0.0) for pair in result.pairs)
@@ -51,6 +63,8 @@ def test_faster_and_equal_records_are_never_slower() -> None:
         {"threads": 1},
         {"batch": 4},
         {"pin_cores": [0]},
+        {"frame": [1080, 1920]},
+        {"power": FREE | {"power_mode": "15W"}},
         {"host": DESKTOP | {"cpu": "another"}},
     ],
     ids=str,
@@ -71,6 +85,7 @@ def test_records_of_different_plans_are_not_paired(change: dict[str, Any]) -> No
         {"git_commit": "new"},
         {"runtime_version": "9.9"},
         {"artifact_sha256": "other"},
+        {"power": FREE | {"governor": "powersave"}},
         {"host": DESKTOP | {"os": "Linux 7", "packages": {}, "ram_mib": 1, "usable_cores": 2}},
     ],
     ids=str,
@@ -112,14 +127,96 @@ def test_record_of_version_1_gives_a_ratio_and_no_verdict() -> None:
     assert pair.ratio == pytest.approx(2.0, abs=0.02)
     assert "version 1" in str(pair.reason)
     assert not pair.is_slower_by(0.05)
+    assert not pair.is_judged_at(0.05)
 
 
-def test_noisy_record_gives_no_verdict() -> None:
+def test_noisy_records_give_no_verdict_unless_the_difference_is_gross() -> None:
     for old, new in (({}, {"noise": NOISY}), ({"noise": NOISY}, {})):
-        (pair,) = compare([steady(10.0, **old)], [steady(20.0, **new)]).pairs
+        pair = one_pair(repeated(10.0, **old), repeated(14.0, seed=9, **new))
+        gross = one_pair(repeated(10.0, **old), repeated(30.0, seed=9, **new))
 
         assert (pair.verdict, pair.reason) == ("cannot tell", "noisy")
         assert not pair.is_slower_by(0.05)
+        assert not pair.is_judged_at(0.6)
+        assert (gross.verdict, gross.reason) == ("slower", "noisy")
+        assert gross.is_slower_by(0.05)
+
+
+def test_noisy_repetitions_are_left_out_where_three_quiet_ones_remain() -> None:
+    noisy = [steady(30.0, seed=seed, noise=NOISY) for seed in (30, 31)]
+
+    three = one_pair(repeated(10.0), [*repeated(12.0, 3, seed=9), *noisy])
+    two = one_pair(repeated(10.0), [*repeated(12.0, 2, seed=9), *noisy])
+
+    assert (three.verdict, three.processes) == ("slower", (5, 3))
+    assert three.new_ms == pytest.approx(12.0, rel=0.02)
+    assert (two.verdict, two.reason, two.processes) == ("cannot tell", "noisy", (5, 4))
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_few_processes_give_no_verdict_unless_the_difference_is_gross(processes: int) -> None:
+    """Whatever their inferences say: they do not know how processes differ."""
+    old = repeated(10.0, processes)
+
+    for ratio in (0.8, 1.0, 1.2):
+        pair = one_pair(old, repeated(10.0 * ratio, seed=9))
+        assert pair.verdict == "cannot tell"
+        assert "fewer than 3 processes" in str(pair.reason)
+    assert one_pair(old, repeated(18.0, seed=9)).verdict == "slower"
+    assert one_pair(old, repeated(5.0, seed=9)).verdict == "faster"
+
+
+def test_gate_judges_what_ends_below_its_limit() -> None:
+    pair = one_pair(repeated(10.0, 1), repeated(10.0, 1, seed=9))
+
+    assert pair.interval is not None
+    assert 1.04 < pair.interval.high < 1.1  # the spread that is assumed of processes
+    assert pair.is_judged_at(0.1)
+    assert not pair.is_judged_at(0.03)
+
+
+def test_jetson_is_one_host_in_every_power_mode_and_its_modes_are_not_compared() -> None:
+    """A mode may switch cores off, and is what times depend on most."""
+    fast = {"host": JETSON, "power": FREE | {"power_mode": "MAXN"}}
+    slow = {"host": JETSON | {"logical_cores": 4}, "power": FREE | {"power_mode": "15W"}}
+    both = [*repeated(10.0, **fast), *repeated(20.0, seed=9, **slow)]
+
+    result = compare(both, repeated(20.0, seed=20, **slow))
+
+    assert [pair.combination.power_mode for pair in result.pairs] == ["15W"]
+    assert result.pairs[0].verdict == "no difference"
+    assert [each.power_mode for each in result.only_old] == ["MAXN"]
+    with pytest.raises(InputError, match="power mode"):
+        compare(repeated(10.0, **fast), repeated(20.0, **slow))
+
+
+def test_newest_version_counts_whatever_the_time_zone_of_its_record() -> None:
+    stale = repeated(99.0, created="2026-11-20T23:00:00+09:00", git_commit="stale")  # 14:00 UTC
+    fresh = repeated(10.0, created="2026-11-20T15:00:00+00:00")
+
+    assert one_pair([*stale, *fresh], fresh).old_ms == pytest.approx(10.0, rel=0.02)
+    undated = repeated(99.0, created="yesterday", git_commit="stale")
+    assert one_pair([*undated, *fresh], fresh).old_ms == pytest.approx(10.0, rel=0.02)
+
+
+@pytest.mark.parametrize(("processes", "most"), [(1, 0), (3, 1), (5, 3)])
+def test_equal_sets_rarely_get_a_verdict(processes: int, most: int) -> None:
+    """Ten comparisons of ten equal pairs, processes 3 % apart: at most `most` of the hundred pairs look different."""
+    random = np.random.default_rng(3)
+    verdicts = []
+    for seed in range(10):
+        sides = [
+            [
+                steady(10 * float(np.exp(random.normal(0, 0.03))), 20, seed=100 * seed + at, spread=0.01, threads=pair)
+                for pair in range(1, 11)
+                for at in range(processes)
+            ]
+            for _ in range(2)
+        ]
+        verdicts += [pair.verdict for pair in compare(*sides).pairs]
+
+    assert len(verdicts) == 100
+    assert sum(verdict in ("slower", "faster") for verdict in verdicts) <= most
 
 
 def test_what_fails_now_and_was_timed_before_is_lost() -> None:
@@ -140,6 +237,7 @@ def test_what_was_not_measured_again_is_only_in_the_baseline() -> None:
 
     assert [each.threads for each in result.only_old] == [4]
     assert result.lost == ()
+    assert any("only in the baseline" in line for line in list_others(result))
 
 
 def test_different_hosts_are_refused_unless_asked_for() -> None:

@@ -8,9 +8,11 @@ from numpy.typing import NDArray
 
 from pixio_edge.bench.compare import judge
 from pixio_edge.bench.compare_intervals import (
+    CONFIDENCE,
     MAX_RESAMPLES,
     MIN_RESAMPLES,
     Interval,
+    assumed_spread,
     block_length,
     centre_ms,
     lag_correlation,
@@ -42,7 +44,7 @@ def coverage(runs: int, correlation: float, truth: float = 1.1) -> float:
     hits = 0
     for seed in range(TRIALS):
         old, new = simulate(random, runs, correlation), truth * simulate(random, runs, correlation)
-        found = ratio_interval([old], [new], resamples=RESAMPLES, seed=seed)
+        found = ratio_interval([old], [new], resamples=RESAMPLES, seed=seed, process_spread=0.0)
         hits += not found.excludes(truth)
     return hits / TRIALS
 
@@ -56,7 +58,17 @@ def test_centre_is_the_median_of_medians() -> None:
 
 
 def test_interval_is_a_point_when_no_time_varies() -> None:
-    assert ratio_interval([np.full(10, 10.0)], [np.full(10, 12.0)]) == Interval(1.2, 1.2)
+    assert ratio_interval([np.full(10, 10.0)] * 5, [np.full(10, 12.0)] * 5) == Interval(1.2, 1.2)
+
+
+def test_few_processes_widen_the_interval_by_what_is_assumed_of_them() -> None:
+    """One process a side, no time varies: what is left is the assumed 2 % of each, so 2.8 % of the ratio."""
+    one = ratio_interval([np.full(10, 10.0)], [np.full(10, 12.0)])
+    four = ratio_interval([np.full(10, 10.0)] * 4, [np.full(10, 12.0)] * 4)
+
+    assert np.log(one.high / one.low) / 2 == pytest.approx(1.96 * 0.02 * np.sqrt(2), rel=0.05)
+    assert four.low / one.low > 1
+    assert [assumed_spread(count) for count in (1, 4, 5)] == [0.02, 0.02, 0.0]
 
 
 def test_interval_holds_all_values_that_a_resample_of_two_times_can_have() -> None:
@@ -94,7 +106,7 @@ def test_interval_still_holds_the_truth_when_times_follow_each_other() -> None:
 def test_interval_excludes_the_truth_of_a_clear_difference() -> None:
     random = np.random.default_rng(4)
 
-    found = ratio_interval([simulate(random, 100)], [1.1 * simulate(random, 100)])
+    found = ratio_interval([simulate(random, 100)], [1.1 * simulate(random, 100)], process_spread=0.0)
 
     assert found.excludes(1.0)
     assert found.low == pytest.approx(1.08, abs=0.025)
@@ -108,11 +120,11 @@ def test_interval_of_several_processes_knows_how_they_differ() -> None:
     old, new = ([offset * simulate(random, 100, spread=0.01) for offset in row] for row in offsets)
 
     apart, heap = ratio_interval(old, new), ratio_interval([np.concatenate(old)], [np.concatenate(new)])
-    one = ratio_interval(old[:1], new[:1])
+    ignorant = ratio_interval(old[:1], new[:1], process_spread=0.0)
 
     assert not apart.excludes(1.0)
-    assert one.excludes(1.0)
-    assert apart.high - apart.low > 3 * (one.high - one.low)
+    assert ignorant.excludes(1.0)
+    assert apart.high - apart.low > 3 * (ignorant.high - ignorant.low)
     assert heap != apart
 
 
@@ -158,10 +170,10 @@ def test_many_equal_pairs_rarely_raise_one_false_alarm() -> None:
     alarms, separate_alarms = 0, 0
     for _ in range(20):
         pairs = [([simulate(random, 30)], [simulate(random, 30)]) for _ in range(10)]
-        each = [ratio_interval(old, new, resamples=1000) for old, new in pairs]
-        together = [
-            ratio_interval(old, new, confidence=simultaneous_confidence(10), resamples=1000) for old, new in pairs
-        ]
+        each, together = (
+            [ratio_interval(*pair, confidence=confidence, resamples=1000, process_spread=0.0) for pair in pairs]
+            for confidence in (CONFIDENCE, simultaneous_confidence(10))
+        )
         separate_alarms += any(found.excludes(1.0) for found in each)
         alarms += any(found.excludes(1.0) for found in together)
 
@@ -188,7 +200,16 @@ def test_verdict_follows_from_the_interval(low: float, high: float, verdict: str
     assert (reason is not None) == (verdict == "cannot tell")
 
 
-def test_verdict_is_withheld_when_records_are_noisy_or_have_no_times() -> None:
-    assert judge(Interval(2.0, 3.0), noisy=True) == ("cannot tell", "noisy")
+@pytest.mark.parametrize(
+    ("low", "high", "verdict"),
+    [(1.1, 1.4, "cannot tell"), (1.4, 1.7, "cannot tell"), (1.6, 1.9, "slower"), (0.5, 0.6, "faster")],
+)
+def test_only_a_gross_difference_is_believed_of_noisy_or_few_records(low: float, high: float, verdict: str) -> None:
+    assert judge(Interval(low, high), noisy=True) == (verdict, "noisy")
+    assert judge(Interval(low, high), noisy=False, few=True)[0] == verdict
+    assert judge(Interval(0.99, 1.01), noisy=False, few=True)[0] == "cannot tell"
+
+
+def test_verdict_is_withheld_when_records_have_no_times() -> None:
     assert judge(None, noisy=False)[0] == "cannot tell"
     assert "version 1" in str(judge(None, noisy=False)[1])

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from pixio_edge.bench.record import BenchRecord
+from pixio_edge.bench.report_bars import MEMORY, MOST_BARS, draw_bars
+from pixio_edge.bench.report_columns import choose_columns
 from pixio_edge.bench.report_data import device_name, group_devices, load_records, make_report
 from pixio_edge.bench.report_facts import list_facts, list_highlights, list_noisy
 from pixio_edge.bench.report_labels import choose_metric, label_records, number, percent, tick
@@ -201,6 +204,47 @@ def test_trades_are_of_single_requests_with_an_accuracy() -> None:
     assert choose_metric(records[2:]) == "abs_rel"
     assert choose_metric(records[3:]) is None
     assert [trade.accuracy for trade in list_trades(records, "delta1")] == [0.9]
+
+
+def stated(median_ms: float, size: tuple[int, int], precision: str = "fp32", **changes: object) -> BenchRecord:
+    """A record whose accuracy is that of the manifest, one for all sizes."""
+    name = f"onnx-{precision}-{size[0]}x{size[1]}"
+    given = accuracy(0.637) | {"source": "manifest"}
+    return steady(median_ms, size=list(size), artifact=name, precision=precision, accuracy=given, **changes)
+
+
+def test_stated_accuracy_is_that_of_the_size_that_fits_the_frames() -> None:
+    """Each image was measured at the size that fits it: a portrait graph does not have that of a landscape camera."""
+    sizes = ((336, 192), (304, 224), (256, 256), (192, 336))
+    records = [stated(10.0 + at, size) for at, size in enumerate(sizes)]
+
+    assert [trade.record.size for trade in list_trades(records, "delta1")] == [(192, 336)]
+    report = make_report(records, [Path("a.jsonl")])
+    (best,) = [each for each in list_highlights(report.devices[0], report.bundles) if each.name == "Most accurate"]
+    assert best.record.size == (192, 336)
+    assert "δ1 0.637*" in best.value
+    (column,) = [each for each in choose_columns(records, report.bundles) if each.head == "δ1"]
+    assert column.text(records[0]) == "0.637*"
+    assert column.text(steady(1.0, accuracy=accuracy(0.5))) == "0.500"
+
+
+def test_accuracies_that_are_the_same_are_no_ranking() -> None:
+    fast, slow = trade(1, 0.6362), trade(2, 0.637)
+
+    assert pareto_front([fast, slow], "delta1") == [fast]
+    scale = linear_scale([0.6362, 0.637], 0.0, 100.0, least_span=0.02)
+    assert abs(scale.at(0.637) - scale.at(0.6362)) < 5
+
+
+def test_bars_are_few_and_have_the_best_of_every_runtime_and_precision() -> None:
+    many = [steady(1.0 + 0.01 * at, 10, threads=at + 1) for at in range(60)]
+    slow = steady(500.0, 10, runtime="openvino", precision="int8")
+
+    drawn = str(draw_bars([*many, slow], {"nano": "nano"}, MEMORY))
+
+    assert drawn.count('class="mark"') == MOST_BARS
+    assert "openvino int8" in drawn
+    assert f"{61 - MOST_BARS} longer bars are left out" in drawn
 
 
 def test_lines_hold_everything_else() -> None:

@@ -99,7 +99,7 @@ def test_comparison_lists_what_changed() -> None:
     assert "1 combination in both sets: 1 slower." in text
     assert "commit: old → new" in text
     assert tables(text)[0][2].startswith("| ort fp32 | 10.0 | 20.0 | ")
-    assert tables(text)[0][2].endswith("| slower |")
+    assert tables(text)[0][2].endswith("| slower (fewer than 3 processes on a side) |")
 
 
 def test_summary_is_json_and_points_at_measurements() -> None:
@@ -120,5 +120,5 @@ def test_summary_is_json_and_points_at_measurements() -> None:
     assert device["front"] == {"metric": "delta1", "measurements": [0, 1]}
     assert (device["noisy"], device["not_timed"]) == ([0], [3])
     assert device["measurements"][3]["reason"] == "it died"
-    assert summary["comparison"]["pairs"][0]["verdict"] == "no difference"
+    assert summary["comparison"]["pairs"][0]["reason"] == "fewer than 3 processes on a side"
     assert summarise(make_report(records, []))["comparison"] is None
