@@ -22,8 +22,8 @@ from pydantic import ValidationError
 
 from pixio_edge import env
 from pixio_edge.engine_record import EngineKey, EngineRecord, HostGpu
-from pixio_edge.errors import OutputError, RuntimeUnavailableError
-from pixio_edge.files import write_bytes_atomic, write_text_atomic
+from pixio_edge.errors import RuntimeUnavailableError
+from pixio_edge.files import create_owned, write_bytes_atomic, write_text_atomic
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -55,7 +55,6 @@ RECORD_SUFFIX = ".json"
 ENGINE_SUFFIX = ".engine"
 # 64 bits of a SHA-256 in file names: two of a user's few hundred engines collide with a chance of 1e-15.
 NAME_DIGITS = 16
-OWNER_ONLY = 0o700
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,26 +230,6 @@ def remove(records: Iterable[EngineRecord], *, folder: Path | None = None) -> No
         for target in (path.with_suffix(RECORD_SUFFIX), path):
             with suppress(OSError):
                 target.unlink(missing_ok=True)
-
-
-def create_owned(folder: Path) -> None:
-    """Create a folder of the cache, and those above it, for its owner alone; one that is there already is fine.
-
-    Whoever may write to a folder above could put another one in its place.
-
-    Raises:
-        OutputError: It cannot be created, or is a file.
-    """
-    try:
-        # Not by `parents`, which gives folders above the mode of the process.
-        for level in reversed([level for level in folder.parents if not level.exists()]):
-            level.mkdir(exist_ok=True, mode=OWNER_ONLY)
-        folder.mkdir(exist_ok=True, mode=OWNER_ONLY)
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise OutputError(
-            f"cannot create folder {folder} of the cache: {reason}. Fix: set PIXIO_EDGE_CACHE to a folder you may write"
-        ) from error
 
 
 def engine_name(name: str, key: EngineKey) -> str:

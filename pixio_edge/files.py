@@ -16,6 +16,7 @@ from typing import IO
 from pixio_edge.errors import InputError, OutputError
 
 _HASH_BLOCK_BYTES = 1 << 20
+_OWNER_ONLY = 0o700
 # On Windows nobody else may read what is locked, so that is a byte beyond whatever a lock file says about its holder.
 _LOCKED_BYTE = 1 << 20
 
@@ -89,6 +90,26 @@ def create_folder(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"cannot create folder {path}: {_reason(error)}. Fix: choose another folder") from error
+
+
+def create_owned(folder: Path) -> None:
+    """Create a folder of the cache, and those above it, for its owner alone; one that is there already is fine.
+
+    Whoever may write to a folder above could put another one in its place.
+
+    Raises:
+        OutputError: It cannot be created, or is a file.
+    """
+    try:
+        # Not by `parents`, which gives folders above the mode of the process.
+        for level in reversed([level for level in folder.parents if not level.exists()]):
+            level.mkdir(exist_ok=True, mode=_OWNER_ONLY)
+        folder.mkdir(exist_ok=True, mode=_OWNER_ONLY)
+    except OSError as error:
+        raise OutputError(
+            f"cannot create folder {folder} of the cache: {_reason(error)}. "
+            "Fix: set PIXIO_EDGE_CACHE to a folder you may write"
+        ) from error
 
 
 def sha256_file(path: Path) -> str:

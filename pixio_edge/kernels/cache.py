@@ -18,9 +18,8 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from pixio_edge import env
-from pixio_edge.engine_cache import create_owned
 from pixio_edge.errors import MissingDependencyError, OutputError, RuntimeUnavailableError
-from pixio_edge.files import give_lock_back, take_lock, write_bytes_atomic, write_text_atomic
+from pixio_edge.files import create_owned, give_lock_back, take_lock, write_bytes_atomic, write_text_atomic
 from pixio_edge.kernels import compile as compiler
 from pixio_edge.kernels.compile import Compiled, Resources
 from pixio_edge.kernels.prebuilt import read_prebuilt
