@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from pixio_edge import env
 from pixio_edge.errors import MissingDependencyError, RuntimeUnavailableError
 from pixio_edge.runtimes.base import Runtime, RuntimeInfo, RuntimeOptions
 from pixio_edge.runtimes.pytorch_cuda import DTYPES, PIXEL_MAX, CudaForward
@@ -38,8 +39,8 @@ class PyTorchRuntime(Runtime):
 
     Raises:
         MissingDependencyError: On `open`: torch is not installed, or for fp16 and bf16 on a GPU the extra `cuda`.
-        RuntimeUnavailableError: On `open`: no such device, one that does not execute in this precision, or cores to pin
-            to are given.
+        RuntimeUnavailableError: On `open`: no such device, one that does not execute in this precision, cores to pin to
+            are given, or PIXIO_EDGE_KERNELS=cuda asks for kernels that do not run there.
     """
 
     name: ClassVar[str] = "pytorch"
@@ -76,10 +77,20 @@ class PyTorchRuntime(Runtime):
             shape, precision = entry.inputs[0].shape, self.options.precision
             self._forward = CudaForward(torch, model, shape=shape, device=self._device, precision=precision)
         else:
+            self._refuse_forced_kernels()
             self._model = model.to(self._device)
         outputs = self._run({spec.name: np.zeros(spec.shape, spec.dtype) for spec in entry.inputs})
         found = [TensorSpec(name, array.shape, array.dtype.name) for name, array in outputs.items()]
         self._check_specs(entry.inputs, found)
+
+    def _refuse_forced_kernels(self) -> None:
+        """The plain model has none of the kernels that PIXIO_EDGE_KERNELS=cuda asks for."""
+        if env.kernels() == "cuda":
+            raise RuntimeUnavailableError(
+                f"runtime '{self.name}': got provider {self._device} in {self.options.precision} with "
+                "PIXIO_EDGE_KERNELS=cuda, expected provider cuda in fp16 or bf16, which alone run the kernels. "
+                "Fix: choose these, or unset PIXIO_EDGE_KERNELS"
+            )
 
     def _run(self, feeds: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         torch = _import_torch()

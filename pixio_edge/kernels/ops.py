@@ -1,6 +1,7 @@
 """The operators for torch: `torch.ops.pixio_edge.*`, which `torch.compile` and `torch.export` see as one node each.
 
-On the CPU they run the reference, on a CUDA tensor the kernel. None has a derivative: they are for inference.
+On the CPU they run the reference, on a CUDA tensor the kernel; with PIXIO_EDGE_KERNELS=cuda the CPU is refused. Results
+are contiguous whatever the inputs are. None has a derivative: they are for inference.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from torch import Tensor
 from pixio_edge.kernels import ops_cuda, reference_torch
 from pixio_edge.kernels.arguments import check_add_layer_norm, check_attention, check_bias_gelu
 from pixio_edge.kernels.operators import check_scale
+from pixio_edge.kernels.select import select
 
 __all__ = ["add_layer_norm", "add_layer_norm_int8", "attention", "attention_int8", "bias_gelu", "bias_gelu_int8"]
 
@@ -29,9 +31,11 @@ def attention(qkv: Tensor, bias: Tensor | None, scale: float) -> Tensor:
 
     Raises:
         SpecError: A tensor has another shape, type, device or layout than the operator takes.
-        RuntimeUnavailableError: The tensors are on a GPU that cannot run the kernel.
+        RuntimeUnavailableError: The tensors are on a GPU that cannot run the kernel, or on the CPU with
+            PIXIO_EDGE_KERNELS=cuda.
     """
     check_scale(scale)
+    _check_not_forced("attention", qkv)
     return reference_torch.attention(qkv, bias, scale=scale)
 
 
@@ -49,9 +53,11 @@ def attention_int8(qkv: Tensor, bias: Tensor | None, scale: float) -> Tensor:
 
     Raises:
         SpecError: A tensor has another shape, type, device or layout than the operator takes.
-        RuntimeUnavailableError: The tensors are on a GPU that cannot run the kernel.
+        RuntimeUnavailableError: The tensors are on a GPU that cannot run the kernel, or on the CPU with
+            PIXIO_EDGE_KERNELS=cuda.
     """
     check_scale(scale)
+    _check_not_forced("attention_int8", qkv)
     return reference_torch.attention_int8(qkv, bias, scale=scale)
 
 
@@ -81,8 +87,10 @@ def add_layer_norm(  # noqa: PLR0917 - torch takes no keyword-only tensors
 
     Raises:
         SpecError: A tensor has another shape, type, device or layout than the operator takes.
-        RuntimeUnavailableError: The tensors are on a GPU that cannot run the kernel.
+        RuntimeUnavailableError: The tensors are on a GPU that cannot run the kernel, or on the CPU with
+            PIXIO_EDGE_KERNELS=cuda.
     """
+    _check_not_forced("add_layer_norm", branch)
     return reference_torch.add_layer_norm(
         x, branch, branch_bias=branch_bias, layer_scale=layer_scale, weight=weight, bias=bias, eps=eps
     )
@@ -114,8 +122,10 @@ def add_layer_norm_int8(  # noqa: PLR0917 - torch takes no keyword-only tensors
 
     Raises:
         SpecError: A tensor has another shape, type, device or layout than the operator takes.
-        RuntimeUnavailableError: The tensors are on a GPU that cannot run the kernel.
+        RuntimeUnavailableError: The tensors are on a GPU that cannot run the kernel, or on the CPU with
+            PIXIO_EDGE_KERNELS=cuda.
     """
+    _check_not_forced("add_layer_norm", branch)
     return reference_torch.add_layer_norm_int8(
         x, branch, branch_bias=branch_bias, layer_scale=layer_scale, weight=weight, bias=bias, eps=eps
     )
@@ -134,8 +144,10 @@ def bias_gelu(x: Tensor, bias: Tensor) -> Tensor:
 
     Raises:
         SpecError: A tensor has another shape, type, device or layout than the operator takes.
-        RuntimeUnavailableError: The tensors are on a GPU that cannot run the kernel.
+        RuntimeUnavailableError: The tensors are on a GPU that cannot run the kernel, or on the CPU with
+            PIXIO_EDGE_KERNELS=cuda.
     """
+    _check_not_forced("bias_gelu", x)
     return reference_torch.bias_gelu(x, bias)
 
 
@@ -152,9 +164,16 @@ def bias_gelu_int8(x: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
 
     Raises:
         SpecError: A tensor has another shape, type, device or layout than the operator takes.
-        RuntimeUnavailableError: The tensors are on a GPU that cannot run the kernel.
+        RuntimeUnavailableError: The tensors are on a GPU that cannot run the kernel, or on the CPU with
+            PIXIO_EDGE_KERNELS=cuda.
     """
+    _check_not_forced("bias_gelu", x)
     return reference_torch.bias_gelu_int8(x, bias)
+
+
+def _check_not_forced(name: str, tensor: Tensor) -> None:
+    """Refuse the reference where PIXIO_EDGE_KERNELS=cuda asks for the kernel."""
+    select(name, device=str(tensor.device), dtype=str(tensor.dtype).removeprefix("torch."))
 
 
 def _fake_attention(qkv: Tensor, bias: Tensor | None, scale: float) -> Tensor:
@@ -173,7 +192,7 @@ def _fake_add_layer_norm(  # noqa: PLR0917 - torch takes no keyword-only tensors
     eps: float,
 ) -> tuple[Tensor, Tensor]:
     check_add_layer_norm(x, branch, branch_bias=branch_bias, layer_scale=layer_scale, weight=weight, bias=bias)
-    return torch.empty_like(x), torch.empty_like(branch)
+    return x.new_empty(x.shape), branch.new_empty(branch.shape)
 
 
 def _fake_add_layer_norm_int8(  # noqa: PLR0917 - torch takes no keyword-only tensors
@@ -193,7 +212,7 @@ def _fake_add_layer_norm_int8(  # noqa: PLR0917 - torch takes no keyword-only te
 
 def _fake_bias_gelu(x: Tensor, bias: Tensor) -> Tensor:
     check_bias_gelu(x, bias)
-    return torch.empty_like(x)
+    return x.new_empty(x.shape)
 
 
 def _fake_bias_gelu_int8(x: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
@@ -201,7 +220,7 @@ def _fake_bias_gelu_int8(x: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _fake_codes(like: Tensor) -> tuple[Tensor, Tensor]:
-    return torch.empty_like(like, dtype=torch.int8), like.new_empty(like.shape[:-1], dtype=torch.float32)
+    return like.new_empty(like.shape, dtype=torch.int8), like.new_empty(like.shape[:-1], dtype=torch.float32)
 
 
 for _op, _fake, _kernel in (

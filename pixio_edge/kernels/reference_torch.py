@@ -1,6 +1,7 @@
 """The kernels' functions on the CPU, in torch: what the operators run where there is no GPU.
 
-Attention is torch's own fused one. The rest computes in float32 whatever the elements are, as the kernels do.
+Attention is torch's own fused one. The rest computes in float32 whatever the elements are, as the kernels do. Results
+are contiguous whatever the inputs are, as the kernels' are.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ def attention(qkv: Tensor, bias: Tensor | None, *, scale: float) -> Tensor:
     biased = qkv if bias is None else qkv + bias
     query, key, value = biased.permute(2, 0, 3, 1, 4)  # each (B, H, N, D)
     heads = functional.scaled_dot_product_attention(query, key, value, scale=scale)
-    return heads.transpose(1, 2).reshape(batch, tokens, -1)
+    return heads.transpose(1, 2).reshape(batch, tokens, -1).contiguous()
 
 
 def attention_int8(qkv: Tensor, bias: Tensor | None, *, scale: float) -> Tensor:
@@ -39,7 +40,7 @@ def attention_int8(qkv: Tensor, bias: Tensor | None, *, scale: float) -> Tensor:
     _check_element("attention_int8: qkv", qkv)
     offsets = None if bias is None else bias.detach().float().cpu().numpy()
     merged = reference.attention_int8(qkv.detach().float().cpu().numpy(), offsets, scale=scale)
-    return torch.from_numpy(merged).to(qkv)
+    return torch.from_numpy(merged).to(qkv).contiguous()
 
 
 def add_layer_norm(
@@ -60,7 +61,7 @@ def add_layer_norm(
         SpecError: A shape or dtype does not fit.
     """
     total, normed = _add_layer_norm(x, branch, branch_bias, layer_scale, weight=weight, bias=bias, eps=eps)
-    return total.to(x.dtype), normed.to(branch.dtype)
+    return total.to(x.dtype).contiguous(), normed.to(branch.dtype).contiguous()
 
 
 def add_layer_norm_int8(
@@ -79,7 +80,7 @@ def add_layer_norm_int8(
         SpecError: A shape or dtype does not fit.
     """
     total, normed = _add_layer_norm(x, branch, branch_bias, layer_scale, weight=weight, bias=bias, eps=eps)
-    return total.to(x.dtype), *_quantize_rows(normed)
+    return total.to(x.dtype).contiguous(), *_quantize_rows(normed)
 
 
 def bias_gelu(x: Tensor, bias: Tensor) -> Tensor:
@@ -88,7 +89,7 @@ def bias_gelu(x: Tensor, bias: Tensor) -> Tensor:
     Raises:
         SpecError: A shape or dtype does not fit.
     """
-    return _bias_gelu(x, bias).to(x.dtype)
+    return _bias_gelu(x, bias).to(x.dtype).contiguous()
 
 
 def bias_gelu_int8(x: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
@@ -132,7 +133,8 @@ def _quantize_rows(values: Tensor) -> tuple[Tensor, Tensor]:
     scale = torch.where(is_zero, 1.0, largest / INT8_MAX)
     is_usable = largest.isfinite() & ~is_zero
     steps = (values * (INT8_MAX / largest)[..., None]).round()
-    return torch.where(is_usable[..., None], steps, 0.0).to(torch.int8), scale
+    codes = torch.where(is_usable[..., None], steps, 0.0).to(torch.int8)
+    return codes.contiguous(), scale.contiguous()
 
 
 def _check_element(what: str, tensor: Tensor) -> None:

@@ -13,7 +13,7 @@ pytest.importorskip("safetensors", reason="the extra 'export' is not installed")
 from pixio_edge.bundle import Bundle  # noqa: E402
 from pixio_edge.bundle_writer import write_bundle  # noqa: E402
 from pixio_edge.errors import InputError, RuntimeUnavailableError  # noqa: E402
-from pixio_edge.manifest import ArtifactEntry, Requirements  # noqa: E402
+from pixio_edge.manifest import ArtifactEntry, Precision, Requirements  # noqa: E402
 from pixio_edge.models.checkpoints import save_checkpoint  # noqa: E402
 from pixio_edge.models.depth_model import IMAGE_MEAN, IMAGE_STD, DepthModel  # noqa: E402
 from pixio_edge.models.presets import build_model  # noqa: E402
@@ -118,6 +118,16 @@ def test_pytorch_puts_the_threads_of_the_process_back(bundle: Bundle) -> None:
 def test_pytorch_refuses_to_pin_cores(bundle: Bundle) -> None:
     with pytest.raises(RuntimeUnavailableError, match=r"pin_cores: .*Fix: start the process with taskset"):
         open_pytorch(bundle, RuntimeOptions(pin_cores=(0,))).open()
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_kernels_that_are_forced_are_not_replaced_by_the_plain_model(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch, precision: Precision
+) -> None:
+    monkeypatch.setenv("PIXIO_EDGE_KERNELS", "cuda")
+
+    with pytest.raises(RuntimeUnavailableError, match=rf"got provider cpu in {precision} with PIXIO_EDGE_KERNELS=cuda"):
+        open_pytorch(bundle, RuntimeOptions(threads=1, precision=precision)).open()
 
 
 def test_checkpoint_that_is_not_one_is_an_input_error(tmp_path: Path, bundle: Bundle) -> None:

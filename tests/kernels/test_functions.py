@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -44,6 +46,35 @@ def test_arrays_of_numpy_are_computed_by_the_reference_which_is_said(monkeypatch
 
     assert functions.attention_int8(qkv, None, out, None, scale=0.5) == HOST
     np.testing.assert_array_equal(out, reference.attention_int8(qkv, None, scale=0.5))
+
+
+def test_forced_kernel_leaves_arrays_of_numpy_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PIXIO_EDGE_KERNELS", "cuda")
+    qkv, bias, out = attention_arrays()
+    x, result = normal(TOKENS, CHANNELS), np.full((TOKENS, CHANNELS), np.nan, np.float16)
+
+    with pytest.raises(RuntimeUnavailableError, match="the arrays are on cpu"):
+        functions.attention(qkv, bias, out)
+    with pytest.raises(RuntimeUnavailableError, match="the arrays are on cpu"):
+        functions.attention_int8(qkv, bias, out, None)
+    with pytest.raises(RuntimeUnavailableError, match="the arrays are on cpu"):
+        functions.add_layer_norm(x, x, (result, result), **vectors())
+    with pytest.raises(RuntimeUnavailableError, match="the arrays are on cpu"):
+        functions.bias_gelu(x, vectors()["bias"], (result,))
+
+    assert np.isnan(out).all()
+    assert np.isnan(result).all()
+
+
+def test_kernels_need_numpy_alone() -> None:
+    """Where only torch's image is at hand, such as on a lent GPU."""
+    code = (
+        "import sys; from pixio_edge.kernels import ahead, cache, functions, launch, select; "
+        "print(sorted({'pydantic', 'torch', 'cv2', 'onnxruntime', 'imagesize'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == "[]"
 
 
 def test_norm_and_gelu_of_numpy_have_both_kinds_of_outputs() -> None:
