@@ -2,7 +2,7 @@
 
 It runs nothing. It keeps the rules that a caller can break: work goes to the context that is current, more than 48 KiB
 of shared memory has to be asked for first, and a stream is told by its handle. Failures are those of the libraries:
-cuda-core raises a class of its own, the bindings return a status.
+cuda-core raises a class of its own, the bindings return a status. Nothing can be loaded in a recording.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from pixio_edge.kernels import launch, select
+from pixio_edge.kernels import devices, launch, select
 
 PLAIN_SHARED_BYTES = 48 * 1024
 INVALID_CONTEXT, INVALID_VALUE = 201, 1
@@ -50,6 +50,9 @@ class FakeCuda:
     starts: list[Start] = field(default_factory=list)
     waits: list[tuple[int, int]] = field(default_factory=list)
     loads: int = 0
+    driver: int = 13000  # newest CUDA of the driver, as the driver says it
+    is_recording: bool = False
+    touched: list[str] = field(default_factory=list)  # entry points whose code was asked for
     shared_limit: int = 164 * 1024
     thread: threading.local = field(default_factory=threading.local)
 
@@ -62,8 +65,8 @@ class FakeCuda:
     def current(self, device: int | None) -> None:
         self.thread.device = device
 
-    def modules(self) -> launch._Cuda:
-        return launch._Cuda(self._core(), self._driver())
+    def modules(self) -> devices.Cuda:
+        return devices.Cuda(self._core(), self._driver())
 
     def _core(self) -> Any:
         fake = self
@@ -94,6 +97,8 @@ class FakeCuda:
         class ObjectCode:
             @staticmethod
             def from_cubin(cubin: bytes, *, name: str) -> Any:
+                if fake.is_recording:
+                    raise CoreError("CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED")
                 fake.loads += 1
                 return SimpleNamespace(get_kernel=lambda entry: _Kernel(entry, cubin, name))
 
@@ -131,7 +136,14 @@ class FakeCuda:
         def device_of(_: str, address: int) -> tuple[int, int]:
             return (0, self.memory[address]) if address in self.memory else (INVALID_VALUE, 0)
 
+        def touch(kernel: _Kernel) -> tuple[int, str]:
+            self.touched.append(kernel.entry)
+            return (0, kernel.entry)
+
         return SimpleNamespace(
+            cuDriverGetVersion=lambda: (0, self.driver),
+            cuStreamIsCapturing=lambda _: (0, int(self.is_recording)),
+            cuKernelGetFunction=touch,
             cuInit=lambda _: (0,),
             cuDeviceGetCount=lambda: (0, len(self.capabilities)),
             cuCtxGetCurrent=lambda: (0, self.current),
@@ -156,12 +168,13 @@ class _Kernel:
 @contextmanager
 def install(monkeypatch: pytest.MonkeyPatch, fake: FakeCuda) -> Iterator[FakeCuda]:
     """Put the stand-in where the libraries would be, with nothing loaded before or after."""
-    monkeypatch.setattr(launch, "_cuda", fake.modules)
+    for user in (devices, launch):
+        monkeypatch.setattr(user, "open_cuda", fake.modules)
     monkeypatch.setattr(launch, "_loaded", {})
-    for cached in (launch._read_sm, launch._read_multiprocessors, select._probe):
+    for cached in (devices._read_sm, devices._read_multiprocessors, select._probe):
         cached.cache_clear()
     try:
         yield fake
     finally:
-        for cached in (launch._read_sm, launch._read_multiprocessors, select._probe):
+        for cached in (devices._read_sm, devices._read_multiprocessors, select._probe):
             cached.cache_clear()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from pixio_edge.kernels.catalogue import Kernel
 
 NVCC_OPTIONS = ("-std=c++17", "-Xptxas", "-v")
+_NVCC_VERSION = re.compile(r"release [\d.]+, V([\d.]+)")
 NVCC_TIMEOUT_S = 600
 """Seconds; no kernel takes a minute."""
 
@@ -70,7 +72,7 @@ def build(kernels: Sequence[Kernel], sms: Sequence[str], folder: Path, *, nvcc: 
         RuntimeUnavailableError: The compiler does not know a GPU, refuses a source, or there is no such program.
         OutputError: The folder cannot be written.
     """
-    version = f"nvrtc {compiler.nvrtc_version()}" if nvcc is None else nvcc
+    version = f"nvrtc {compiler.nvrtc_version()}" if nvcc is None else read_nvcc_version(nvcc)
     options = compiler.OPTIONS if nvcc is None else NVCC_OPTIONS
     rows: list[dict[str, Any]] = []
     cubins: dict[str, bytes] = {}
@@ -113,6 +115,26 @@ def compile_with_nvcc(nvcc: str, kernel: Kernel, sm: str, defines: Mapping[str, 
         if done.returncode:
             raise compiler.refusal(kernel, sm, defines, done.stderr) from compiler.CompilerError(done.stderr)
         return compiler.Compiled(target.read_bytes(), None, compiler.read_resources(done.stderr), done.stderr)
+
+
+def read_nvcc_version(nvcc: str) -> str:
+    """Name and version of a toolkit's compiler, such as "nvcc 13.0.48".
+
+    Raises:
+        RuntimeUnavailableError: There is no such program, or it does not tell its version.
+    """
+    try:
+        command = [nvcc, "--version"]
+        said = subprocess.run(command, capture_output=True, text=True, check=False, timeout=NVCC_TIMEOUT_S).stdout
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise RuntimeUnavailableError(f"nvcc '{nvcc}': {error}. Fix: give the path of a CUDA toolkit's nvcc") from error
+    found = _NVCC_VERSION.search(said)
+    if found is None:
+        raise RuntimeUnavailableError(
+            f"nvcc '{nvcc}': got no version from --version, expected a release number. "
+            "Fix: give the path of a CUDA toolkit's nvcc"
+        )
+    return f"nvcc {found[1]}"
 
 
 def _compile(nvcc: str | None, kernel: Kernel, sm: str, defines: Mapping[str, int]) -> compiler.Compiled:

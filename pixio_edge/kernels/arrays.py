@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from pixio_edge.errors import SpecError
-from pixio_edge.kernels import launch
+from pixio_edge.kernels import devices
 
 ALIGNMENT = 16
 """Bytes: the kernels read and write this many at once, so every array begins at a multiple of it."""
@@ -163,10 +163,10 @@ def _view_interface(value: object, name: str, stream: int, *, is_written: bool) 
         raise SpecError(f"{name}: got read-only memory, expected memory to write to. Fix: pass an array of your own")
     if interface.get("mask") is not None:
         raise SpecError(f"{name}: got an array with a mask, expected plain memory. Fix: fill the mask in")
-    device = launch.device_of(int(address))
+    device = devices.device_of(int(address))
     produced_on = interface.get("stream")
     if produced_on is not None and produced_on != (stream or LEGACY_STREAM):
-        launch.wait_for(int(produced_on), by=stream, device=device)
+        devices.wait_for(int(produced_on), by=stream, device=device)
     return ArrayView(int(address), shape, dtype.name, device, value)
 
 

@@ -1,32 +1,31 @@
 """Kernels on a GPU: loaded once for each device, started on the caller's stream.
 
 Starting neither waits nor allocates, so that it can be recorded in a CUDA graph. What has to be loaded is loaded by the
-first start of a variant, which a recording must not be: run once before it.
+first start of a variant, which CUDA does not allow in a recording: run once before it, or call `load`.
 """
 
 from __future__ import annotations
 
-import importlib
 import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from pixio_edge.errors import MissingDependencyError, PixioEdgeError, RuntimeUnavailableError
+from pixio_edge.errors import RuntimeUnavailableError
 from pixio_edge.kernels.cache import NAME_DIGITS, load_kernel
 from pixio_edge.kernels.catalogue import find_kernel
+from pixio_edge.kernels.devices import Cuda, on_device, one_line, open_cuda, sm_of, stream_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from types import ModuleType
 
     import numpy as np
 
     from pixio_edge.kernels.catalogue import Launch
+    from pixio_edge.kernels.compile import Resources
 
     Argument = int | np.int32 | np.float32 | None
 
@@ -89,10 +88,13 @@ def start(
         MissingDependencyError: A package of the extra `cuda` is not installed.
         RuntimeUnavailableError: There is no such device, it cannot run the kernels, or CUDA reports an error.
     """
-    cuda = _cuda()
+    cuda = open_cuda()
     given = [0 if argument is None else argument for argument in arguments]
-    with _one_line(f"kernel '{name}' on GPU {device}"), _on_device(cuda, device):
-        loaded = _load(name, tuple(sorted(defines.items())), device)
+    with one_line(f"kernel '{name}' on GPU {device}"), on_device(cuda, device):
+        variant = tuple(sorted(defines.items()))
+        if (name, variant, device) not in _loaded:
+            _refuse_recording(cuda, stream)
+        loaded = _load(name, variant, device)
         for launch in launches:
             loaded.start(launch, stream, given)
     record = [Started(launch.entry, loaded.sm, loaded.digest) for launch in launches]
@@ -100,91 +102,31 @@ def start(
         started.extend(record)
 
 
-def wait_for(stream: int, *, by: int, device: int) -> None:
-    """Let later work of one stream wait for what is in another now; the caller does not wait.
+def load(name: str, defines: Mapping[str, int], *, device: int) -> None:
+    """Compile and load one variant of a kernel, all entry points of it, so that its first start may be in a recording.
 
     Args:
-        stream: CUDA stream to wait for.
-        by: CUDA stream that waits; 0 is the default stream.
-        device: Of both.
+        name: Of the kernel in the catalogue.
+        defines: A value for each macro of the kernel, such as {"HEAD_DIM": 64, "ELEMENT_BF16": 0}.
+        device: CUDA device.
 
     Raises:
+        SpecError, InputError: As for `cache.load_kernel`.
         MissingDependencyError: A package of the extra `cuda` is not installed.
-        RuntimeUnavailableError: CUDA reports an error.
+        RuntimeUnavailableError: There is no such device, it cannot run the kernels, or CUDA reports an error.
     """
-    cuda = _cuda()
-    with _one_line(f"kernels: stream on GPU {device}"), _on_device(cuda, device):
-        _stream(cuda, by).wait(cuda.core.Stream.from_handle(stream))
-
-
-def sm_of(device: int) -> str:
-    """Architecture of a device, such as "sm_87".
-
-    Raises:
-        MissingDependencyError: A package of the extra `cuda` is not installed.
-        RuntimeUnavailableError: There is no such device, or no driver.
-    """
-    return _read_sm(device)
-
-
-def multiprocessors_of(device: int) -> int:
-    """Multiprocessors of a device: models of one architecture differ tenfold.
-
-    Raises:
-        MissingDependencyError: A package of the extra `cuda` is not installed.
-        RuntimeUnavailableError: There is no such device, or no driver.
-    """
-    return _read_multiprocessors(device)
-
-
-def count_devices() -> int:
-    """Number of GPUs that CUDA shows to this process; 0 where there is no driver.
-
-    Raises:
-        MissingDependencyError: A package of the extra `cuda` is not installed.
-    """
-    driver = _cuda().driver
-    try:
-        status, *_ = driver.cuInit(0)
-        if int(status):
-            return 0
-        status, number = driver.cuDeviceGetCount()
-    except RuntimeError:  # the bindings find no libcuda to load
-        return 0
-    return 0 if int(status) else int(number)
-
-
-def device_of(address: int) -> int:
-    """Device that memory is on.
-
-    Raises:
-        MissingDependencyError: A package of the extra `cuda` is not installed.
-        RuntimeUnavailableError: CUDA does not know the address.
-    """
-    driver = _cuda().driver
-    attribute = driver.CUpointer_attribute.CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL
-    with _one_line("kernels: memory that was passed"):
-        status, ordinal = driver.cuPointerGetAttribute(attribute, address)
-        if int(status):
-            raise RuntimeError(driver.CUresult(status).name)
-    return int(ordinal)
-
-
-@dataclass(frozen=True, slots=True)
-class _Cuda:
-    """The two libraries that are spoken to."""
-
-    core: ModuleType
-    driver: ModuleType
+    cuda = open_cuda()
+    with one_line(f"kernel '{name}' on GPU {device}"), on_device(cuda, device):
+        _load(name, tuple(sorted(defines.items())), device)
 
 
 class _Loaded:
     """One variant of a kernel in the memory of one device."""
 
-    def __init__(self, cuda: _Cuda, name: str, defines: Mapping[str, int], device: int) -> None:
+    def __init__(self, cuda: Cuda, name: str, defines: Mapping[str, int], device: int) -> None:
         self._cuda = cuda
         self._device = device
-        self.sm = _read_sm(device)
+        self.sm = sm_of(device)
         kernel = find_kernel(name)
         cached = load_kernel(kernel, self.sm, defines)
         if cached.problem is not None:
@@ -193,12 +135,18 @@ class _Loaded:
         code = cuda.core.ObjectCode.from_cubin(cached.compiled.cubin, name=name)
         self._entries = {entry: code.get_kernel(entry) for entry in kernel.entries}
         self._allowed = dict.fromkeys(kernel.entries, PLAIN_SHARED_BYTES)
+        for loaded in self._entries.values():
+            # The driver would load the code of each entry at its own first start, which may be in a recording.
+            status, *_ = cuda.driver.cuKernelGetFunction(loaded.handle)
+            if int(status):
+                raise RuntimeError(cuda.driver.CUresult(status).name)
+        _warn_of_spills(name, self.sm, cached.compiled.resources)
 
     def start(self, launch: Launch, stream: int, arguments: Sequence[int | np.int32 | np.float32]) -> None:
         core = self._cuda.core
         self._allow(launch)
         config = core.LaunchConfig(grid=launch.grid, block=launch.block, shmem_size=launch.shared_bytes)
-        core.launch(_stream(self._cuda, stream), config, self._entries[launch.entry], *arguments)
+        core.launch(stream_of(self._cuda, stream), config, self._entries[launch.entry], *arguments)
 
     def _allow(self, launch: Launch) -> None:
         """Let an entry point have more shared memory than any may have unasked."""
@@ -213,6 +161,13 @@ class _Loaded:
         self._allowed[launch.entry] = launch.shared_bytes
 
 
+def _warn_of_spills(name: str, sm: str, resources: Mapping[str, Resources]) -> None:
+    """Another compiler than the kernels were looked at with may run out of registers: right, but slower."""
+    spilled = [f"{entry} {needs.spill_bytes}" for entry, needs in resources.items() if needs.spill_bytes]
+    if spilled:
+        _log.warning("kernel '%s' for %s: this compiler spills registers, bytes: %s", name, sm, ", ".join(spilled))
+
+
 _loading = threading.Lock()
 _loaded: dict[tuple[Any, ...], _Loaded] = {}
 
@@ -223,59 +178,16 @@ def _load(name: str, defines: tuple[tuple[str, int], ...], device: int) -> _Load
         return found
     with _loading:
         if key not in _loaded:
-            _loaded[key] = _Loaded(_cuda(), name, dict(defines), device)
+            _loaded[key] = _Loaded(open_cuda(), name, dict(defines), device)
         return _loaded[key]
 
 
-@cache
-def _read_sm(device: int) -> str:
-    with _one_line(f"kernels: GPU {device}"):
-        major, minor = _cuda().core.Device(device).compute_capability
-    return f"sm_{major}{minor}"
-
-
-@cache
-def _read_multiprocessors(device: int) -> int:
-    with _one_line(f"kernels: GPU {device}"):
-        return int(_cuda().core.Device(device).properties.multiprocessor_count)
-
-
-def _stream(cuda: _Cuda, handle: int) -> Any:
-    return cuda.core.Stream.from_handle(handle) if handle else cuda.core.LEGACY_DEFAULT_STREAM
-
-
-@contextmanager
-def _on_device(cuda: _Cuda, device: int) -> Iterator[None]:
-    """Make a device the current one of this thread, and put the one before back: other libraries use it too."""
-    _, before = cuda.driver.cuCtxGetCurrent()
-    status, current = cuda.driver.cuCtxGetDevice()
-    if not int(status) and int(current) == device:
-        yield
-        return
-    cuda.core.Device(device).set_current()
-    try:
-        yield
-    finally:
-        cuda.driver.cuCtxSetCurrent(before)
-
-
-@contextmanager
-def _one_line(what: str) -> Iterator[None]:
-    """Turn whatever the libraries raise into an error of ours: cuda-core does not publish the class of its own."""
-    try:
-        yield
-    except PixioEdgeError:
-        raise
-    except Exception as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+def _refuse_recording(cuda: Cuda, stream: int) -> None:
+    status, state = cuda.driver.cuStreamIsCapturing(stream)
+    if int(status):
+        raise RuntimeError(cuda.driver.CUresult(status).name)
+    if int(state):
         raise RuntimeUnavailableError(
-            f"{what}: {reason}. Fix: see pixio-edge doctor, or PIXIO_EDGE_KERNELS=reference"
-        ) from error
-
-
-@cache
-def _cuda() -> _Cuda:
-    try:
-        return _Cuda(importlib.import_module("cuda.core"), importlib.import_module("cuda.bindings.driver"))
-    except ImportError as error:
-        raise MissingDependencyError("cuda-core", "cuda", "running CUDA kernels") from error
+            "kernels: got the first start of a kernel in the recording of a CUDA graph, expected it loaded before. "
+            "Fix: run it once before the recording, or pixio_edge.kernels.launch.load"
+        )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pixio_edge.errors import SpecError
-from pixio_edge.kernels import launch
+from pixio_edge.kernels import devices, launch
 from pixio_edge.kernels.arguments import check_add_layer_norm, check_attention, check_bias_gelu
 from pixio_edge.kernels.arrays import check_view
 from pixio_edge.kernels.geometry_add_layer_norm import plan_add_layer_norm
@@ -43,7 +43,7 @@ def attention(qkv: ArrayView, bias: ArrayView | None, out: ArrayView, *, scale: 
     check_scale(scale)
     _check_all(qkv, bias=bias)
     check_view(out, "attention: out", shape=(batch, tokens, heads * head_dim), dtype=qkv.dtype, device=qkv.device)
-    sm, multiprocessors = launch.sm_of(qkv.device), launch.multiprocessors_of(qkv.device)
+    sm, multiprocessors = devices.sm_of(qkv.device), devices.multiprocessors_of(qkv.device)
     launches = plan_attention(batch, tokens, heads, head_dim, dtype=qkv.dtype, sm=sm, multiprocessors=multiprocessors)
     sizes = (np.int32(batch), np.int32(tokens), np.int32(heads), np.float32(scale))
     defines = {"HEAD_DIM": head_dim, **_element(qkv)}
@@ -75,7 +75,7 @@ def attention_int8(
     check_view(out, f"{name}: out", shape=(batch, tokens, heads * head_dim), dtype=qkv.dtype, device=device)
     size = plan_workspace(batch, tokens, heads, head_dim).size
     check_view(workspace, f"{name}: workspace", shape=(size,), dtype="uint8", device=device)
-    sm, multiprocessors = launch.sm_of(device), launch.multiprocessors_of(device)
+    sm, multiprocessors = devices.sm_of(device), devices.multiprocessors_of(device)
     launches = plan_attention_int8(
         batch, tokens, heads, head_dim, dtype=qkv.dtype, sm=sm, multiprocessors=multiprocessors
     )

@@ -10,6 +10,8 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
+from pixio_edge.errors import SpecError
+from pixio_edge.kernels.catalogue import find_kernel
 from pixio_edge.kernels.compile import Compiled, Resources
 from pixio_edge.kernels.source import read_source
 
@@ -48,13 +50,20 @@ def read_prebuilt(kernel: Kernel, sm: str, defines: Mapping[str, int], folder: P
 
 
 def prebuilt_by(sm: str, folder: Path) -> str | None:
-    """What compiled the kernels for a GPU that are in a folder; None if there are none."""
+    """What compiled the kernels for a GPU that are in a folder; None if there are none, or one is of other sources."""
     report = _read_report(folder)
     try:
-        has_some = any(row["sm"] == sm for row in report["kernels"])
-        return str(report["compiler"]) if has_some else None
-    except (KeyError, TypeError):
+        rows = [row for row in report["kernels"] if row["sm"] == sm]
+        made_by, options = str(report["compiler"]), tuple(report["options"])
+        sources = {name: read_source(find_kernel(name)) for name in {row["kernel"] for row in rows}}
+        digests = (
+            sources[row["kernel"]].digest(sm=sm, defines=row["defines"], compiler=made_by, options=options)
+            for row in rows
+        )
+        are_these = all(row["digest"] == digest for row, digest in zip(rows, digests, strict=True))
+    except (KeyError, TypeError, AttributeError, SpecError):
         return None
+    return made_by if rows and are_these else None
 
 
 def _read_report(folder: Path) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal
@@ -9,9 +10,10 @@ from typing import Literal
 from pixio_edge import env
 from pixio_edge.errors import PixioEdgeError, RuntimeUnavailableError
 from pixio_edge.kernels import compile as compiler
-from pixio_edge.kernels import launch
+from pixio_edge.kernels import devices
 from pixio_edge.kernels.cache import kernel_folder
 from pixio_edge.kernels.catalogue import HEAD_DIMS, find_kernel
+from pixio_edge.kernels.geometry_rows import MOST_CHANNELS
 from pixio_edge.kernels.prebuilt import prebuilt_by
 
 Implementation = Literal["cuda", "reference"]
@@ -19,6 +21,7 @@ Implementation = Literal["cuda", "reference"]
 KERNEL_DTYPES = ("float16", "bfloat16")
 """Element types that the kernels are compiled for."""
 
+_MAJOR = re.compile(r" (\d+)\.")  # of a compiler with its version
 # What a 16-byte access holds of them; rows of other lengths would begin between two accesses.
 CHANNEL_MULTIPLE = 8
 
@@ -127,7 +130,7 @@ def describe_kernels() -> tuple[bool, str]:
     try:
         if env.kernels() == "reference":
             return False, "PIXIO_EDGE_KERNELS=reference"
-        if not launch.count_devices():
+        if not devices.count_devices():
             return False, f"no NVIDIA GPU; NVRTC {compiler.nvrtc_version()} can compile for one ahead of time"
         obstacle, gpu = _probe(0)
     except PixioEdgeError as error:
@@ -142,8 +145,9 @@ def _objection(situation: Situation) -> str | None:
         return f"no kernel for {situation.dtype}, only for {' and '.join(KERNEL_DTYPES)}"
     if situation.head_dim is not None and situation.head_dim not in HEAD_DIMS:
         return f"no kernel for heads of {situation.head_dim}, only of {', '.join(map(str, HEAD_DIMS))}"
-    if situation.channels is not None and situation.channels % CHANNEL_MULTIPLE:
-        return f"no kernel for rows of {situation.channels}, only for multiples of {CHANNEL_MULTIPLE}"
+    channels = situation.channels
+    if channels is not None and (channels % CHANNEL_MULTIPLE or channels > MOST_CHANNELS):
+        return f"no kernel for rows of {channels}, only for multiples of {CHANNEL_MULTIPLE} up to {MOST_CHANNELS}"
     return situation.obstacle
 
 
@@ -151,12 +155,33 @@ def _objection(situation: Situation) -> str | None:
 def _probe(device: int) -> tuple[str | None, str]:
     """What is in the way on this host, without its full stop and fix; and the GPU with its compiler."""
     try:
-        sm = launch.sm_of(device)
+        sm = devices.sm_of(device)
     except PixioEdgeError as error:
         return str(error), ""
     try:
         compiler.check_sm(sm)
-        return None, f"{sm}, compiled by NVRTC {compiler.nvrtc_version()}"
+        made_by = f"NVRTC {compiler.nvrtc_version()}"
+        gpu = f"{sm}, compiled by {made_by}"
     except PixioEdgeError as error:
-        made_by = prebuilt_by(sm, kernel_folder())
-        return (str(error), "") if made_by is None else (None, f"{sm}, compiled ahead of time by {made_by}")
+        found = prebuilt_by(sm, kernel_folder())
+        if found is None:
+            return str(error), ""
+        made_by, gpu = found, f"{sm}, compiled ahead of time by {found}"
+    obstacle = _reason_against_driver(made_by)
+    return obstacle, "" if obstacle else gpu
+
+
+def _reason_against_driver(made_by: str) -> str | None:
+    """Why the driver does not load the code of a compiler, such as "NVRTC 13.5"; None if it does.
+
+    A driver loads the code of every compiler of its own major version and of those before it (CUDA Compatibility,
+    "Minor Version Compatibility").
+    """
+    wanted = _MAJOR.search(made_by)
+    major, minor = devices.driver_version()
+    if wanted is None or major >= int(wanted[1]):
+        return None
+    return (
+        f"kernels: got a driver for CUDA {major}.{minor}, expected one for CUDA {wanted[1]}, which code of {made_by} "
+        f"needs. Fix: update the driver (CUDA 13: 580, JetPack 7), or pip install 'pixio-edge[cuda12]' in place of cuda"
+    )

@@ -28,7 +28,7 @@ HOMES = {
     "openvino": {"runtimes/ov_library.py"},
     # The export and the runtime are in layers that do not import each other.
     # The compiler alone needs no driver.
-    "cuda": {"pixio_edge/kernels/compile.py", "pixio_edge/kernels/launch.py"},
+    "cuda": {"pixio_edge/kernels/compile.py", "pixio_edge/kernels/devices.py"},
     "coremltools": {"export/coreml/library.py", "runtimes/coreml_model.py"},
     "PIL": {"runtimes/coreml_model.py"},
     "tensorrt": {"runtimes/trt_library.py"},

@@ -205,6 +205,17 @@ def test_building_ahead_says_what_is_wrong_in_one_line(
     assert not list(tmp_path.glob("out/*"))
 
 
+def test_nvcc_is_known_by_its_version_and_not_by_its_path(tmp_path: Path) -> None:
+    nvcc = tmp_path / "nvcc"
+    nvcc.write_text("#!/bin/sh\necho 'Cuda compilation tools, release 13.0, V13.0.88'\n")
+    nvcc.chmod(0o755)
+    assert ahead.read_nvcc_version(str(nvcc)) == "nvcc 13.0.88"
+
+    nvcc.write_text("#!/bin/sh\necho 'something else'\n")
+    with pytest.raises(RuntimeUnavailableError, match=r"got no version from --version.*Fix: "):
+        ahead.read_nvcc_version(str(nvcc))
+
+
 def test_nvcc_that_is_given_compiles_instead(tmp_path: Path, shift: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
     """A stand-in for nvcc that notes what it was called with: the tests need no toolkit."""
     stand_in = tmp_path / "nvcc"

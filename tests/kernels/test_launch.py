@@ -7,14 +7,18 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from pixio_edge.errors import MissingDependencyError, RuntimeUnavailableError
-from pixio_edge.kernels import catalogue, launch
+from pixio_edge.kernels import catalogue, devices, launch
+from pixio_edge.kernels.cache import Cached
 from pixio_edge.kernels.catalogue import Kernel, Launch
-from pixio_edge.kernels.launch import multiprocessors_of, record_starts, start
+from pixio_edge.kernels.compile import Compiled, Resources
+from pixio_edge.kernels.devices import multiprocessors_of
+from pixio_edge.kernels.launch import load, record_starts, start
 from tests.fake_cuda_core import FakeCuda, install
 
 pytest.importorskip("cuda.bindings.nvrtc", reason="the extra 'cuda' is not installed")
@@ -165,9 +169,53 @@ def test_disk_that_cannot_be_used_is_said_once(
     ]
 
 
+def test_first_start_in_a_recording_is_refused_with_the_way_out(cuda: FakeCuda) -> None:
+    cuda.is_recording = True
+
+    with pytest.raises(RuntimeUnavailableError, match=r"^kernels: got the first start .*launch\.load"):
+        run()
+
+    assert cuda.loads == 0
+
+
+def test_kernel_that_was_loaded_before_starts_in_a_recording(cuda: FakeCuda) -> None:
+    load("shift", {"TIMES": 1}, device=0)
+    cuda.is_recording = True
+
+    run()
+
+    assert cuda.loads == len(cuda.starts) == 1
+    assert cuda.touched == ["shift"]  # else the driver would load its code at the start
+
+
+def test_spilled_registers_are_said(
+    cuda: FakeCuda, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spilled = {"shift": Resources(255, 16, 0, 16), "other": Resources(8, 0, 0, 0)}
+    code = Cached(Compiled(b"", None, spilled, ""), "0" * 64, is_from_disk=False)
+    monkeypatch.setattr(launch, "load_kernel", lambda *_: code)
+
+    with caplog.at_level(logging.WARNING):
+        run()
+
+    assert [record.getMessage() for record in caplog.records] == [
+        "kernel 'shift' for sm_87: this compiler spills registers, bytes: shift 16"
+    ]
+
+
+def test_cuda_core_that_is_too_old_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "cuda.core", SimpleNamespace(__version__="0.4.2", ObjectCode=None))
+    devices.open_cuda.cache_clear()
+    try:
+        with pytest.raises(RuntimeUnavailableError, match=r"got cuda-core 0\.4\.2 without LaunchConfig, expected 1\.2"):
+            devices.count_devices()
+    finally:
+        devices.open_cuda.cache_clear()
+
+
 def test_wait_lets_one_stream_wait_for_another(cuda: FakeCuda) -> None:
-    launch.wait_for(5, by=0, device=0)
-    launch.wait_for(5, by=9, device=0)
+    devices.wait_for(5, by=0, device=0)
+    devices.wait_for(5, by=9, device=0)
 
     assert cuda.waits == [(0, 5), (9, 5)]
 
@@ -175,28 +223,28 @@ def test_wait_lets_one_stream_wait_for_another(cuda: FakeCuda) -> None:
 def test_memory_tells_its_device(cuda: FakeCuda) -> None:
     cuda.memory = {4096: 1}
 
-    assert launch.device_of(4096) == 1
+    assert devices.device_of(4096) == 1
     with pytest.raises(RuntimeUnavailableError, match=r"^kernels: memory that was passed: CUDA_ERROR_1\. Fix: "):
-        launch.device_of(8192)
+        devices.device_of(8192)
 
 
 def test_devices_are_counted(cuda: FakeCuda) -> None:
-    assert launch.count_devices() == 2
+    assert devices.count_devices() == 2
 
 
 def test_missing_package_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "cuda.core", None)
-    launch._cuda.cache_clear()
+    devices.open_cuda.cache_clear()
     try:
         with pytest.raises(MissingDependencyError, match=r"'cuda-core'.*pip install 'pixio-edge\[cuda\]'"):
-            launch.count_devices()
+            devices.count_devices()
     finally:
-        launch._cuda.cache_clear()
+        devices.open_cuda.cache_clear()
 
 
 def test_library_has_what_the_stand_in_has() -> None:
     """As far as that can be seen without a driver: a stand-in for something that is not there would prove nothing."""
-    real, fake = launch._cuda(), FakeCuda().modules()
+    real, fake = devices.open_cuda(), FakeCuda().modules()
 
     assert {name for name in vars(fake.core) if not hasattr(real.core, name)} == set()
     assert {name for name in vars(fake.driver) if not hasattr(real.driver, name)} == set()

@@ -21,7 +21,7 @@ pytest.importorskip("cuda.bindings.nvrtc", reason="the extra 'cuda' is not insta
 from ptx_emulator import run_ptx  # noqa: E402
 from torch import Tensor  # noqa: E402
 
-from pixio_edge.kernels import launch, ops_cuda  # noqa: E402
+from pixio_edge.kernels import devices, launch, ops_cuda  # noqa: E402
 from pixio_edge.kernels.arrays import ArrayView  # noqa: E402
 from pixio_edge.kernels.catalogue import Launch, find_kernel  # noqa: E402
 from pixio_edge.kernels.compile import compile_ptx  # noqa: E402
@@ -82,8 +82,8 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[EmulatedGpu]:
     monkeypatch.setattr(ops_cuda, "_stream", lambda _: 0)
     monkeypatch.setattr(ops_cuda, "_is_reference", lambda *_, **__: False)
     monkeypatch.setattr(launch, "start", emulated.start)
-    monkeypatch.setattr(launch, "sm_of", lambda _: "sm_80")
-    monkeypatch.setattr(launch, "multiprocessors_of", lambda _: 16)
+    monkeypatch.setattr(devices, "sm_of", lambda _: "sm_80")
+    monkeypatch.setattr(devices, "multiprocessors_of", lambda _: 16)
     monkeypatch.setattr(fused, "ops", ops_cuda)
     yield emulated
 

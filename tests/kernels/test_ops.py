@@ -14,7 +14,7 @@ from torch import Tensor  # noqa: E402
 from torch.nn import functional  # noqa: E402
 
 from pixio_edge.errors import RuntimeUnavailableError, SpecError  # noqa: E402
-from pixio_edge.kernels import launch, ops, ops_cuda  # noqa: E402
+from pixio_edge.kernels import devices, launch, ops, ops_cuda  # noqa: E402
 from pixio_edge.kernels.arrays import ArrayView  # noqa: E402
 from pixio_edge.kernels.cache import Cached  # noqa: E402
 from pixio_edge.kernels.catalogue import Kernel  # noqa: E402
@@ -62,6 +62,35 @@ every_operator = pytest.mark.parametrize(("name", "make"), OPERATORS, ids=[name 
 @every_operator
 def test_operator_passes_torchs_own_checks(name: str, make: Callable[[], tuple[Any, ...]]) -> None:
     torch.library.opcheck(getattr(ops, name), make())
+
+
+def transposed(item: Any) -> Any:
+    """The same values, of which rows that are neighbours are not so in memory."""
+    is_large = isinstance(item, Tensor) and item.dim() >= 3 and item.shape[0] == 2
+    return item.transpose(0, 1).contiguous().transpose(0, 1) if is_large else item
+
+
+@every_operator
+def test_results_of_inputs_that_are_not_contiguous_lie_as_the_fake_says(
+    name: str, make: Callable[[], tuple[Any, ...]]
+) -> None:
+    arguments = tuple(map(transposed, make()))
+
+    torch.library.opcheck(getattr(ops, name), arguments, test_utils="test_faketensor")
+    found = getattr(ops, name)(*arguments)
+
+    assert not arguments[0].is_contiguous()
+    assert all(value.is_contiguous() for value in (found if isinstance(found, tuple) else (found,)))
+
+
+@every_operator
+def test_kernel_that_is_forced_is_not_replaced_by_the_reference_on_the_cpu(
+    name: str, make: Callable[[], tuple[Any, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIXIO_EDGE_KERNELS", "cuda")
+
+    with pytest.raises(RuntimeUnavailableError, match=r"the arrays are on cpu, expected .*PIXIO_EDGE_KERNELS=cuda"):
+        getattr(ops, name)(*make())
 
 
 @pytest.mark.slow
@@ -218,7 +247,7 @@ def test_attention_on_a_gpu_is_divided_for_its_multiprocessors(cuda: FakeCuda, o
     qkv = torch.zeros(1, 264, 3, 3, HEAD_DIM, dtype=torch.float16)
 
     for cuda.multiprocessors in (1, 100):
-        launch._read_multiprocessors.cache_clear()
+        devices._read_multiprocessors.cache_clear()
         operator(qkv, None, SCALE)
 
     attended = [started for started in cuda.starts if "prepare" not in started.entry]

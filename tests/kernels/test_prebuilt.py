@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from pixio_edge.errors import MissingDependencyError
-from pixio_edge.kernels import ahead
+from pixio_edge.kernels import ahead, catalogue
 from pixio_edge.kernels import compile as compiler
 from pixio_edge.kernels.cache import load_kernel
 from pixio_edge.kernels.catalogue import Kernel
@@ -25,6 +25,8 @@ SM, DEFINES = "sm_87", {"TIMES": 1}
 @pytest.fixture
 def folder(shift: Kernel, own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The cache of a host without NVRTC, into which another host's kernels were copied."""
+    monkeypatch.delenv("PIXIO_EDGE_KERNELS", raising=False)
+    monkeypatch.setattr(catalogue, "KERNELS", {"shift": shift})
     place = own_cache / "kernels"
     ahead.build([shift], [SM], place, nvcc=None)
 
@@ -77,9 +79,30 @@ def test_damaged_kernel_or_report_is_not_taken(shift: Kernel, folder: Path) -> N
 
 @pytest.mark.usefixtures("folder")
 def test_host_says_that_its_kernels_were_compiled_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("PIXIO_EDGE_KERNELS", raising=False)
     with install(monkeypatch, FakeCuda()):
         usable, reason = describe_kernels()
 
     assert usable
     assert reason.startswith("sm_87, compiled ahead of time by nvrtc ")
+
+
+@pytest.mark.usefixtures("folder")
+def test_host_whose_kernels_are_of_other_sources_does_not_count_on_them(
+    shift: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (shift.folder / "deeper.cuh").write_text("constexpr float kShift = 5.0f;\n")
+
+    with install(monkeypatch, FakeCuda()):
+        usable, reason = describe_kernels()
+
+    assert not usable
+    assert "nvidia-cuda-nvrtc" in reason
+
+
+@pytest.mark.usefixtures("folder")
+def test_driver_older_than_the_compiler_of_another_host_is_what_is_in_the_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    with install(monkeypatch, FakeCuda(driver=11080)):
+        usable, reason = describe_kernels()
+
+    assert not usable
+    assert "got a driver for CUDA 11.8, expected one for CUDA 1" in reason

@@ -19,7 +19,8 @@ OBJECTIONS = [
     ({"device": "cpu"}, "the arrays are on cpu"),
     ({"dtype": "float32"}, "no kernel for float32, only for float16 and bfloat16"),
     ({"head_dim": 32}, "no kernel for heads of 32, only of 64, 80, 96"),
-    ({"channels": 20}, "no kernel for rows of 20, only for multiples of 8"),
+    ({"channels": 20}, "no kernel for rows of 20, only for multiples of 8 up to 12288"),
+    ({"channels": 16384}, "no kernel for rows of 16384, only for multiples of 8 up to 12288"),
     ({"obstacle": "kernels: got GPU 'sm_72', too old"}, "kernels: got GPU 'sm_72', too old"),
 ]
 
@@ -86,6 +87,29 @@ def test_select_asks_the_gpu_that_the_arrays_are_on() -> None:
     assert second.implementation == "reference"
     assert "got GPU 'sm_72'" in second.reason
     assert host == Selection("reference", "the arrays are on cpu")
+
+
+def test_driver_older_than_the_code_is_what_is_in_the_way(cuda: FakeCuda, monkeypatch: pytest.MonkeyPatch) -> None:
+    """JetPack 6.2 has CUDA 12.6, whose driver does not load what NVRTC 13 makes."""
+    version = compiler.nvrtc_version()
+    major = int(version.partition(".")[0])
+    cuda.driver = (major - 1) * 1000 + 60
+
+    selection = select("attention", device="cuda:0", dtype="float16", head_dim=64)
+    usable, reason = describe_kernels()
+
+    assert selection.implementation == "reference"
+    expected = (
+        f"got a driver for CUDA {major - 1}.6, expected one for CUDA {major}, which code of NVRTC {version} needs"
+    )
+    assert expected in selection.reason
+    assert (usable, reason) == (False, selection.reason)
+
+
+def test_driver_of_the_same_major_version_loads_the_code_of_a_newer_compiler(cuda: FakeCuda) -> None:
+    cuda.driver = int(compiler.nvrtc_version().partition(".")[0]) * 1000
+
+    assert select("attention", device="cuda:0", dtype="float16", head_dim=64).implementation == "cuda"
 
 
 @pytest.mark.usefixtures("cuda")
