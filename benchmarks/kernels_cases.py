@@ -1,14 +1,14 @@
-"""Kernels beside what torch has for the same work: same inputs, same outputs, checked before they are timed."""
+"""Kernels beside what torch has for the same work: same inputs, same outputs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import torch
-from kernels_timing import Clock, Peaks, Work
+from kernels_timing import Least, Work
 from torch import Tensor
 from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -19,21 +19,16 @@ from pixio_edge.kernels.geometry_attention import count_attention
 from pixio_edge.kernels.geometry_attention_int8 import count_attention_int8
 from pixio_edge.kernels.geometry_bias_gelu import count_bias_gelu_bytes
 
-# 256², 384² and 512² with patches of 16 and eight class tokens, and one beyond.
-TOKENS = (264, 584, 1032, 1400)
-BATCHES = (1, 8)
-# (heads, head_dim): nano, small, Pixio-B, Pixio-L; Pixio-H and Pixio-5B.
-HEADS = ((3, 64), (6, 64), (12, 64), (16, 64), (16, 80), (32, 96))
 MLP_RATIO = 4
 EPS = 1e-6
 # Against float32 of the same inputs. INT8 codes have 8 bits, and a wrong kernel is off by the size of the values.
 TOLERANCE = {"float16": 2e-2, "bfloat16": 6e-2, "float32": 1e-4}
 INT8_TOLERANCE = 1e-1
-BACKENDS = {
-    "sdpa flash": SDPBackend.FLASH_ATTENTION,
-    "sdpa cudnn": SDPBackend.CUDNN_ATTENTION,
-    "sdpa efficient": SDPBackend.EFFICIENT_ATTENTION,
-}
+BACKENDS = {"flash": "FLASH_ATTENTION", "cudnn": "CUDNN_ATTENTION", "efficient": "EFFICIENT_ATTENTION"}
+COPY = "copy of as many bytes"
+BARE = ", without transposes"
+
+Value = Callable[[Any], Tensor]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,95 +38,106 @@ class Case:
     Args:
         operator: Name of ours.
         shape: What tells it from others, for the record.
-        contenders: Ways to compute it, ours first.
-        expected: The result in float32.
-        tolerance: Largest difference relative to the largest value.
-        least: What has to be moved and computed, as arguments of `Peaks.shortest_ms`.
-        value: Takes what is compared with `expected` out of what a contender gives.
+        make: Makes inputs and, on them, the contenders by name and the result in float32; each call makes other memory.
+        tolerance: Largest difference relative to the largest value, by contender; None for what gives no such result.
+        least: What has to be moved and computed, by contender.
+        value: Takes what is compared out of what a contender gives.
     """
 
     operator: str
     shape: dict[str, Any]
-    contenders: dict[str, Work]
-    expected: Callable[[], Tensor]
-    tolerance: float
-    least: dict[str, float] = field(default_factory=dict)
-    value: Callable[[Any], Tensor] = lambda result: result
+    make: Callable[[], tuple[dict[str, Work], Callable[[], Tensor]]]
+    tolerance: Callable[[str], float | None]
+    least: Callable[[str], Least]
+    value: Value = lambda result: result
 
 
-def attention_cases(device: str, dtype: torch.dtype, tokens: int, batch: int, heads: tuple[int, int]) -> Iterator[Case]:
-    """Attention, plain and with INT8 products, beside the backends of torch with the transposes that they need."""
+def attention_case(device: str, dtype: torch.dtype, tokens: int, batch: int, heads: tuple[int, int]) -> Case:
+    """Attention, plain and with INT8 scores, beside torch's backends with and without the transposes that they need."""
     number, head_dim = heads
-    qkv = torch.randn(batch, tokens, 3, number, head_dim, device=device).to(dtype)
-    bias = torch.randn(3, number, head_dim, device=device).to(dtype)
-    biased = qkv + bias  # for torch the bias is in the product before, where it costs nothing
     scale = head_dim**-0.5
-    shape = {"batch": batch, "tokens": tokens, "heads": number, "head_dim": head_dim, "dtype": _name(dtype)}
+    attend = partial(functional.scaled_dot_product_attention, scale=scale)
 
-    def plain(packed: Tensor) -> Tensor:
-        query, key, value = packed.permute(2, 0, 3, 1, 4)
-        mixed = functional.scaled_dot_product_attention(query, key, value, scale=scale)
+    def packed(biased: Tensor) -> Tensor:
+        mixed = attend(*biased.permute(2, 0, 3, 1, 4).unbind(0))
         return mixed.transpose(1, 2).reshape(batch, tokens, -1)
 
-    def with_backend(backend: SDPBackend) -> Tensor:
-        with sdpa_kernel(backend):
-            return plain(biased)
+    def make() -> tuple[dict[str, Work], Callable[[], Tensor]]:
+        qkv = torch.randn(batch, tokens, 3, number, head_dim, device=device).to(dtype)
+        bias = torch.randn(3, number, head_dim, device=device).to(dtype)
+        biased = qkv + bias  # for torch the bias is in the product before, where it costs nothing
+        split = [part.contiguous() for part in biased.permute(2, 0, 3, 1, 4).unbind(0)]
 
-    backends = {"sdpa math": SDPBackend.MATH} if device == "cpu" else BACKENDS
-    torchs: dict[str, Work] = {name: partial(with_backend, backend) for name, backend in backends.items()}
+        works: dict[str, Work] = {
+            "ours": lambda: ops.attention(qkv, bias, scale),
+            "ours int8": lambda: ops.attention_int8(qkv, bias, scale),
+        }
+        for name in {"math": "MATH"} if device == "cpu" else BACKENDS:
+            backend = getattr(SDPBackend, BACKENDS.get(name, "MATH"))
+            works[f"sdpa {name}"] = partial(_with_backend, backend, partial(packed, biased))
+            works[f"sdpa {name}{BARE}"] = partial(_with_backend, backend, partial(attend, *split))
+        return works, lambda: packed(biased.float())
 
-    def expected() -> Tensor:
-        return plain(biased.float())
+    def value(result: Tensor) -> Tensor:
+        return result if result.dim() == 3 else result.transpose(1, 2).reshape(batch, tokens, -1)
 
-    work, int8 = count_attention(batch, tokens, number, head_dim), count_attention_int8(batch, tokens, number, head_dim)
-    least: dict[str, float] = {"moved": work.bytes_moved, "half": work.float_operations}
-    ours: dict[str, Work] = {"ours": lambda: ops.attention(qkv, bias, scale)}
-    yield Case("attention", shape, ours | torchs, expected, TOLERANCE[_name(dtype)], least)
-    least = {"moved": int8.bytes_moved, "int8": int8.int8_operations, "half": int8.float_operations}
-    contenders = {"ours": lambda: ops.attention_int8(qkv, bias, scale), "ours fp16": ours["ours"]}
-    yield Case("attention_int8", shape, contenders | torchs, expected, INT8_TOLERANCE, least)
+    def least(name: str) -> Least:
+        if name == "ours int8":
+            int8 = count_attention_int8(batch, tokens, number, head_dim)
+            return Least(int8.bytes_moved, half=int8.float_operations, int8=int8.int8_operations)
+        work = count_attention(batch, tokens, number, head_dim)
+        return Least(work.bytes_moved, half=work.float_operations)
+
+    shape = {"batch": batch, "tokens": tokens, "heads": number, "head_dim": head_dim, "dtype": _name(dtype)}
+    tolerance = TOLERANCE[_name(dtype)]
+    return Case(
+        "attention", shape, make, lambda name: INT8_TOLERANCE if name == "ours int8" else tolerance, least, value
+    )
 
 
-def norm_cases(device: str, dtype: torch.dtype, tokens: int, batch: int, channels: int) -> Iterator[Case]:
+def row_cases(device: str, dtype: torch.dtype, tokens: int, batch: int, channels: int) -> Iterator[Case]:
+    """The kernels that work on rows, each plain and with an INT8 result."""
+    for quantize in (False, True):
+        yield norm_case(device, dtype, tokens, batch, channels, quantize=quantize)
+        yield gelu_case(device, dtype, tokens, batch, channels, quantize=quantize)
+
+
+def norm_case(device: str, dtype: torch.dtype, tokens: int, batch: int, channels: int, *, quantize: bool) -> Case:
     """Residual add and LayerNorm beside torch's code and a copy of as many bytes."""
-    x = torch.randn(batch, tokens, channels, device=device)
-    branch = torch.randn(batch, tokens, channels, device=device).to(dtype)
-    vectors = [torch.randn(channels, device=device).to(dtype) for _ in range(4)]
-    rows = batch * tokens
 
-    def plain(x: Tensor, branch: Tensor, vectors: list[Tensor]) -> tuple[Tensor, Tensor]:
+    def plain(x: Tensor, branch: Tensor, *vectors: Tensor) -> tuple[Tensor, ...]:
         branch_bias, layer_scale, weight, bias = (vector.float() for vector in vectors)
         total = x + (branch.float() + branch_bias) * layer_scale
         return total, functional.layer_norm(total, (channels,), weight, bias, EPS).to(branch.dtype)
 
-    def quantised(x: Tensor, branch: Tensor, vectors: list[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-        total, normed = plain(x, branch, vectors)
+    def quantised(x: Tensor, branch: Tensor, *vectors: Tensor) -> tuple[Tensor, ...]:
+        total, normed = plain(x, branch, *vectors)
         return total, *_quantise(normed)
 
-    def expected() -> Tensor:
-        return plain(x, branch.float(), vectors)[1]
+    moved = count_add_layer_norm_bytes(batch * tokens, channels, residual_bytes=4, quantize=quantize)
+    compute = quantised if quantize else plain
+    compiled = compile_for(compute, device)
+    own = ops.add_layer_norm_int8 if quantize else ops.add_layer_norm
+
+    def make() -> tuple[dict[str, Work], Callable[[], Tensor]]:
+        x = torch.randn(batch, tokens, channels, device=device)
+        branch = torch.randn(batch, tokens, channels, device=device).to(dtype)
+        vectors = [torch.randn(channels, device=device).to(dtype) for _ in range(4)]
+        works: dict[str, Work] = {
+            "ours": partial(own, x, branch, *vectors, EPS),
+            "torch eager": partial(compute, x, branch, *vectors),
+            "torch.compile": partial(compiled, x, branch, *vectors),
+            COPY: _copy(moved, device),
+        }
+        return works, lambda: plain(x, branch.float(), *vectors)[1]
 
     shape = {"batch": batch, "tokens": tokens, "channels": channels, "dtype": _name(dtype), "residual": "float32"}
-    for operator, compute, quantize in (("add_layer_norm", plain, False), ("add_layer_norm_int8", quantised, True)):
-        compiled = compile_for(compute, device)
-        own = getattr(ops, operator)
-        moved = count_add_layer_norm_bytes(rows, channels, residual_bytes=4, quantize=quantize)
-        contenders: dict[str, Work] = {
-            "ours": partial(own, x, branch, *vectors, EPS),
-            "torch eager": partial(compute, x, branch, vectors),
-            "torch.compile": partial(compiled, x, branch, vectors),
-            "copy of as many bytes": _copy(moved, device),
-        }
-        tolerance = INT8_TOLERANCE if quantize else TOLERANCE[_name(dtype)]
-        value = dequantised if quantize else normed
-        yield Case(operator, shape, contenders, expected, tolerance, {"moved": moved}, value)
+    return _row_case("add_layer_norm", shape, make, moved, quantize=quantize, value=lambda result: result[1])
 
 
-def gelu_cases(device: str, dtype: torch.dtype, tokens: int, batch: int, channels: int) -> Iterator[Case]:
+def gelu_case(device: str, dtype: torch.dtype, tokens: int, batch: int, channels: int, *, quantize: bool) -> Case:
     """Bias and GELU beside torch's code and a copy of as many bytes."""
     hidden = MLP_RATIO * channels
-    x = torch.randn(batch, tokens, hidden, device=device).to(dtype)
-    bias = torch.randn(hidden, device=device).to(dtype)
 
     def plain(x: Tensor, bias: Tensor) -> Tensor:
         return functional.gelu(x + bias)
@@ -139,52 +145,37 @@ def gelu_cases(device: str, dtype: torch.dtype, tokens: int, batch: int, channel
     def quantised(x: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
         return _quantise(plain(x, bias))
 
+    moved = count_bias_gelu_bytes(batch * tokens, hidden, quantize=quantize)
+    compute: Callable[..., Any] = quantised if quantize else plain
+    compiled = compile_for(compute, device)
+    own: Callable[..., Any] = ops.bias_gelu_int8 if quantize else ops.bias_gelu
+
+    def make() -> tuple[dict[str, Work], Callable[[], Tensor]]:
+        x = torch.randn(batch, tokens, hidden, device=device).to(dtype)
+        bias = torch.randn(hidden, device=device).to(dtype)
+        works: dict[str, Work] = {
+            "ours": partial(own, x, bias),
+            "torch eager": partial(compute, x, bias),
+            "torch.compile": partial(compiled, x, bias),
+            COPY: _copy(moved, device),
+        }
+        return works, lambda: functional.gelu(x.float() + bias.float())
+
     shape = {"batch": batch, "tokens": tokens, "channels": hidden, "dtype": _name(dtype)}
-    moved = count_bias_gelu_bytes(batch * tokens, hidden)
-    compiled = compile_for(plain, device)
-    contenders: dict[str, Work] = {
-        "ours": lambda: ops.bias_gelu(x, bias),
-        "torch eager": lambda: plain(x, bias),
-        "torch.compile": lambda: compiled(x, bias),
-        "copy of as many bytes": _copy(moved, device),
-    }
-
-    def expected() -> Tensor:
-        return functional.gelu(x.float() + bias.float())
-
-    yield Case("bias_gelu", shape, contenders, expected, TOLERANCE[_name(dtype)], {"moved": moved})
-    moved = count_bias_gelu_bytes(batch * tokens, hidden, quantize=True)
-    compiled_codes = compile_for(quantised, device)
-    contenders = {
-        "ours": lambda: ops.bias_gelu_int8(x, bias),
-        "torch eager": lambda: quantised(x, bias),
-        "torch.compile": lambda: compiled_codes(x, bias),
-        "copy of as many bytes": _copy(moved, device),
-    }
-    yield Case("bias_gelu_int8", shape, contenders, expected, INT8_TOLERANCE, {"moved": moved}, dequantised)
+    return _row_case("bias_gelu", shape, make, moved, quantize=quantize, value=lambda result: result)
 
 
-def measure(case: Case, clock: Clock, peaks: Peaks) -> list[dict[str, Any]]:
-    """Check each contender against float32 and time it; one record for each, with what failed where something did."""
-    expected = case.expected().float()
-    least_ms = peaks.shortest_ms(**case.least)
-    records = []
-    for name, work in case.contenders.items():
-        record: dict[str, Any] = {"operator": case.operator, **case.shape, "contender": name, "least_ms": least_ms}
-        try:
-            error = None if name.startswith("copy") else _error(case.value(work()), expected)
-            if error is not None and not error <= case.tolerance:
-                records.append(record | {"status": "wrong", "error": error})
-                continue
-            times = clock.in_graph(work)
-        except Exception as failure:  # a backend that does not take a shape must not end the run
-            reason = (str(failure).splitlines() or [type(failure).__name__])[0]
-            records.append(record | {"status": "failed", "reason": reason})
-            continue
-        share = least_ms / times.median_ms
-        measured = {"median_ms": times.median_ms, "mad_ms": times.mad_ms, "rounds": times.rounds, "roofline": share}
-        records.append(record | {"status": "ok", "error": error} | measured)
-    return records
+def _row_case(operator: str, shape: Mapping[str, Any], make: Any, moved: int, *, quantize: bool, value: Value) -> Case:
+    name = f"{operator}_int8" if quantize else operator
+    tolerance = INT8_TOLERANCE if quantize else TOLERANCE[shape["dtype"]]
+    return Case(
+        name,
+        dict(shape),
+        make,
+        lambda contender: None if contender == COPY else tolerance,
+        lambda _: Least(moved),
+        dequantised if quantize else value,
+    )
 
 
 def compile_for(function: Callable[..., Any], device: str) -> Callable[..., Any]:
@@ -193,18 +184,14 @@ def compile_for(function: Callable[..., Any], device: str) -> Callable[..., Any]
     return torch.compile(function, dynamic=False, backend=backend)
 
 
-def normed(result: tuple[Tensor, Tensor]) -> Tensor:
-    """The second of sum and norm."""
-    return result[1]
-
-
 def dequantised(result: tuple[Tensor, ...]) -> Tensor:
     """Codes times their scales, which come last."""
     return result[-2] * result[-1][..., None]
 
 
-def _error(value: Tensor, expected: Tensor) -> float:
-    return float((value.float() - expected).abs().max() / expected.abs().max())
+def _with_backend(backend: SDPBackend, work: Work) -> Any:
+    with sdpa_kernel(backend):
+        return work()
 
 
 def _quantise(values: Tensor) -> tuple[Tensor, Tensor]:
@@ -213,9 +200,8 @@ def _quantise(values: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _copy(moved: int, device: str) -> Work:
-    source = torch.zeros(moved // 2, dtype=torch.uint8, device=device)
-    target = torch.empty_like(source)
-    return lambda: target.copy_(source)
+    source = torch.randint(0, 256, (moved // 2,), dtype=torch.uint8, device=device)
+    return lambda: torch.clone(source)
 
 
 def _name(dtype: torch.dtype) -> str:

@@ -1,14 +1,18 @@
-"""Whole models: torch eager, torch.compile, and the fused kernels in one CUDA graph."""
+"""Whole models: the fused kernels beside torch eager and torch.compile, by the same two clocks for everybody.
+
+Graph: GPU time of the forward recorded in one CUDA graph. Wall: a caller that copies its image into that graph's input,
+starts it and waits. What a contender takes as it is usually called, with Python between its kernels or graphs of its
+own, is a third number and no part of a ratio.
+"""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 import torch
-from kernels_timing import Clock
+from kernels_measure import failed
+from kernels_timing import Clock, Replay
 from torch import Tensor
 
 from pixio_edge.kernels.launch import record_starts
@@ -16,13 +20,14 @@ from pixio_edge.models.depth_model import IMAGE_MEAN, IMAGE_STD
 from pixio_edge.models.fused import FusedDepthModel
 from pixio_edge.models.presets import build_model
 
-MODELS = ("nano", "small", "pixio-vitb16-indoor")
-SIZES = (256, 384, 512)
-# In this order: what compiles for minutes comes last, so that a lease that ends has everything else.
-CONTENDERS = ("ours", "ours int8 attention", "eager", "compile default", "compile max-autotune")
 # Of random weights in float16 against float32, relative to the largest depth; a wrong graph is off by its size.
 TOLERANCE = 5e-2
+RUNS = 10  # forwards in one graph that is timed
+OURS = "ours"
+# For the graph all contenders get; its own graphs are what it makes when it is called.
+AUTOTUNE = {"max-autotune": "max-autotune-no-cudagraphs"}
 
+Record = dict[str, Any]
 Forward = Callable[[Tensor], Tensor]
 
 
@@ -39,52 +44,89 @@ def normalised(model: Any, device: str, dtype: torch.dtype) -> Forward:
 
 
 def make_forward(contender: str, preset: str, size: int, device: str, dtype: torch.dtype) -> Forward:
-    """One contender, with the same weights as the others."""
+    """One contender, with the same weights as the others; what is compiled is compiled by its first call."""
     torch.manual_seed(0)
     model = build_model(preset).eval().requires_grad_(False)
-    if contender.startswith("ours"):
+    if contender.startswith(OURS):
         quantize = contender == "ours int8 attention"
         fused = FusedDepthModel(model, size=(size, size), quantize_attention=quantize).convert_(device, dtype)
         return normalised(fused, device, dtype)
     # torch's stubs do not have the layout.
     model.to(device=device, dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    forward = normalised(model, device, dtype)
-    if contender == "eager":
-        return forward
-    mode = contender.removeprefix("compile ")
+    return normalised(model, device, dtype)
+
+
+def compiled(forward: Forward, mode: str) -> Forward:
+    """torch.compile in one of its modes; a forward with a break in it would not be what is named."""
     return torch.compile(forward, mode=None if mode == "default" else mode, fullgraph=True, dynamic=False)
 
 
-def measure_models(contender: str, preset: str, size: int, clock: Clock, dtype: torch.dtype) -> list[dict[str, Any]]:
-    """Time one contender in one model; one record, with what failed where something did."""
-    record: dict[str, Any] = {"model": preset, "size": size, "contender": contender, "dtype": str(dtype)[6:]}
-    image = torch.randint(0, 256, (1, size, size, 3), dtype=torch.uint8, device=clock.device)
-    begin = time.perf_counter()
+def measure_pair(rival: str, preset: str, size: int, clock: Clock, dtype: torch.dtype) -> list[Record]:
+    """One contender and ours by turns; a record for each, with what failed where something did."""
     torch._dynamo.reset()
-    try:
-        with torch.inference_mode(), record_starts() as started:
-            exact = make_forward("eager", preset, size, clock.device, torch.float32)(image)
-            forward = make_forward(contender, preset, size, clock.device, dtype)
-            depth = forward(image)
-            error = float((depth.float() - exact).abs().max() / exact.abs().max())
-            record |= {"error": error, "kernels": len(started), "first_s": time.perf_counter() - begin}
-            if not error <= TOLERANCE:
-                return [record | {"status": "wrong"}]
-            return [record | {"status": "ok"} | _times(contender, forward, image, clock)]
-    except Exception as failure:  # one contender that does not compile must not end the run
-        reason = (str(failure).splitlines() or [type(failure).__name__])[0]
-        return [record | {"status": "failed", "reason": reason}]
+    records: dict[str, Record] = {}
+    graphs: dict[str, tuple[Replay, Replay]] = {}
+    with torch.inference_mode():
+        image = torch.randint(0, 256, (1, size, size, 3), dtype=torch.uint8, device=clock.device)
+        exact = make_forward("eager", preset, size, clock.device, torch.float32)(image)
+        forwards: dict[str, Forward] = {}
+        for name in (OURS, rival):
+            records[name] = {"model": preset, "size": size, "contender": name, "dtype": str(dtype)[6:]}
+            try:
+                forward = make_forward(name, preset, size, clock.device, dtype)
+                mode = name.removeprefix("compile ")
+                run = compiled(forward, AUTOTUNE.get(mode, mode)) if name.startswith("compile") else forward
+                records[name] |= check(run, image, exact)
+                if records[name]["status"] == "ok":
+                    graphs[name] = record_forward(run, image, clock)
+                    forwards[name] = compiled(forward, mode) if mode in AUTOTUNE else run
+            except Exception as failure:  # a contender that does not compile must not take ours with it
+                records[name] |= failed(failure, [])
+        time_pair(records, graphs, forwards, image, clock)
+    return list(records.values())
 
 
-def _times(contender: str, forward: Forward, image: Tensor, clock: Clock) -> dict[str, Any]:
-    """Ours is one graph; max-autotune makes its own graphs; eager and default are timed as they are called."""
-    if contender.startswith("ours"):
-        times = clock.in_graph(lambda: forward(image), repeats=1)
-    else:
-        times = clock.as_called(lambda: forward(image))
-    found = {"median_ms": times.median_ms, "mad_ms": times.mad_ms, "rounds": times.rounds}
-    if contender == "eager":
-        # What eager would be without Python between its kernels, where that can be recorded.
-        with suppress(RuntimeError):
-            found["in_graph_ms"] = clock.in_graph(lambda: forward(image), repeats=1).median_ms
-    return found
+def check(forward: Forward, image: Tensor, exact: Tensor) -> Record:
+    """Run a forward once and hold it against float32."""
+    with record_starts() as started:
+        depth = forward(image)
+    error = float((depth.float() - exact).abs().max() / exact.abs().max())
+    return {"status": "ok" if error <= TOLERANCE else "wrong", "error": error, "kernels": len(started)}
+
+
+def record_forward(forward: Forward, image: Tensor, clock: Clock) -> tuple[Replay, Replay]:
+    """A graph of several forwards for events, and one of a single forward for callers."""
+    return clock.record([lambda: forward(image)], passes=RUNS), clock.record([lambda: forward(image)])
+
+
+def time_pair(
+    records: dict[str, Record],
+    graphs: dict[str, tuple[Replay, Replay]],
+    forwards: dict[str, Forward],
+    image: Tensor,
+    clock: Clock,
+) -> None:
+    """Add graph, wall and called times to the records of those that have a graph."""
+    if not graphs:
+        return
+    fresh = image.cpu()
+
+    def caller(replay: Replay) -> Callable[[], None]:
+        def call() -> None:
+            image.copy_(fresh)
+            replay()
+
+        return call
+
+    on_gpu = clock.compare({name: graph for name, (graph, _) in graphs.items()}, runs=RUNS)
+    by_wall = clock.by_wall({name: caller(single) for name, (_, single) in graphs.items()})
+    for name in graphs:
+        records[name]["graph"] = {"median_ms": on_gpu[name].median_ms, "mad_ms": on_gpu[name].mad_ms}
+        records[name]["wall"] = {"median_ms": by_wall[name].median_ms, "mad_ms": by_wall[name].mad_ms}
+        forward = forwards[name]
+        try:
+            called = clock.by_wall({name: lambda forward=forward: forward(image)})[name]
+        except Exception as failure:  # its own graphs are a third number; the two that are compared are there
+            records[name]["called"] = failed(failure, [])
+            continue
+        records[name]["called"] = {"median_ms": called.median_ms, "mad_ms": called.mad_ms}
