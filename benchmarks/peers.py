@@ -57,6 +57,8 @@ def make_record(contender: Contender, outcome: Outcome | None, cost: Cost | None
         "load_ms": outcome.load_ms,
         "peak_rss_mib": outcome.peak_rss_mib,
     }
+    if outcome.error is not None:  # it died in a later round, and was not measured as often as the others
+        record |= {"status": "failed", "reason": f"after {len(outcome.times_ms)} runs: {outcome.error}"}
     if cost is not None and contender.precision in rates and "memory" in rates:
         width = limits.ELEMENT_BYTES[contender.precision]
         record |= {

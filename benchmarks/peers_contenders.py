@@ -114,6 +114,7 @@ def exported(folder: Path, system: str, size: Size, threads: int) -> Iterator[Co
 
     yield row("ONNX Runtime", "fp32", "all optimisations", Job("ort", str(graph), threads=threads))
     quantized = str(graph_path(folder, system, size, "nncf"))
+    yield row("ONNX Runtime", "int8", "NNCF, rest fp32", Job("ort", quantized, threads=threads))
     for hint in hints():
         precision = "fp32" if hint == "f32" else "bf16"
         yield row("OpenVINO", precision, "latency hint", Job("openvino", str(graph), threads=threads, hint=hint))
@@ -131,7 +132,10 @@ def ours(folder: Path, threads: int) -> Iterator[Contender]:
 
 
 def our_size(folder: Path, preset: str, size: Size, threads: int, bundle: Bundle | None) -> Iterator[Contender]:
-    """One of our models at one size in every engine and precision, as `DepthEstimator` runs them."""
+    """One of our models at one size in every engine and precision: the graphs of a bundle.
+
+    The engines get the settings that `DepthEstimator` gives them; its checks of outputs and its pool are not timed.
+    """
     names = {"ort": "ONNX Runtime", "openvino": "OpenVINO"}
     graph = our_graph(folder, preset, size, engine="ort", precision="fp32", bundle=bundle)
 

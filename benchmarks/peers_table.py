@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from machine_load import load_note
 from pages import plot_link
-from table_text import NOT_MEASURED, Record, footer, score, size_of, table, tenth
+from table_text import NOT_MEASURED, UNSTEADY_NOTE, Record, footer, is_unsteady, score, size_of, steady_ms, table, tenth
 
 OURS = ("nano", "small")
 PIPELINE = "image to depth"
@@ -35,12 +35,31 @@ def render_peers(records: list[Record]) -> str:
     pipelines = [record for record in measured if record["scope"] == PIPELINE]
     models = [record for record in measured if record["scope"] != PIPELINE]
     parts = [f"From an image of {_frame(pipelines)} to depth of its size:", table(*_pipeline_rows(pipelines))]
-    parts += ["The models alone:", table(MODELS_HEADER, [_model_row(record) for record in models])]
+    parts += ["The models alone, in the fastest engine of each precision:", table(*_short_rows(models))]
     sentences = ratios(pipelines, models)
     parts += ["\n".join(f"- {sentence}" for sentence in sentences)] if sentences else []
     parts += [plot_link("peers", "latency of every model and input size")]
+    whole = table(MODELS_HEADER, [_model_row(record) for record in models])
+    parts += [f"<details><summary>Every engine and precision</summary>\n\n{whole}\n\n</details>"]
+    parts += [UNSTEADY_NOTE] if any(map(is_unsteady, measured)) else []
     parts += [_absent(records)]
     return "\n\n".join(part for part in parts if part) + footer((measured or records)[-1], _caption(measured))
+
+
+def _short_rows(models: Sequence[Record]) -> tuple[Sequence[str], list[list[object]]]:
+    """One row for each model and input: its fastest time in each precision, and of the fastest of all what it needs."""
+    header = ("model", "input", "GMAC", "fp32 ms", "bf16 ms", "int8 ms", "fastest in", "of the limit", "peak RSS MiB")
+    rows: list[list[object]] = []
+    for system, size in dict.fromkeys((record["system"], tuple(record["size"])) for record in models):
+        same = [record for record in models if (record["system"], tuple(record["size"])) == (system, size)]
+        cells = []
+        for precision in ("fp32", "bf16", "int8"):
+            best = _least([record for record in same if record["precision"] == precision])
+            cells.append("–" if best is None else steady_ms(best))
+        first = min(same, key=lambda record: record["p50_ms"])
+        row = [system, size_of(first), tenth(first.get("gmac")), *cells, f"{first['engine']} {first['precision']}"]
+        rows.append([*row, limit_cell(first), tenth(first["peak_rss_mib"])])
+    return header, rows
 
 
 def fastest(records: Sequence[Record]) -> list[Record]:
@@ -91,8 +110,16 @@ def _against_yolo(models: Sequence[Record]) -> list[str]:
                     f"At {size[0]}x{size[1]} in {engine} {precision}, nano takes {ours['p50_ms']:.1f} ms and "
                     f"YOLO26n-depth {theirs['p50_ms']:.1f} ms: nano is "
                     f"{f'{ratio:.2f}x as fast' if ratio >= 1 else f'{1 / ratio:.2f}x **slower**'}."
+                    f"{_fastest_runs(ours, theirs)}"
                 )
     return sentences
+
+
+def _fastest_runs(ours: Record, theirs: Record) -> str:
+    """Both again by what nothing disturbed, where medians are not steady."""
+    if not is_unsteady(ours) and not is_unsteady(theirs):
+        return ""
+    return f" By the fastest run of each: {ours['min_ms']:.1f} and {theirs['min_ms']:.1f} ms."
 
 
 def _find(records: Sequence[Record], **wanted: object) -> Record | None:
@@ -115,7 +142,7 @@ def _pipeline_rows(records: Sequence[Record]) -> tuple[Sequence[str], list[list[
             size_of(record),
             record["engine"],
             record["precision"],
-            tenth(record["p50_ms"]),
+            steady_ms(record),
             tenth(record["peak_rss_mib"]),
             record["weights"],
         ]
@@ -134,7 +161,7 @@ def _model_row(record: Record) -> list[object]:
         record["engine"],
         record["precision"],
         record["setting"],
-        tenth(record["p50_ms"]),
+        steady_ms(record),
         limit_cell(record),
         tenth(record["load_ms"]),
         tenth(record["peak_rss_mib"]),

@@ -39,7 +39,7 @@ def make_record(
 ) -> dict[str, Any]:
     """Fields of one row."""
     record: dict[str, Any] = case.to_json() | {"status": "ok", "reason": None}
-    if outcome.p50_ms is None:
+    if outcome.p50_ms is None or outcome.error is not None:
         return record | {"status": "failed", "reason": outcome.error}
     cost = sum(stages.values(), Cost())
     each = outcome.p50_ms / case.in_flight
@@ -55,10 +55,10 @@ def make_record(
 
 
 def limits_of(cost: Cost, case: ScalingCase, rates: dict[str, float]) -> dict[str, float]:
-    """Milliseconds that the machine's best rates allow; rates were measured with all threads."""
+    """Milliseconds that the machine's best rates allow, which were measured with the threads of the case."""
     width = limits.ELEMENT_BYTES[case.precision]
     return {
-        "compute_ms": cost.compute_ms(rates[case.precision] * case.threads / max(thread_counts())),
+        "compute_ms": cost.compute_ms(rates[case.precision]),
         "memory_ms": cost.memory_ms(rates["memory"], width),
     }
 
@@ -81,24 +81,27 @@ def stage_records(
 
 
 def measure(cases: list[ScalingCase], rounds: int, profile_runs: int, progress: Path | None) -> list[dict[str, Any]]:
-    """Records of all cases, then of the stages of some, then of the limits."""
-    threads = max(thread_counts())
-    known = limits.list_cases(threads)
-    found = interleave({limits.case_key(case): case.job for case in known}, rounds, progress=progress)
-    limit_records = limits.summarise(known, {name: outcome.times_ms for name, outcome in found.items()})
-    rates = limits.best_rates(limit_records)
+    """Records of all cases, then of the stages of some."""
+    rates = {count: measure_limits(count, rounds, progress) for count in thread_counts()}
     costs = {path: count_stages(onnx.load(path)) for path in {case.graph for case in cases}}
     jobs = {case.name: case.job for case in cases}
     outcomes = interleave(jobs, rounds, progress=progress, at_once=AT_ONCE)
-    records = [make_record(case, outcomes[case.name], costs[case.graph], rates) for case in cases]
+    records = [make_record(case, outcomes[case.name], costs[case.graph], rates[case.threads]) for case in cases]
     for case in cases:
         if not case.has_stages:
             continue
         try:
-            records += stage_records(case, costs[case.graph], rates, profile_runs)
+            records += stage_records(case, costs[case.graph], rates[case.threads], profile_runs)
         except WorkerError as error:
             print(f"  stages of {case.name}: {error}", flush=True)
-    return [record | {"limits_per_s": rates} for record in records]
+    return [record | {"limits_per_s": rates[record["threads"]]} for record in records]
+
+
+def measure_limits(threads: int, rounds: int, progress: Path | None) -> dict[str, float]:
+    """Best rates with so many threads: one alone gets more than its share where clocks rise or cores are halves."""
+    known = limits.list_cases(threads)
+    found = interleave({limits.case_key(case): case.job for case in known}, rounds, progress=progress)
+    return limits.best_rates(limits.summarise(known, {name: outcome.times_ms for name, outcome in found.items()}))
 
 
 def main() -> None:

@@ -7,11 +7,13 @@ from collections.abc import Iterable, Sequence
 
 from machine_load import load_note
 from pages import plot_link
-from table_text import NOT_MEASURED, Record, footer, size_of, table, tenth
+from table_text import NOT_MEASURED, UNSTEADY_NOTE, Record, footer, is_unsteady, size_of, steady_ms, table, tenth
 
 # A stage that reaches this share of a rate is said to be bound by it. Products of the shapes that occur in the models
 # reach 50 to 90 % of the rate of large ones.
 BOUND_SHARE = 0.5
+# What INT8 graphs leave in float: products of two activations.
+FLOAT_STAGES = ("attention",)
 # A stage with less of the time than this is not worth a sentence.
 SPOKEN_SHARE = 0.03
 
@@ -45,6 +47,8 @@ def render_scaling(records: list[Record]) -> str:
         parts += [f"### {preset}: threads and load", table(*_thread_rows(of_preset)), table(*_flight_rows(of_preset))]
         parts += [_stage_part(preset, [record for record in stages if record["preset"] == preset])]
     parts += [plot_link("scaling", "latency and memory against tokens")]
+    if any(map(is_unsteady, rows)):
+        parts.append(UNSTEADY_NOTE)
     caption = f"{load_note(records[0])}random weights, p50; in brackets the share of the machine's best arithmetic rate"
     return "\n\n".join(part for part in parts if part) + footer(records[-1], caption)
 
@@ -80,7 +84,7 @@ def _size_rows(records: Sequence[Record]) -> tuple[list[str], list[list[str]]]:
 
 
 def _latency(record: Record | None) -> str:
-    return "–" if record is None else f"{record['p50_ms']:.1f} ({record['compute_ms'] / record['p50_ms']:.0%})"
+    return "–" if record is None else f"{steady_ms(record)} ({record['compute_ms'] / record['p50_ms']:.0%})"
 
 
 def _growth(records: Sequence[Record]) -> str:
@@ -89,7 +93,7 @@ def _growth(records: Sequence[Record]) -> str:
     for engine, precision in _runs(_plain(records)):
         run = [item for item in _plain(records) if (item["engine"], item["precision"]) == (engine, precision)]
         run.sort(key=lambda record: record["tokens"])
-        if len(run) < 3:
+        if len(run) < 3 or any(map(is_unsteady, (*run[:2], *run[-2:]))):
             continue
         low, high = _exponent(run[0], run[1]), _exponent(run[-2], run[-1])
         sentences.append(
@@ -122,8 +126,9 @@ def _thread_rows(records: Sequence[Record]) -> tuple[list[str], list[list[str]]]
         found = [cells.get((engine, precision, tokens, count)) for count in counts]
         if threads != counts[0] or None in found:
             continue
-        times = [record["p50_ms"] for record in found if record is not None]
-        rows.append([f"{engine} {precision}", str(tokens), *map(tenth, times), f"{times[0] / times[-1]:.2f}x"])
+        known = [record for record in found if record is not None]
+        gain = known[0]["p50_ms"] / known[-1]["p50_ms"]
+        rows.append([f"{engine} {precision}", str(tokens), *map(steady_ms, known), f"{gain:.2f}x"])
     header = ["engine", "tokens", *(f"{count} thread{'s' * (count > 1)} ms" for count in counts), "gain"]
     return header, rows
 
@@ -151,6 +156,7 @@ def _flight_rows(records: Sequence[Record]) -> tuple[list[str], list[list[str]]]
 def _stage_part(preset: str, stages: Sequence[Record]) -> str:
     if not stages:
         return ""
+    stages = [in_its_precision(record) for record in stages]
     header = ("engine", "tokens", "stage", "ms", "share", "arithmetic", "memory")
     rows = [
         (
@@ -168,17 +174,31 @@ def _stage_part(preset: str, stages: Sequence[Record]) -> str:
     return f"### {preset}: what bounds each stage\n\n" + table(header, rows) + "\n\n" + "\n".join(sentences)
 
 
+def in_its_precision(record: Record) -> Record:
+    """A stage of an INT8 graph that is executed in float, with the limits of that: "bf16" or "fp32" as `executed`."""
+    rates = record.get("limits_per_s", {})
+    if record["precision"] != "int8" or record["stage"] not in FLOAT_STAGES or "int8" not in rates:
+        return record
+    executed = "bf16" if record["engine"] == "openvino" and "bf16" in rates else "fp32"
+    width = {"bf16": 2.0, "fp32": 4.0}[executed]
+    return record | {
+        "executed": executed,
+        "compute_ms": record["compute_ms"] * rates["int8"] / rates[executed],
+        "memory_ms": record["memory_ms"] * width,
+    }
+
+
 def _share(record: Record, limit: str) -> str:
     return f"{record[limit] / record['profiled_ms']:.0%}" if record["profiled_ms"] > 0 else "–"
 
 
 def explain_stage(record: Record) -> str:
-    """What bounds a stage, by how near it comes to the rates of the machine."""
+    """What bounds a stage, by how near it comes to the rates of the machine in the type that it is executed in."""
     time = max(record["profiled_ms"], 1e-9)
     compute, memory = record["compute_ms"] / time, record["memory_ms"] / time
     subject = (
         f"{record['engine']} {record['precision']}, {record['tokens']} tokens: {record['stage']} "
-        f"({record['share']:.0%} of the time)"
+        f"({record['share']:.0%} of the time{', in ' + record['executed'] if 'executed' in record else ''})"
     )
     if compute == 0 and memory == 0:
         return f"{subject} has no products: it only reads, changes and writes values."

@@ -39,3 +39,23 @@ def score(value: float | None) -> str:
 def tenth(value: float | None) -> str:
     """One decimal, or a dash."""
     return "–" if value is None else f"{value:.1f}"
+
+
+# A median this far above the fastest run says that the machine was not equally fast all the time: on a quiet one with
+# clocks that hold, medians are 2 to 10 % above it.
+UNSTEADY = 1.25
+UNSTEADY_NOTE = (
+    f"A tilde marks medians that are more than {UNSTEADY - 1:.0%} above the fastest run of the same process: the "
+    "machine was not equally fast all the time, so compare these by no more than their order."
+)
+
+
+def is_unsteady(record: Record) -> bool:
+    """Whether the runs of a record differ by more than a steady machine makes them."""
+    times = record.get("times_ms")
+    return bool(times) and record["p50_ms"] > UNSTEADY * min(times)
+
+
+def steady_ms(record: Record) -> str:
+    """Median in ms, with a tilde where it is not steady."""
+    return f"{'~' if is_unsteady(record) else ''}{tenth(record['p50_ms'])}"
