@@ -59,7 +59,8 @@ def attention_case(device: str, dtype: torch.dtype, tokens: int, batch: int, hea
     attend = partial(functional.scaled_dot_product_attention, scale=scale)
 
     def packed(biased: Tensor) -> Tensor:
-        mixed = attend(*biased.permute(2, 0, 3, 1, 4).unbind(0))
+        query, key, value = biased.permute(2, 0, 3, 1, 4).unbind(0)
+        mixed: Tensor = attend(query, key, value)
         return mixed.transpose(1, 2).reshape(batch, tokens, -1)
 
     def make() -> tuple[dict[str, Work], Callable[[], Tensor]]:

@@ -8,6 +8,7 @@ own, is a third number and no part of a ratio.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -125,7 +126,7 @@ def time_pair(
         records[name]["wall"] = {"median_ms": by_wall[name].median_ms, "mad_ms": by_wall[name].mad_ms}
         forward = forwards[name]
         try:
-            called = clock.by_wall({name: lambda forward=forward: forward(image)})[name]
+            called = clock.by_wall({name: partial(forward, image)})[name]
         except Exception as failure:  # its own graphs are a third number; the two that are compared are there
             records[name]["called"] = failed(failure, [])
             continue

@@ -161,11 +161,15 @@ def measured(key: Record, clock: Any, peaks: Record) -> list[Record]:
 
 def compiled(name: str, device: str, *, every: bool) -> list[Record]:
     """Registers and spills of a kernel as the installed NVRTC compiles it for this GPU; another does it otherwise."""
+    import torch  # noqa: PLC0415
+
     from pixio_edge.kernels.catalogue import KERNELS  # noqa: PLC0415
     from pixio_edge.kernels.compile import compile_kernel, nvrtc_version  # noqa: PLC0415
-    from pixio_edge.kernels.launch import sm_of  # noqa: PLC0415
 
-    sm = "sm_80" if device == "cpu" else sm_of(0)
+    sm = "sm_80"
+    if device != "cpu":
+        major, minor = torch.cuda.get_device_capability(0)
+        sm = f"sm_{major}{minor}"
     variants = list(KERNELS[name].variants())
     rows = []
     for defines in variants if every else variants[:1]:

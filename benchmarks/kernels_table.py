@@ -93,9 +93,10 @@ def beside(records: list[Record], *shape: object) -> tuple[Record | None, Record
     found: Group = {}
     for one in records:
         key = one["key"]
-        if key["part"] == "model" and (key["model"], key["size"], key["dtype"]) == shape:
-            if key["rival"] == "compile max-autotune" and "contender" in one:
-                found[one["contender"]] = one
+        if key["part"] != "model" or (key["model"], key["size"], key["dtype"]) != shape:
+            continue
+        if key["rival"] == "compile max-autotune" and "contender" in one:
+            found[one["contender"]] = one
     return found.get("ours"), found.get("compile max-autotune")
 
 

@@ -15,6 +15,7 @@ from attention_int8_table import render_attention_int8
 from coreml_table import render_coreml
 from int8_table import int8_rows
 from kernel_resources import render as render_kernel_resources
+from kernels_table import render_kernel_speed
 from peers_table import render_peers
 from recording import RECORDS, latest_run
 from scaling_table import render_limits, render_scaling
@@ -209,7 +210,11 @@ PAGES: dict[str, Renderers] = {
         "soak": render_soak,
     },
     "docs/coreml.md": {"coreml": render_coreml},
-    "docs/kernels.md": {"attention_int8": render_attention_int8, "kernel_resources": render_kernel_resources},
+    "docs/kernels.md": {
+        "attention_int8": render_attention_int8,
+        "kernel_resources": render_kernel_resources,
+        "kernel_speed": render_kernel_speed,
+    },
     "docs/tensorrt.md": {"tensorrt": render_tensorrt},
     "docs/training.md": {"training_ablation": render_training_ablation, "pretraining_ablation": render_pretraining},
 }
