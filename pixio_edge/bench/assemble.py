@@ -10,13 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pixio_edge import env
 from pixio_edge._version import __version__
 from pixio_edge.bench.accuracy import stated_accuracy
+from pixio_edge.bench.host_state import read_power_state
 from pixio_edge.bench.noise import MIN_WINDOW_S
 from pixio_edge.bench.record import BenchRecord
 from pixio_edge.bench.record_parts import Memory
 from pixio_edge.bench.revision import find_commit
+from pixio_edge.engine_cache import list_records
 from pixio_edge.host import probe_host
+from pixio_edge.runtimes.built import ENGINE_KIND
 
 if TYPE_CHECKING:
     from pixio_edge.bench.plan import BenchPlan
@@ -90,12 +94,16 @@ def make_record(plan: BenchPlan, bundle: Bundle, measured: Measured, status: Sta
 def measurement_key(plan: BenchPlan, bundle: Bundle) -> str:
     """Digest of all that decides a measurement: equal keys need not be measured twice.
 
-    The plan without the place of the bundle, the files of the artifact, the version of this package, and the host with
-    the versions of its engines. A commit is no part of it: in a checkout, `--force` measures changed code again.
+    The plan without the place of the bundle, the files of the artifact, the engines that were built of it here, the
+    version of this package, the host with the versions of its engines, and its power mode, governor and whether clocks
+    are held. A commit is no part of it: in a checkout, `--force` measures changed code again.
     """
     artifact = bundle.artifact(plan.artifact)
     facts = {name: value for name, value in plan.to_json().items() if name != "bundle"}
-    known = [facts, _file_digests(artifact), artifact.golden, TOOL, probe_host().to_json()]
+    facts["threads"] = env.threads() if plan.threads is None else plan.threads
+    engines = sorted(record.sha256 for record in list_records(artifact)) if artifact.kind == ENGINE_KIND else []
+    power, _ = read_power_state()
+    known = [facts, _file_digests(artifact), artifact.golden, engines, TOOL, probe_host().to_json(), power.model_dump()]
     return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
 
 

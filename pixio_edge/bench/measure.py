@@ -74,9 +74,19 @@ def bench(plan: BenchPlan, *, notify: Notify | None = None) -> BenchRecord:
     return make_record(plan, bundle, measured, status, reason)
 
 
-def failed_record(plan: BenchPlan, reason: str, *, status: Status = FAILED) -> BenchRecord:
-    """A record without times, for a measurement whose process died or did not end, or that is not worth making."""
-    return make_record(plan, Bundle.open(plan.bundle), Measured(load_average=load_average()), status, reason)
+def failed_record(
+    plan: BenchPlan, reason: str, *, status: Status = FAILED, bundle: Bundle | None = None
+) -> BenchRecord:
+    """A record without times, for a measurement whose process died or did not end, or that is not worth making.
+
+    Args:
+        plan: What was to be measured.
+        reason: Why it was not.
+        status: Of the record.
+        bundle: Of the plan, opened before; None opens it.
+    """
+    opened = Bundle.open(plan.bundle) if bundle is None else bundle
+    return make_record(plan, opened, Measured(load_average=load_average()), status, reason)
 
 
 def open_options(plan: BenchPlan) -> RuntimeOptions:

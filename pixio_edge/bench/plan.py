@@ -9,7 +9,7 @@ from pixio_edge.errors import SpecError
 from pixio_edge.runtimes.registry import RUNTIMES, find_runtime
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from pixio_edge.bundle import Bundle
     from pixio_edge.manifest import Precision
@@ -143,9 +143,20 @@ def list_plans(
         if precision is None or executed == precision
     ]
     if not plans:
-        sizes = sorted({f"{artifact.size[0]}x{artifact.size[1]}" for artifact in bundle.artifacts})
-        raise SpecError(
-            f"benchmark: nothing in the bundle fits runtimes {list(chosen)}, precision {precision or 'any'}, size "
-            f"{size or 'any'}, expected sizes out of {sizes}. Fix: ask for less"
-        )
+        raise SpecError(f"benchmark: {_explain_nothing(bundle, name, chosen, precision, size)}")
     return plans
+
+
+def _explain_nothing(
+    bundle: Bundle, name: str, chosen: Iterable[str], precision: Precision | None, size: tuple[int, int] | None
+) -> str:
+    """Why no combination is left: no artifact for the runtimes, or none of that precision or size."""
+    runs = {runtime for artifact in bundle.artifacts for runtime in artifact.requires.runtimes}
+    if not runs & set(chosen):
+        fix = f"one of these, or 'pixio-edge export {name} -o NEW --format …' for another (tensorrt, coreml)"
+        return f"got runtime {', '.join(chosen)}, expected one of {', '.join(sorted(runs))} as {name} has. Fix: {fix}"
+    sizes = sorted({f"{artifact.size[0]}x{artifact.size[1]}" for artifact in bundle.artifacts})
+    return (
+        f"nothing in the bundle fits runtimes {list(chosen)}, precision {precision or 'any'}, size {size or 'any'}, "
+        f"expected sizes out of {sizes}. Fix: ask for less"
+    )

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import TYPE_CHECKING
 
 from pixio_edge.bench.accuracy import MEASURED, lost_accuracy
 from pixio_edge.bench.assemble import measurement_key
 from pixio_edge.bench.isolated import accuracy_isolated, bench_isolated
 from pixio_edge.bench.measure import failed_record
-from pixio_edge.bench.plan import DEFAULT_FRAME, DEFAULT_RUNS, BenchPlan, list_plans
-from pixio_edge.bench.record import FAILED, OK, SLOWER, WRONG, BenchRecord, append_record, read_records
+from pixio_edge.bench.plan import DEFAULT_FRAME, DEFAULT_RUNS, TIMED_S, BenchPlan, list_plans
+from pixio_edge.bench.providers import expand_providers
+from pixio_edge.bench.record import FAILED, OK, SLOWER, UNAVAILABLE, WRONG, BenchRecord, append_record, read_records
+from pixio_edge.bench.verdicts import PRECISION_ORDER, find_reference, is_noisy, judge
 from pixio_edge.bundle import Bundle
 from pixio_edge.errors import BundleError, CheckFailedError, OutputError, SpecError
 
@@ -25,9 +28,6 @@ if TYPE_CHECKING:
     Notify = Callable[[str], None]
     Measure = Callable[..., BenchRecord]
 
-# From the most to the least exact: a float artifact is measured before what has to be faster than it.
-PRECISION_ORDER = ("fp32", "bf16", "fp16", "int8")
-
 
 @dataclass(frozen=True, slots=True)
 class SweepRequest:
@@ -41,8 +41,9 @@ class SweepRequest:
         threads: Threads of one inference, one row for each; None is one for each usable core.
         batches: Requests in flight, one row for each.
         pin_cores: Hardware threads to bind to.
-        provider: Device library inside the runtime.
+        providers: Device libraries inside the runtimes, one row for each; see `expand_providers`.
         runs: Timed runs of each row.
+        timed_s: Seconds that each timed loop takes at least.
         frame: (height, width) of the frames of whole predictions.
         sustained_s: Seconds of the long run at the end of each row; 0 for none.
     """
@@ -54,8 +55,9 @@ class SweepRequest:
     threads: tuple[int | None, ...] = (None,)
     batches: tuple[int, ...] = (1,)
     pin_cores: tuple[int, ...] | None = None
-    provider: str | None = None
+    providers: tuple[str, ...] = ()
     runs: int = DEFAULT_RUNS
+    timed_s: float = TIMED_S
     frame: Size = DEFAULT_FRAME
     sustained_s: float = 0.0
 
@@ -69,7 +71,9 @@ class Row:
 
 
 def plan_sweep(request: SweepRequest) -> list[BenchPlan]:
-    """Every combination, the float artifacts of each runtime and size before the others.
+    """Every combination, of each bundle, runtime, size and setting the float artifact first and then the others.
+
+    What is compared is measured next to each other: at the end of a sweep a device without a fan is warm.
 
     Raises:
         BundleError: A bundle does not exist or is damaged.
@@ -77,15 +81,19 @@ def plan_sweep(request: SweepRequest) -> list[BenchPlan]:
         SpecError: No bundle has one of the sizes, or nothing is left.
     """
     plans: list[BenchPlan] = []
+    groups: dict[tuple[object, ...], int] = {}
+    places: list[tuple[int, int]] = []
     for name in request.bundles:
         bundle = Bundle.open(name)
         for plan in list_plans(bundle, name, runtimes=request.runtimes or None, precision=request.precision):
             if request.sizes and bundle.artifact(plan.artifact).size not in request.sizes:
                 continue
-            plans += [_vary(plan, request, threads, batch) for batch in request.batches for threads in request.threads]
+            for each in _vary(plan, request):
+                place = groups.setdefault(_group(each, bundle), len(groups))
+                places.append((place, PRECISION_ORDER.index(each.precision)))
+                plans.append(each)
     _check_sizes(request, plans)
-    positions = {id(plan): index for index, plan in enumerate(plans)}
-    return sorted(plans, key=lambda plan: (*_place(plan, request), positions[id(plan)]))
+    return [plans[index] for index in sorted(range(len(plans)), key=places.__getitem__)]
 
 
 def check_files(plans: Sequence[BenchPlan]) -> None:
@@ -121,6 +129,7 @@ def run_sweep(
     *,
     out: Path | None = None,
     force: bool = False,
+    retry_noisy: bool = False,
     data: Path | None = None,
     notify: Notify | None = None,
 ) -> Iterator[Row]:
@@ -128,9 +137,10 @@ def run_sweep(
 
     Args:
         plans: From `plan_sweep`.
-        out: File of records; rows that it has for the same plan, weights, versions and host are not measured again,
-            unless they failed.
+        out: File of records; rows that it has for the same plan, weights, versions, host and power mode are not
+            measured again, unless they failed. Their status is judged again beside the float row of this sweep.
         force: Measure them all the same.
+        retry_noisy: Measure those again that are noisy.
         data: Folder of sets on which each artifact is evaluated before it is timed.
         notify: Called with a short phrase when a step of a row begins.
 
@@ -138,46 +148,48 @@ def run_sweep(
         InputError: `out` holds something else than records.
         OutputError: `out` cannot be written.
     """
-    known = {} if out is None or force or not out.exists() else _known_rows(out, data)
+    kept = [] if out is None or not out.exists() else read_records(out)
+    known = {} if force else _known_rows(kept, data, retry_noisy=retry_noisy)
+    lacking = {(record.key, record.reason) for record in kept if record.status == UNAVAILABLE}
+    bundles = {plan.bundle: Bundle.open(plan.bundle) for plan in plans}
     timed: dict[tuple[object, ...], list[BenchRecord]] = {}
     accuracies: dict[tuple[object, ...], AccuracyRecord | str] = {}
     for plan in plans:
-        bundle = Bundle.open(plan.bundle)
+        bundle = bundles[plan.bundle]
         record = known.get(measurement_key(plan, bundle))
         is_old = record is not None
-        group = (plan.bundle, plan.runtime, bundle.artifact(plan.artifact).size, *_settings(plan))
+        group = _group(plan, bundle)
+        reference = find_reference(timed.get(group, []), plan.precision)
         if record is None:
             accuracy = None if data is None else _accuracy(plan, data, accuracies, notify)
-            record = _measure(plan, accuracy, _reference(timed.get(group, []), plan.precision), notify)
+            record = _measure(plan, bundle, accuracy, reference, notify)
         elif record.accuracy is not None and record.accuracy.source == MEASURED:
             accuracies[_subject(plan)] = record.accuracy
+        record = judge(record, reference)
         if record.is_timed and record.status != FAILED:
             timed.setdefault(group, []).append(record)
-        if out is not None and not is_old:
+        if out is not None and not is_old and (record.key, record.reason) not in lacking:
             append_record(out, record)
         yield Row(record, is_old)
 
 
-def find_known(plans: Sequence[BenchPlan], out: Path | None) -> list[bool]:
+def find_known(plans: Sequence[BenchPlan], out: Path | None, *, retry_noisy: bool = False) -> list[bool]:
     """Whether a file has each plan already.
 
     Raises:
         InputError: `out` holds something else than records.
     """
-    known = _known_rows(out, None) if out is not None and out.exists() else {}
+    kept = read_records(out) if out is not None and out.exists() else []
+    known = _known_rows(kept, None, retry_noisy=retry_noisy)
     return [measurement_key(plan, Bundle.open(plan.bundle)) in known for plan in plans]
 
 
-def against_float(record: BenchRecord, reference: BenchRecord | None) -> BenchRecord:
-    """The record, with status `slower_than_float` if it is not faster than the float one."""
-    if reference is None or reference.p50_ms is None or record.p50_ms is None or record.p50_ms < reference.p50_ms:
-        return record
-    reason = f"p50 {record.p50_ms:.2f} ms, {reference.precision} {reference.p50_ms:.2f} ms"
-    return record.model_copy(update={"status": SLOWER, "reason": reason})
-
-
 def _measure(
-    plan: BenchPlan, accuracy: AccuracyRecord | str | None, reference: BenchRecord | None, notify: Notify | None
+    plan: BenchPlan,
+    bundle: Bundle,
+    accuracy: AccuracyRecord | str | None,
+    reference: BenchRecord | None,
+    notify: Notify | None,
 ) -> BenchRecord:
     lost = None
     if accuracy is not None and not isinstance(accuracy, str) and reference is not None and reference.accuracy:
@@ -185,12 +197,10 @@ def _measure(
     try:
         record = bench_isolated(plan, notify=notify) if lost is None else failed_record(plan, lost, status=WRONG)
     except BundleError as error:  # files were fine when the sweep began
-        record = failed_record(plan, str(error))
+        record = failed_record(plan, str(error), bundle=bundle)
     if isinstance(accuracy, str):
-        record = record.model_copy(update={"absent": {**(record.absent or {}), "accuracy": accuracy}})
-    elif accuracy is not None:
-        record = record.model_copy(update={"accuracy": accuracy})
-    return against_float(record, reference) if record.is_ok else record
+        return record.model_copy(update={"absent": {**(record.absent or {}), "accuracy": accuracy}})
+    return record if accuracy is None else record.model_copy(update={"accuracy": accuracy})
 
 
 def _accuracy(
@@ -206,35 +216,33 @@ def _accuracy(
     return found[subject]
 
 
-def _reference(timed: Sequence[BenchRecord], precision: str) -> BenchRecord | None:
-    """The most exact of the rows that are more exact than a precision; None if there is none."""
-    rank = PRECISION_ORDER.index
-    exact = [record for record in timed if rank(record.precision) < rank(precision) and record.precision != "int8"]
-    return min(exact, key=lambda record: rank(record.precision), default=None)
-
-
-def _known_rows(out: Path, data: Path | None) -> dict[str, BenchRecord]:
+def _known_rows(kept: Sequence[BenchRecord], data: Path | None, *, retry_noisy: bool) -> dict[str, BenchRecord]:
     """Rows of a file by key, without those that have to be measured again."""
     return {
         record.key: record
-        for record in read_records(out)
+        for record in kept
         if record.key is not None
         and record.status in (OK, SLOWER, WRONG)
+        and not (retry_noisy and is_noisy(record))
         and (data is None or (record.accuracy is not None and record.accuracy.on == str(data)))
     }
 
 
-def _vary(plan: BenchPlan, request: SweepRequest, threads: int | None, batch: int) -> BenchPlan:
-    return replace(
-        plan,
-        threads=threads,
-        batch=batch,
-        pin_cores=request.pin_cores,
-        provider=request.provider,
-        runs=request.runs,
-        frame=request.frame,
-        sustained_s=request.sustained_s if batch == 1 else 0.0,
-    )
+def _vary(plan: BenchPlan, request: SweepRequest) -> Iterator[BenchPlan]:
+    """The plan with every combination of the settings that were asked for."""
+    providers = expand_providers(plan.runtime, request.providers)
+    for provider, batch, threads in product(providers, request.batches, request.threads):
+        yield replace(
+            plan,
+            threads=threads,
+            batch=batch,
+            pin_cores=request.pin_cores,
+            provider=provider,
+            runs=request.runs,
+            timed_s=request.timed_s,
+            frame=request.frame,
+            sustained_s=request.sustained_s if batch == 1 else 0.0,
+        )
 
 
 def _check_sizes(request: SweepRequest, plans: Sequence[BenchPlan]) -> None:
@@ -249,13 +257,10 @@ def _check_sizes(request: SweepRequest, plans: Sequence[BenchPlan]) -> None:
         )
 
 
-def _place(plan: BenchPlan, request: SweepRequest) -> tuple[object, ...]:
-    """Where a plan comes in a sweep: bundle by bundle, float before the rest."""
-    return request.bundles.index(plan.bundle), PRECISION_ORDER.index(plan.precision) > 0, plan.batch
-
-
-def _settings(plan: BenchPlan) -> tuple[object, ...]:
-    return plan.threads, plan.batch, plan.pin_cores, plan.provider
+def _group(plan: BenchPlan, bundle: Bundle) -> tuple[object, ...]:
+    """What rows have in common that differ in precision alone."""
+    settings = (plan.threads, plan.batch, plan.pin_cores, plan.provider)
+    return (plan.bundle, plan.runtime, bundle.artifact(plan.artifact).size, *settings)
 
 
 def _subject(plan: BenchPlan) -> tuple[object, ...]:

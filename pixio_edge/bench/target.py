@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pixio_edge.bench.accuracy import MEASURED
 from pixio_edge.bench.record import OK
-from pixio_edge.bench.sweep import PRECISION_ORDER
+from pixio_edge.bench.verdicts import PRECISION_ORDER
 from pixio_edge.sizes import choose_size, size_label
 
 if TYPE_CHECKING:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import re
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pixio_edge.cli.benchmark_table import choice_json, print_choice, print_plans, print_records
+from pixio_edge.cli.benchmark_table import choice_json, print_choice, print_plans, print_progress, print_records
 from pixio_edge.cli.console import Meter, print_json, print_problem
 from pixio_edge.cli.options import (
     JsonOption,
     PinCoresOption,
-    ProviderOption,
     examples,
     parse_cores,
     parse_precision,
@@ -33,7 +33,8 @@ EXAMPLES = examples(
     "pixio-edge benchmark nano --runtime all --threads 2 --json",
     "pixio-edge benchmark nano --runtime all --target-ms 33 --out orin.jsonl",
     "pixio-edge benchmark nano my-bundle --size 256x256 --threads 1,2 --batch 1,4 --data path/to/sets",
-    "pixio-edge benchmark nano --runtime tensorrt --target-ms 33 --sustained 10m --out orin.jsonl",
+    "pixio-edge benchmark nano --provider all --target-ms 33 --out workstation.jsonl",
+    "pixio-edge benchmark nano-trt --runtime tensorrt --target-ms 33 --sustained 10m --out orin.jsonl",
 )
 
 ALL = "all"
@@ -66,8 +67,18 @@ def benchmark(
         typer.Option("--batch", metavar="LIST", help="Requests in flight at once, each with a session of its own."),
     ] = "1",
     pin_cores: PinCoresOption = None,
-    provider: ProviderOption = None,
-    runs: Annotated[int, typer.Option("--runs", min=1, help="Timed runs of each row.")] = 100,
+    providers: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--provider",
+            help="Where the runtimes execute, such as cuda (ort) or GPU (openvino), may be repeated; all is everything "
+            "that they find here. Default: the CPU, or the first GPU of a runtime that has no other.",
+        ),
+    ] = None,
+    runs: Annotated[
+        int | None,
+        typer.Option("--runs", min=1, help="Timed runs of each row. Default: 100, and as many as take 2 s."),
+    ] = None,
     frame: Annotated[str, typer.Option("--frame", metavar="HxW", help="Size of the frames of whole predictions.")] = (
         "720x1280"
     ),
@@ -91,6 +102,9 @@ def benchmark(
         typer.Option("--out", help="File of records (JSON lines) to append to; rows that it has are not repeated."),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Measure rows again that --out has already.")] = False,
+    retry_noisy: Annotated[
+        bool, typer.Option("--retry-noisy", help="Measure those again that --out has from a noisy machine.")
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only list the rows, and which of them --out has.")
     ] = False,
@@ -102,7 +116,9 @@ def benchmark(
     Interrupted, the same command goes on with --out. Exit status 1 when an output is wrong, a process dies, or nothing
     keeps --target-ms.
     """
-    from pixio_edge.bench.sweep import SweepRequest, check_files, check_writable, plan_sweep
+    from pixio_edge.bench.plan import DEFAULT_RUNS, TIMED_S
+    from pixio_edge.bench.sweep import SweepRequest, check_files, check_writable, find_known, plan_sweep
+    from pixio_edge.evaluation.datasets import open_datasets
 
     seconds = 0.0 if sustained is None else parse_duration(sustained)
     request = SweepRequest(
@@ -113,19 +129,23 @@ def benchmark(
         threads=(None,) if threads is None else parse_counts(threads, "--threads"),
         batches=parse_counts(batch, "--batch"),
         pin_cores=parse_cores(pin_cores),
-        provider=provider,
-        runs=runs,
+        providers=tuple(dict.fromkeys(providers or [])),
+        runs=DEFAULT_RUNS if runs is None else runs,
+        timed_s=TIMED_S if runs is None else 0.0,
         frame=parse_size(frame, option="--frame") or (720, 1280),
         sustained_s=0.0 if target_ms is not None else seconds,
     )
     plans = plan_sweep(request)
     if dry_run:
-        print_plans(plans, out, force=force, as_json=json)
+        print_plans(plans, find_known(plans, None if force else out, retry_noisy=retry_noisy), as_json=json)
         return
     check_files(plans)
+    if data is not None:
+        open_datasets(data)  # a typo is to be found now
     if out is not None:
         check_writable(out)
-    records, choice = _run(plans, Wanted(out, data, target_ms, seconds, force), quiet=json)
+    wanted = Wanted(out, data and data.resolve(), target_ms, seconds, bool(sizes), force, retry_noisy)
+    records, choice = _run(plans, wanted, quiet=json)
     if json:
         listed = [record.to_json() for record in records]
         print_json(listed if choice is None else {"choice": choice_json(choice), "records": listed})
@@ -140,7 +160,15 @@ class Wanted:
     data: Path | None
     target_ms: float | None
     sustained_s: float
+    any_shape: bool
     force: bool
+    retry_noisy: bool
+
+    def choose(self, records: list[BenchRecord]) -> Choice | None:
+        """The row for the target, if there is one; of any shape where sizes were asked for."""
+        from pixio_edge.bench.target import choose
+
+        return None if self.target_ms is None else choose(records, self.target_ms, any_shape=self.any_shape)
 
 
 def conclude(records: list[BenchRecord], choice: Choice | None = None) -> None:
@@ -152,7 +180,9 @@ def conclude(records: list[BenchRecord], choice: Choice | None = None) -> None:
     broken = [record for record in records if record.status in ("failed_accuracy", "failed")]
     if broken:
         names = ", ".join(f"{record.artifact} on {record.runtime} in {record.precision}" for record in broken)
-        raise CheckFailedError(f"{len(broken)} of {len(records)} not timed: {names}. Fix: run 'pixio-edge verify'")
+        wrong = any(record.status == "failed_accuracy" for record in broken)
+        fix = "run 'pixio-edge verify'" if wrong else "see the reasons, and measure these again with the same --out"
+        raise CheckFailedError(f"{len(broken)} of {len(records)} not timed: {names}. Fix: {fix}")
     if not any(record.is_timed for record in records):
         raise CheckFailedError("nothing could run on this host. Fix: see 'pixio-edge doctor'")
     if choice is not None and not choice.fits:
@@ -187,19 +217,17 @@ def parse_duration(text: str) -> float:
 
 def _run(plans: list[BenchPlan], wanted: Wanted, *, quiet: bool) -> tuple[list[BenchRecord], Choice | None]:
     """Measure; print the table, also of what was done when somebody interrupts."""
-    from pixio_edge.bench.target import choose
-
     records: list[BenchRecord] = []
     try:
         with term_interrupts():
             _measure(plans, wanted, records)
-            choice = None if wanted.target_ms is None else choose(records, wanted.target_ms)
+            choice = wanted.choose(records)
             # One that does not keep the target when warm makes way for the next, which has to be run long as well.
             while choice is not None and choice.fits and choice.record is not None and wanted.sustained_s > 0:
                 if choice.record.sustained is not None:
                     break
                 _sustain(plans, choice.record, wanted, records)
-                choice = choose(records, wanted.target_ms or 0.0)
+                choice = wanted.choose(records)
     except (KeyboardInterrupt, OutputError) as error:
         if not quiet and records:
             print_records(records)
@@ -223,10 +251,19 @@ def _measure(plans: list[BenchPlan], wanted: Wanted, records: list[BenchRecord])
         def notify(step: str) -> None:
             meter.update(len(records), len(plans), f"{len(records) + 1} of {len(plans)}: {plans[len(records)]}, {step}")
 
-        rows = run_sweep(plans, out=wanted.out, force=wanted.force, data=wanted.data, notify=notify)
+        rows = run_sweep(
+            plans,
+            out=wanted.out,
+            force=wanted.force,
+            retry_noisy=wanted.retry_noisy,
+            data=wanted.data,
+            notify=notify,
+        )
         for row in rows:
             records.append(row.record)
             meter.update(len(records), len(plans), f"{len(records)} of {len(plans)} done")
+            if not row.is_old and len(plans) > 1 and not sys.stderr.isatty():
+                print_progress(len(records), len(plans), row.record)
 
 
 def _sustain(plans: list[BenchPlan], chosen: BenchRecord, wanted: Wanted, records: list[BenchRecord]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -10,12 +11,12 @@ from pixio_edge.cli.console import print_json, print_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from pathlib import Path
 
     from pixio_edge.bench.plan import BenchPlan
     from pixio_edge.bench.record import BenchRecord
     from pixio_edge.bench.target import Choice
 
+RUNS_FOR_P99 = 100
 TIMES = ("p50 ms", "p90", "p99", "load", "pre", "post", "frame p90", "fps", "MiB")
 
 
@@ -30,10 +31,21 @@ def print_records(records: Sequence[BenchRecord]) -> None:
     for reason, names in _group((record.verdict, _name(record)) for record in records if not record.is_ok):
         print(f"{reason} ({_some(names)})")
     if any(record.accuracy is not None and record.accuracy.source != "measured" for record in records):
-        print("*: as the manifest says; --data measures it")
+        print("*: as the manifest says, of all its sizes together; --data measures it")
     _print_noise(records)
     _print_sustained(records)
     _print_fallbacks(records)
+    _print_unmeasured(records)
+    _print_unused_gpus(records)
+
+
+def print_progress(done: int, total: int, record: BenchRecord) -> None:
+    """Print a line about a finished row on standard error, for logs and terminals of others."""
+    noisy = record.noise is not None and record.noise.noisy
+    time = record.verdict if record.p50_ms is None else f"{short(record.p50_ms)} ms, {'noisy' if noisy else 'ok'}"
+    size = f"{record.size[0]}x{record.size[1]}"
+    text = f"benchmark {done}/{total} {record.bundle} {size}: {_name(record)}: {time}"
+    print(" ".join(text.split()), file=sys.stderr, flush=True)
 
 
 def print_choice(choice: Choice | None, target_ms: float | None) -> None:
@@ -46,6 +58,7 @@ def print_choice(choice: Choice | None, target_ms: float | None) -> None:
     command += ["--precision", record.precision, "--size", f"{record.size[0]}x{record.size[1]}"]
     command += ["--threads", str(record.threads)] if record.threads is not None else []
     command += ["--provider", record.provider] if record.provider is not None else []
+    command += ["--pin-cores", ",".join(map(str, record.pin_cores))] if record.pin_cores else []
     print(f"  {shlex.join(command)}")
 
 
@@ -56,15 +69,10 @@ def choice_json(choice: Choice) -> dict[str, Any]:
     return {"fits": choice.fits, "reason": choice.reason, "row": named}
 
 
-def print_plans(plans: Sequence[BenchPlan], out: Path | None, *, force: bool, as_json: bool) -> None:
-    """Print what would be measured, and what the file has already.
+def print_plans(plans: Sequence[BenchPlan], known: Sequence[bool], *, as_json: bool) -> None:
+    """Print what would be measured; `known` says what the file has already."""
+    from pixio_edge.bench.energy import IDLE_S, LOOP_S
 
-    Raises:
-        InputError: `out` holds something else than records.
-    """
-    from pixio_edge.bench.sweep import find_known
-
-    known = find_known(plans, None if force else out)
     if as_json:
         print_json([plan.to_json() | {"measured": done} for plan, done in zip(plans, known, strict=True)])
         return
@@ -83,8 +91,8 @@ def print_plans(plans: Sequence[BenchPlan], out: Path | None, *, force: bool, as
     ]
     print_table(header, rows)
     left = [plan for plan, done in zip(plans, known, strict=True) if not done]
-    # Two timed loops each, of whole frames and of bare inferences; the rest of a row takes seconds.
-    minutes = sum(2 * plan.budget_s + plan.sustained_s for plan in left) / 60
+    # Two timed loops each, of whole frames and of bare inferences, and energy; the rest of a row takes seconds.
+    minutes = sum(plan.longest_s + LOOP_S + IDLE_S + plan.sustained_s for plan in left) / 60
     print(f"{len(left)} of {len(plans)} rows to measure, at most about {minutes:.0f} minutes")
 
 
@@ -107,7 +115,9 @@ def _cells(record: BenchRecord, show: Sequence[str]) -> list[object]:
     fps = record.throughput_fps if record.batch > 1 else record.fps
     status = f"{record.status}, noisy" if record.noise is not None and record.noise.noisy else record.status
     labels = ["-" if (value := getattr(record, name)) is None else value for name in show]
-    times = (record.p50_ms, record.p90_ms, record.p99_ms, record.load_ms, record.pre_ms, record.post_ms)
+    # Of fewer runs the 99th percentile is little more than the longest.
+    p99 = record.p99_ms if record.runs >= RUNS_FOR_P99 else None
+    times = (record.p50_ms, record.p90_ms, p99, record.load_ms, record.pre_ms, record.post_ms)
     return [*labels, status, *map(short, (*times, record.predict_p90_ms, fps, record.peak_rss_mib))]
 
 
@@ -124,6 +134,7 @@ def _print_noise(records: Sequence[BenchRecord]) -> None:
         worst = max(noisy, key=lambda record: 0.0 if record.noise is None else record.noise.mad_ms)
         reasons = "; ".join(worst.noise.reasons) if worst.noise is not None else ""
         print(f"noisy: {len(noisy)} of {len(records)} rows are not to be trusted, such as {_name(worst)}: {reasons}")
+        print("       when it is quiet, --retry-noisy with the same --out measures them again")
 
 
 def _print_sustained(records: Sequence[BenchRecord]) -> None:
@@ -149,6 +160,26 @@ def _print_fallbacks(records: Sequence[BenchRecord]) -> None:
     for reason, names in _group((", ".join(record.fallbacks or ()), _name(record)) for record in records):
         if reason:
             print(f"not on the device: {reason} ({_some(names)})")
+
+
+def _print_unmeasured(records: Sequence[BenchRecord]) -> None:
+    """Why --data gave no accuracy."""
+    for reason, names in _group(((record.absent or {}).get("accuracy", ""), _name(record)) for record in records):
+        if reason:
+            print(f"accuracy not measured: {reason} ({_some(names)})")
+
+
+def _print_unused_gpus(records: Sequence[BenchRecord]) -> None:
+    """A board's GPU that nothing ran on may be what it was bought for."""
+    from pixio_edge.bench.sensors import nvidia_gpu
+
+    gpus = [name for record in records[:1] if isinstance(found := record.host.get("gpus"), list) for name in found]
+    used = [record for record in records if nvidia_gpu(record.runtime, record.provider, record.device) is not None]
+    if gpus and not any(record.is_timed for record in used):
+        print(
+            f"this host has {', '.join(map(str, gpus))}, and no row was timed on it. Fix: --provider all, or "
+            "'pixio-edge export NAME -o NEW --format tensorrt', 'pixio-edge build NEW' and measure NEW"
+        )
 
 
 def _group(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, list[str]]]:

@@ -13,8 +13,9 @@ from pixio_edge.bench.accuracy import MEASURED
 from pixio_edge.bench.plan import BenchPlan
 from pixio_edge.bench.record import BenchRecord
 from pixio_edge.bench.record_parts import Bucket, Noise, Sustained
+from pixio_edge.bench.target import Choice
 from pixio_edge.cli.benchmark import parse_counts, parse_duration
-from pixio_edge.cli.benchmark_table import print_records
+from pixio_edge.cli.benchmark_table import print_choice, print_records
 from pixio_edge.errors import InputError, OutputError
 from tests.bench_rows import make_accuracy, make_row
 from tests.command import run_here
@@ -60,8 +61,8 @@ def long_run() -> Sustained:
         start_s=0.0,
         seconds=10.0,
         runs=100,
-        p50_ms=20.0,
-        p99_ms=22.0,
+        p50_ms=30.0,
+        p99_ms=31.0,
         cpu_mhz=None,
         gpu_mhz=None,
         temperatures_c=None,
@@ -155,6 +156,7 @@ def test_row_that_fails_ends_with_1_after_all_others(
     assert "ort" in output
     assert "failed: the process was ended by SIGSEGV (2 rows: openvino" in output
     assert "2 of 3 not timed" in errors
+    assert "Fix: see the reasons" in errors  # 'verify' finds nothing about a process that died
     assert len((tmp_path / "out.jsonl").read_text(encoding="utf-8").splitlines()) == 3
 
 
@@ -198,11 +200,12 @@ def test_target_with_a_long_run_measures_only_the_chosen_row_for_long(
 
     assert [(plan.runtime, plan.precision, plan.sustained_s) for plan in bench.plans] == [
         ("openvino", "fp32", 0.0),
-        ("ort", "fp32", 0.0),
         ("openvino", "bf16", 0.0),
+        ("ort", "fp32", 0.0),
         ("openvino", "fp32", 600.0),
     ]
-    assert (status, errors) == (0, "")
+    assert status == 0
+    assert len(errors.splitlines()) == 3  # one for each row of the sweep
     assert "15.0 ms for a frame (p90)" in output  # it takes half as long again when it is warm
     assert "sustained 600 s: p50 20.0 ms at first, 30.0 at the end, p99 31.0, throttled, power mode 15W" in output
 
@@ -250,7 +253,7 @@ def test_dry_run_lists_what_is_left_and_measures_nothing(run: Runner, bench: Ben
     assert bench.plans == []
     assert not out.exists()
     assert output.count("to measure") == 4
-    assert "3 of 3 rows to measure, at most about 3 minutes" in output
+    assert "3 of 3 rows to measure, at most about 4 minutes" in output
 
 
 def test_dry_run_as_json_is_the_plans(run: Runner, bench: Bench) -> None:
@@ -259,8 +262,8 @@ def test_dry_run_as_json_is_the_plans(run: Runner, bench: Bench) -> None:
     plans = json.loads(output)
     assert [(plan["runtime"], plan["threads"], plan["measured"]) for plan in plans] == [
         ("openvino", 2, False),
-        ("ort", 2, False),
         ("openvino", 2, False),
+        ("ort", 2, False),
     ]
 
 
@@ -320,9 +323,94 @@ def test_accuracy_of_every_artifact_is_measured_when_data_is_given(
 
     monkeypatch.setattr(sweep_module, "accuracy_isolated", evaluate)
 
+    monkeypatch.setattr("pixio_edge.evaluation.datasets.open_datasets", lambda path: [])
+
     _, output, _ = run("--data", tmp_path, "--target-ms", "33")
 
     assert "the most accurate (delta1 0.610, measured)" in output
+
+
+def test_data_that_is_not_there_is_found_before_anything_is_measured(run: Runner, bench: Bench, tmp_path: Path) -> None:
+    status, output, errors = run("--data", tmp_path / "absent", "--target-ms", "1000")
+
+    assert (status, output) == (2, "")
+    assert "no such folder, expected a data set" in errors
+    assert bench.plans == []
+
+
+def test_data_is_the_same_however_its_path_is_written(
+    run: Runner, bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    seen = []
+
+    def evaluate(plan: BenchPlan, data: Path, *, notify: Any = None) -> Any:
+        seen.append(data)
+        return make_accuracy(0.61, source=MEASURED, on=str(data))
+
+    monkeypatch.setattr(sweep_module, "accuracy_isolated", evaluate)
+    monkeypatch.setattr("pixio_edge.evaluation.datasets.open_datasets", lambda path: [])
+    (tmp_path / "sets").mkdir()
+    monkeypatch.chdir(tmp_path)
+
+    run("--runtime", "ort", "--data", "sets")
+    run("--runtime", "ort", "--data", "./sets/../sets")
+
+    assert seen == [(tmp_path / "sets").resolve()] * 2
+
+
+def test_accuracy_that_could_not_be_measured_is_said_below_the_table(capsys: pytest.CaptureFixture[str]) -> None:
+    print_records([make_row(absent={"accuracy": "accuracy of ort: no luck"})])
+
+    assert "accuracy not measured: accuracy of ort: no luck (ort" in capsys.readouterr().out
+
+
+def test_gpu_that_nothing_ran_on_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    host = {"gpus": ["NVIDIA Jetson Orin Nano"]}
+    used = make_row(host=host, runtime="tensorrt", device="Orin (SM 8.7)")
+
+    print_records([make_row(host=host)])
+    unused = capsys.readouterr().out
+    print_records([make_row(host=host), used])
+    print_records([make_row()])
+
+    assert "this host has NVIDIA Jetson Orin Nano, and no row was timed on it. Fix: --provider all" in unused
+    assert "no row was timed on it" not in capsys.readouterr().out
+
+
+def test_every_finished_row_is_a_line_where_there_is_no_terminal(run: Runner, bench: Bench) -> None:
+    _, output, errors = run("--runtime", "openvino", "--json")
+
+    assert len(json.loads(output)) == 2
+    first, second = errors.splitlines()
+    assert first.startswith("benchmark 1/2 ")
+    assert first.endswith("openvino onnx-fp32-32x48 in fp32, 2 threads: 20.0 ms, ok")
+    assert "benchmark 2/2 " in second
+
+
+def test_percentile_of_too_few_runs_is_not_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    print_records([make_row(runs=99, p99_ms=77.7)])
+    assert "77.7" not in capsys.readouterr().out
+    print_records([make_row(runs=100, p99_ms=77.7)])
+    assert "77.7" in capsys.readouterr().out
+
+
+def test_providers_may_be_several(run: Runner, bench: Bench) -> None:
+    run("--runtime", "ort", "--provider", "cuda", "--provider", "cpu")
+
+    assert [plan.provider for plan in bench.plans] == ["cuda", "cpu"]
+
+
+def test_number_of_runs_that_was_asked_for_is_not_made_longer(run: Runner, bench: Bench) -> None:
+    run("--runtime", "ort", "--runs", "7")
+    run("--runtime", "ort")
+
+    assert [(plan.runs, plan.timed_s) for plan in bench.plans] == [(7, 0.0), (100, 2.0)]
+
+
+def test_pinned_cores_are_part_of_how_to_use_the_choice(capsys: pytest.CaptureFixture[str]) -> None:
+    print_choice(Choice(make_row(pin_cores=(0, 2)), fits=True, reason="why"), 33.0)
+
+    assert capsys.readouterr().out.rstrip().endswith("--pin-cores 0,2")
 
 
 def test_noise_and_fallbacks_are_said_below_the_table(capsys: pytest.CaptureFixture[str]) -> None:
@@ -362,7 +450,7 @@ def test_accuracy_is_shown_and_marked_where_a_manifest_states_it(capsys: pytest.
     header, first, second, third, note = capsys.readouterr().out.splitlines()
     assert header.split()[-1] == "delta1"
     assert [line.split()[-1] for line in (first, second, third)] == ["0.636*", "0.650", "-"]
-    assert note == "*: as the manifest says; --data measures it"
+    assert note == "*: as the manifest says, of all its sizes together; --data measures it"
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("10m", 600.0), ("90s", 90.0), ("1.5h", 5400.0), ("600", 600.0)])
