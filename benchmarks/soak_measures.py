@@ -12,11 +12,15 @@ import psutil  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
 GROWTH_LIMIT_MIB = 2.0
-"""What 15 minutes of frames may add: less than one depth map of 1280x720 (3.5 MiB), so that one that is kept shows."""
+"""What 30 minutes of frames may add: less than one depth map of 1280x720 (3.5 MiB), so that one that is kept shows."""
 
-WARM_UP_SHARE = 0.2
-# And so many frames. OpenVINO 2026.4 with two threads, several INT8 graphs in turns: resident memory grows by 5 to
-# 30 KiB a frame at first, and by nothing after some 1,200 frames, while the bytes that malloc has given out stay the
+LIMIT_SECONDS = 1800.0
+"""Growth is that in so much time at the rate that was measured, however long the measurement."""
+
+# Resident memory is judged over the second half, malloc after this share.
+WARM_UP_SHARE, MALLOC_WARM_UP_SHARE = 0.5, 0.2
+# And resident memory after so many frames. OpenVINO 2026.4, two threads, several INT8 graphs in turns: it grows by 5
+# to 30 KiB a frame at first, and by nothing after some 1,200 frames, while the bytes that malloc has given out stay the
 # same to 0.01 MiB. It is memory that was taken at the start and is touched for the first time when its scheduler hands
 # a part to another thread: with one thread, or one graph, nothing grows from the first frame on.
 WARM_UP_FRAMES = 2000
@@ -95,7 +99,14 @@ class MemorySamples:
     def allocated(self) -> NDArray[np.float64]:
         """Samples (N, 2) of seconds and MiB that malloc gave out, after the first share of the time; NaN if unknown."""
         rows = self._rows[: self._count]
-        return rows[rows[:, 0] >= WARM_UP_SHARE * self._seconds][:, [0, 3]]
+        return rows[rows[:, 0] >= MALLOC_WARM_UP_SHARE * self._seconds][:, [0, 3]]
+
+    def stages(self) -> dict[str, float | None]:
+        """Resident MiB at the first sample, with all graphs loaded, and at the first of the second half."""
+        rows = self._rows[: self._count]
+        late = rows[rows[:, 0] >= WARM_UP_SHARE * self._seconds, 1]
+        first, half = (float(part[0]) if len(part) else None for part in (rows[:, 1], late))
+        return {"rss_loaded_mib": first, "rss_half_mib": half}
 
     def thinned(self) -> NDArray[np.float64]:
         """At most `KEPT_SAMPLES` of all samples, evenly spread: seconds and MiB."""
@@ -123,7 +134,7 @@ def allocated_mib() -> float:
 
 
 def growth_mib(samples: NDArray[np.float64]) -> float | None:
-    """Growth over the time of the samples by the straight line that fits them best; None with too few to fit one.
+    """Growth in `LIMIT_SECONDS` by the straight line that fits the samples best; None with too few to fit one.
 
     Args:
         samples: (N, 2) rows of seconds and MiB.
@@ -132,4 +143,4 @@ def growth_mib(samples: NDArray[np.float64]) -> float | None:
         return None
     seconds, memory = samples.T
     slope, _ = np.polyfit(seconds - seconds.mean(), memory, 1)
-    return float(slope * (seconds[-1] - seconds[0]))
+    return float(slope * LIMIT_SECONDS)

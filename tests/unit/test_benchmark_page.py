@@ -238,7 +238,7 @@ def soak_record(**changes: Any) -> Record:
         "precision": "int8",
         "threads": 2,
         "concurrency": 1,
-        "minutes": 30.0,
+        "phase_minutes": 30.0,
         "frames": 12345,
         "fps": 50.0,
         "wrong": 0,
@@ -246,6 +246,9 @@ def soak_record(**changes: Any) -> Record:
         "p50_ms": 10.0,
         "p99_ms": 20.0,
         "growth_mib": 0.25,
+        "allocated_growth_mib": 0.01,
+        "rss_loaded_mib": 140.0,
+        "rss_half_mib": 149.0,
         "rss_mib": 150.0,
         "memory": [[second, 140.0 + min(second, 10.0)] for second in range(40)],
     }
@@ -258,15 +261,34 @@ def test_soak_page_says_that_all_was_right_only_if_it_was(load: Load) -> None:
     good = render([soak_record()])
     bad = render([soak_record(wrong=3, growth_mib=9.0, errors=["E: x"])])
 
-    assert "| 8 threads share one estimator | 12,345 | 50.0 | 0 | 10.0 | 20.0 | +0.25 MiB | 150.0 |" in good
-    assert (
-        "Every output had the bits of the single-thread result, over 12,345 frames; no error; growth after warm-up of"
-        in good
-    )
+    assert "| 8 threads share one estimator | 12,345 | 50.0 | 0 | 10.0 | 20.0 | 140.0, 149.0, 150.0 |" in good
+    assert "| 140.0, 149.0, 150.0 | +0.25 MiB | +0.01 MiB |" in good
+    assert "Every output had the bits of the single-thread result, over 12,345 frames; no error." in good
+    assert "Growth of resident memory: at most +0.25 MiB in 30 minutes, within the limit of 2 MiB." in good
     assert "**3 outputs did not have the bits**" in bad
     assert "**errors: E: x**" in bad
-    assert "+9.00 MiB, **above** the limit of 2 MiB; in the second half of a phase at most +0.00 MiB" in bad
-    assert "too few frames to judge" in render([soak_record(growth_mib=None)])
+    assert "resident memory: at most +9.00 MiB in 30 minutes, **above** the limit of 2 MiB" in bad
+
+
+def test_soak_page_never_passes_what_was_not_judged(load: Load) -> None:
+    render = load("soak_table").render_soak
+
+    assert "resident memory was **not judged** in 1 of 2 phases" in render(
+        [soak_record(), soak_record(growth_mib=None)]
+    )
+    unknown = render([soak_record(allocated_growth_mib=None)])
+    assert "bytes given out by malloc was **not judged** in 1 of 1" in unknown
+
+
+def test_older_record_of_a_soak_is_judged_by_its_second_half(load: Load) -> None:
+    older = soak_record(minutes=30.0, memory=[[second, 100.0 + 0.01 * second] for second in range(0, 900, 9)])
+    for name in ("phase_minutes", "rss_loaded_mib", "rss_half_mib"):
+        del older[name]
+
+    block = load("soak_table").render_soak([older])
+
+    assert "| 100.0, 104.5, 150.0 | +18.00 MiB | not judged |" in block
+    assert "15 minutes each" in block
 
 
 def test_pictures_are_the_same_each_time_and_linked_when_they_are_there(

@@ -16,8 +16,8 @@ from tests.tiny_bundle import write_tiny_bundle
 
 pytest.importorskip("psutil", reason="psutil, of the developer tools, is not installed")
 ROOT = Path(__file__).parents[2]
-# Both phases together: half a second.
-MINUTES = 0.5 / 60
+# A quarter of a second for each phase.
+MINUTES = 0.25 / 60
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def plan(soak: ModuleType, tmp_path: Path) -> Any:
         threads=1,
         callers=3,
         concurrency=1,
-        minutes=MINUTES,
+        phase_minutes=MINUTES,
         sample_s=0.01,
     )
 
@@ -113,7 +113,7 @@ def test_growth_is_the_slope_after_warm_up_whatever_the_noise(soak: ModuleType) 
 
     grown = soak.growth_mib(samples)
 
-    assert grown == pytest.approx(0.01 * 899, abs=1.5)
+    assert grown == pytest.approx(0.01 * 1800, abs=2)  # in 30 minutes, though it was measured for half of that
     assert soak.growth_mib(samples[:2]) is None
 
 
@@ -137,7 +137,9 @@ def test_memory_samples_need_no_more_room_than_they_began_with(soak: ModuleType)
         memory.sample(step * 0.1, frames=step * 1000)
 
     assert len(memory.thinned()) == 11
-    assert memory.after_warm_up()[0, 0] == pytest.approx(0.2)
+    assert memory.after_warm_up()[0, 0] == pytest.approx(0.5)
+    assert memory.allocated()[0, 0] == pytest.approx(0.2)
+    assert memory.stages()["rss_half_mib"] == pytest.approx(memory.last_mib, rel=0.5)
     assert memory.last_mib > 1
 
 
@@ -161,9 +163,28 @@ def test_memory_is_not_judged_before_enough_frames(soak: ModuleType) -> None:
     assert soak.growth_mib(memory.after_warm_up()) is None
 
 
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"growth_mib": None}, "cannot be judged"),
+        ({"growth_mib": 2.1}, "memory grows by 2.1 MiB"),
+        ({"allocated_growth_mib": 2.1}, "malloc gives out 2.1 MiB more"),
+    ],
+)
+def test_growth_above_the_limit_and_growth_that_was_not_judged_fail(
+    soak: ModuleType, changes: dict[str, Any], problem: str
+) -> None:
+    good = {"wrong": 0, "frames": 9, "errors": [], "growth_mib": 1.9, "allocated_growth_mib": 0.0}
+
+    assert soak.failures(good) == []
+    (found,) = soak.failures(good | changes)
+    assert problem in found
+    assert soak.failures(good | changes, is_quick=True) == []
+
+
 def test_dry_run_measures_nothing(soak: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     monkeypatch.setattr("sys.argv", ["soak.py", "--dry-run"])
     monkeypatch.setattr(soak, "soak", lambda *_: pytest.fail("it ran"))
 
     assert soak.main() == 0
-    assert '"minutes": 30.0' in capsys.readouterr().out
+    assert '"phase_minutes": 30.0' in capsys.readouterr().out
