@@ -1,8 +1,8 @@
 """What OpenVINO made of a graph, kept on this host's disk, so that only the first load pays for making it.
 
 Compiling the INT8 graph of `nano` takes three times the processor time of reading the result back, and 20 MiB more at
-the peak. Nothing here can stop a graph from running: a folder that cannot be written, a full disk or a damaged
-file only mean that the graph is compiled, as it would be without.
+the peak. Nothing here can stop a graph from running: a folder that cannot be written, a full disk, a damaged file or a
+device that exports nothing only mean that the graph is compiled, as it would be without.
 
 A file is its SHA-256 and then OpenVINO's own export. The hash finds damage. It is no protection against whoever may
 write into the cache, which is made for its owner alone.
@@ -86,11 +86,13 @@ def _path(
     stored_mib = (entry.bytes + sum(file.bytes for file in entry.data)) / MIB
     if not env.keeps_compiled() or stored_mib > LARGEST_MIB:
         return None
-    facts = {
+    try:
+        facts = _device_facts(core, device)
+    except RuntimeError:  # a virtual device, such as one made of several, does not tell what it is
+        return None
+    facts |= {
         "files": [entry.sha256, *(file.sha256 for file in entry.data)],
         "openvino": openvino.__version__,
-        "device": core.get_property(device, "FULL_DEVICE_NAME"),
-        "abilities": sorted(core.get_property(device, "OPTIMIZATION_CAPABILITIES")),
         "isa": probe_host().isa,
         "config": {name: str(value) for name, value in config.items()},
     }
@@ -99,6 +101,14 @@ def _path(
         return compiled_folder() / f"{entry.name}-{digest[:NAME_DIGITS]}{SUFFIX}"
     except InputError:  # no home folder: nothing to keep it in
         return None
+
+
+def _device_facts(core: Any, device: str) -> dict[str, Any]:
+    """What a compiled graph depends on."""
+    return {
+        "device": core.get_property(device, "FULL_DEVICE_NAME"),
+        "abilities": sorted(core.get_property(device, "OPTIMIZATION_CAPABILITIES")),
+    }
 
 
 def _read(path: Path) -> bytes | None:
@@ -112,9 +122,10 @@ def _read(path: Path) -> bytes | None:
 
 
 def _store(path: Path, compiled: Any) -> None:
-    exported = compiled.export_model()
-    blob = exported.getvalue() if isinstance(exported, BytesIO) else bytes(exported)
-    with suppress(OutputError, OSError):
+    """Keep an export; where the device has none, or it cannot be kept, the next load compiles again."""
+    with suppress(RuntimeError, OutputError, OSError):
+        exported = compiled.export_model()
+        blob = exported.getvalue() if isinstance(exported, BytesIO) else bytes(exported)
         create_owned(path.parent)
         _make_room(path.parent, len(blob))
         write_bytes_atomic(path, hashlib.sha256(blob).digest() + blob)

@@ -181,3 +181,31 @@ def test_benchmark_measures_a_first_load(bundle: Bundle, folder: Path):
     assert bench_isolated(plan).status == "ok"
 
     assert not folder.exists()
+
+
+def test_device_without_an_export_runs_its_graph(
+    bundle: Bundle, folder: Path, calls: Calls, monkeypatch: pytest.MonkeyPatch
+):
+    def refuse(_: object) -> bytes:
+        raise RuntimeError("export_model is not implemented by this device")
+
+    expected = run(bundle)
+    monkeypatch.setattr(openvino.CompiledModel, "export_model", refuse)
+
+    np.testing.assert_array_equal(run(bundle, threads=2), expected)
+
+    assert calls.compiled == 2
+    assert len(list(folder.iterdir())) == 1
+
+
+def test_device_that_does_not_tell_what_it_is_runs_its_graph_and_keeps_nothing(
+    bundle: Bundle, folder: Path, calls: Calls, monkeypatch: pytest.MonkeyPatch
+):
+    def refuse(*_: object) -> str:
+        raise RuntimeError("unsupported property FULL_DEVICE_NAME")
+
+    monkeypatch.setattr(ov_compiled, "_device_facts", refuse)
+
+    run(bundle)
+
+    assert (calls.compiled, folder.exists()) == (1, False)
