@@ -64,7 +64,6 @@ def compiled(forward: Forward, mode: str) -> Forward:
 
 def measure_pair(rival: str, preset: str, size: int, clock: Clock, dtype: torch.dtype) -> list[Record]:
     """One contender and ours by turns; a record for each, with what failed where something did."""
-    torch._dynamo.reset()
     records: dict[str, Record] = {}
     graphs: dict[str, tuple[Replay, Replay]] = {}
     with torch.inference_mode():

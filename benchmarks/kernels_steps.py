@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from itertools import product
@@ -149,10 +150,11 @@ def measured(key: Record, clock: Any, peaks: Record) -> list[Record]:
     from kernels_timing import Peaks  # noqa: PLC0415
 
     dtype = getattr(torch, key["dtype"])
+    if "torch._dynamo" in sys.modules:
+        # One code at many shapes: beyond eight, torch would give up compiling it and time its eager self.
+        torch._dynamo.reset()
     if key["part"] == "model":
         return measure_pair(key["rival"], key["model"], key["size"], clock, dtype)
-    # One code at many shapes: beyond eight, torch would give up compiling it and time its eager self.
-    torch._dynamo.reset()
     shape = (clock.device, dtype, key["tokens"], key["batch"])
     heads = tuple(key.get("heads", ()))
     cases = [attention_case(*shape, heads)] if heads else row_cases(*shape, key["channels"])
