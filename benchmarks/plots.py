@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from pages import PICTURES
 from peers_table import fastest
 from recording import RECORDS, latest_run
+from soak_measures import GROWTH_LIMIT_MIB
 from table_text import Record
 
 from pixio_edge.files import write_text_atomic
@@ -73,7 +74,8 @@ def draw_peers(records: list[Record]) -> Figure:
                     style: dict[str, Any] = {"color": COLORS[index], "marker": MARKERS[index], "linestyle": line}
                     plot.plot(*zip(*points, strict=True), label=f"{system} {precision}", **style)
         plot.set(xlabel="height and width of the input", ylabel="p50 ms", yscale="log")
-        plot.legend(frameon=False, fontsize=7)
+        # Beside the lines: it has eight rows, and covers some of them anywhere else.
+        plot.legend(frameon=False, fontsize=7, loc="center left", bbox_to_anchor=(1.0, 0.5))
         return figure
 
 
@@ -119,15 +121,17 @@ def _line(
 
 
 def draw_soak(records: list[Record]) -> Figure:
-    """Resident memory over the time of each phase."""
+    """What resident memory grew by over the time of each phase: from 0 on, growth of some MiB would not be seen."""
     with mpl.rc_context(STYLE):
         figure, axes = _axes(1)
         for index, record in enumerate(records):
             if record["memory"]:
                 seconds, memory = zip(*record["memory"], strict=True)
                 label = f"{record['phase']}, {record['callers']} caller{'s' * (record['callers'] > 1)}"
-                axes[0].plot([second / 60 for second in seconds], memory, color=COLORS[index], label=label)
-        axes[0].set(xlabel="minutes", ylabel="resident memory MiB", ylim=(0, None))
+                grown = [value - memory[0] for value in memory]
+                axes[0].plot([second / 60 for second in seconds], grown, color=COLORS[index], label=label)
+        axes[0].set(xlabel="minutes", ylabel="resident memory above that after loading, MiB")
+        axes[0].axhspan(0, GROWTH_LIMIT_MIB, color="#00000018", label="limit in 30 minutes, after warm-up")
         axes[0].legend(frameon=False, fontsize=7)
         return figure
 

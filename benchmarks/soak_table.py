@@ -47,7 +47,7 @@ def render_soak(records: list[Record]) -> str:
         f"one inference, {first['concurrency']} at once; {minutes:g} minutes each; p50 and p99 from call to result, "
         "waiting included; growth in 30 minutes at the rate of the second half (malloc: of the last four fifths)"
     )
-    parts = [table(header, rows), _verdict(records), plot_link("soak", "resident memory over time")]
+    parts = [table(header, rows), _verdict(records), plot_link("soak", "growth of resident memory over time")]
     return "\n\n".join(part for part in parts if part) + footer(records[-1], caption)
 
 

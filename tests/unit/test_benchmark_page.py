@@ -80,6 +80,8 @@ def test_peers_page_says_how_many_times_as_fast_and_also_where_ours_is_slower(lo
     block = load("peers_table").render_peers(peers)
 
     assert "nano int8 in OpenVINO is 200.0x as fast as the pipeline of transformers by default, and 160.0x" in block
+    assert "nano takes 4.0 ms at 256x256 and YOLO26n-depth 40.0 ms at 768x768, which is 9 times the pixels." in block
+    assert "each at its own input (256x256 and 518x518)" in block
     assert "At 256x256 in OpenVINO int8, nano takes 4.0 ms and YOLO26n-depth 6.0 ms: nano is 1.50x as fast." in block
     assert (
         "At 768x768 in OpenVINO int8, nano takes 80.0 ms and YOLO26n-depth 40.0 ms: nano is 2.00x **slower**." in block
