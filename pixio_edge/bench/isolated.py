@@ -83,7 +83,7 @@ def accuracy_isolated(plan: BenchPlan, data: Path, *, notify: Notify | None = No
         content = _run_child({"plan": plan.to_json(), "data": str(data)}, ACCURACY_TIMEOUT_S, notify)
         return AccuracyRecord.model_validate_json(json.dumps(content))
     except (ChildError, ValidationError) as error:
-        raise CheckFailedError(f"accuracy of {plan}: {' '.join(str(error).split())}") from error
+        raise CheckFailedError(f"accuracy of {plan}: {error}") from error
 
 
 def time_limit_s(plan: BenchPlan) -> float:

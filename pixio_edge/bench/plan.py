@@ -143,20 +143,22 @@ def list_plans(
         if precision is None or executed == precision
     ]
     if not plans:
-        raise SpecError(f"benchmark: {_explain_nothing(bundle, name, chosen, precision, size)}")
+        raise _nothing_fits(bundle, name, chosen, precision, size)
     return plans
 
 
-def _explain_nothing(
+def _nothing_fits(
     bundle: Bundle, name: str, chosen: Iterable[str], precision: Precision | None, size: tuple[int, int] | None
-) -> str:
+) -> SpecError:
     """Why no combination is left: no artifact for the runtimes, or none of that precision or size."""
     runs = {runtime for artifact in bundle.artifacts for runtime in artifact.requires.runtimes}
     if not runs & set(chosen):
-        fix = f"one of these, or 'pixio-edge export {name} -o NEW --format …' for another (tensorrt, coreml)"
-        return f"got runtime {', '.join(chosen)}, expected one of {', '.join(sorted(runs))} as {name} has. Fix: {fix}"
+        return SpecError(
+            f"benchmark: got runtime {', '.join(chosen)}, expected one of {', '.join(sorted(runs))} as {name} has. "
+            f"Fix: one of these, or 'pixio-edge export {name} -o NEW --format …' for another (tensorrt, coreml)"
+        )
     sizes = sorted({f"{artifact.size[0]}x{artifact.size[1]}" for artifact in bundle.artifacts})
-    return (
-        f"nothing in the bundle fits runtimes {list(chosen)}, precision {precision or 'any'}, size {size or 'any'}, "
-        f"expected sizes out of {sizes}. Fix: ask for less"
+    return SpecError(
+        f"benchmark: nothing in the bundle fits runtimes {list(chosen)}, precision {precision or 'any'}, size "
+        f"{size or 'any'}, expected sizes out of {sizes}. Fix: ask for less"
     )

@@ -43,8 +43,7 @@ class BenchRecord(Record):
 
     Attributes:
         schema_version: Version of this schema.
-        key: Digest of the plan, the artifact's files, the versions and the host: equal keys are the same measurement.
-            Null in records of version 1.
+        key: Digest of all that decides a measurement, equal for the same ones; null in records of version 1.
         bundle: Name or folder of the bundle.
         model: Name of the model in the bundle.
         parameters: Number of weights of the model.
@@ -66,24 +65,23 @@ class BenchRecord(Record):
         pin_cores: Hardware threads that it was bound to; null if none.
         batch: Requests in flight at once, each with a session and `threads` threads of its own; graphs take one image.
         frame: (height, width) of the frames of whole predictions.
-        status: "ok"; "slower_than_float", timed, and no faster than the float artifact of the same runtime, size,
-            threads and batch in this sweep; "failed_accuracy", wrong output and so not timed; "failed", the process
-            died or did not end; "unavailable", this host cannot run it.
+        status: "ok"; "slower_than_float", over 3 % slower than the float artifact of the same runtime, size, threads,
+            batch and provider in this sweep, neither of them noisy; "failed_accuracy", wrong output, so not timed;
+            "failed", the process died or did not end; "unavailable", this host cannot run it.
         reason: Why it is not "ok"; null when it is.
         load_ms: From nothing to a runtime that can run: import of the engine, hashing, reading, optimising,
-            with nothing kept from an earlier load.
+            with nothing kept by the engine, but files that the system has in memory: they were read right before.
         first_ms: The first inference after that.
         times_ms: Every timed inference, in order, on an input that is prepared already; with `batch` above 1 those of
             all requests, in the order they ended.
         runs: Number of these.
-        warmup: Inferences before them that do not count.
+        warmup: Inferences before them that do not count, as asked for.
         min_ms: Shortest of `times_ms`.
         p50_ms: Median of `times_ms`.
         p90_ms: 90th percentile of `times_ms`.
-        p99_ms: 99th percentile of `times_ms`.
+        p99_ms: 99th percentile of `times_ms`; of less than a hundred it is little more than the longest.
         throughput_fps: Inferences in a second, with `batch` requests in flight.
-        pre_ms: Median of preparing a frame of size `frame`, within whole predictions; null with `batch` above 1, as all
-            of whole predictions.
+        pre_ms: Median of preparing a frame of size `frame`; as all of whole predictions null with `batch` above 1.
         infer_ms: Median of the inference within whole predictions.
         post_ms: Median of restoring the depth to the size of the frame, within whole predictions.
         predict_p50_ms: Median of whole predictions.
@@ -101,11 +99,10 @@ class BenchRecord(Record):
         int8_ops: Matrix products and convolutions that executed in INT8.
         float_ops: Matrix products and convolutions that executed in a float type.
         power: Power mode, governor and clocks after the timed loops.
-        absent: Sensors that the host does not have or does not let be read, each with the reason.
+        absent: Sensors that the host has not or does not let be read, and what was not measured; each with the reason.
         host: Facts about the machine, as `Host.to_json`.
         tool: Version of this package.
-        git_commit: Commit of the checkout that the package was run from, with "-dirty" if it had changes; null outside
-            of one.
+        git_commit: Commit of the checkout that it was run from, with "-dirty" if that had changes; null outside of one.
         created: ISO 8601 UTC time.
     """
 
@@ -222,9 +219,12 @@ def append_record(path: Path, record: BenchRecord) -> None:
     What a power cut left of a last line is dropped first: `read_records` does not count it either.
 
     Raises:
-        OutputError: The file cannot be written.
+        OutputError: The file cannot be written, or the record has a number that JSON does not.
     """
-    line = json.dumps(record.to_json(), sort_keys=True, ensure_ascii=False).encode() + b"\n"
+    try:
+        line = json.dumps(record.to_json(), sort_keys=True, ensure_ascii=False, allow_nan=False).encode() + b"\n"
+    except ValueError as error:  # one such line and nobody could read the file again
+        raise OutputError(f"{path}: got a record with NaN or infinity, expected finite. Fix: report it") from error
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a+b") as file:

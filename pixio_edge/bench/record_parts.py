@@ -36,7 +36,8 @@ class Memory(Record):
     Attributes:
         rss_before_mib: Resident before the engine was imported.
         rss_loaded_mib: Resident after loading and the first inference.
-        peak_rss_mib: Largest resident memory until the timed inferences ended.
+        peak_rss_mib: Largest resident memory until the timed inferences ended. Nothing that was compiled earlier is
+            used, so it is that of a first load.
         gpu_mib: Memory that this process held on NVIDIA GPUs after the timed inferences, as nvidia-smi says.
     """
 
@@ -81,7 +82,7 @@ class Bucket(Record):
         runs: Inferences in it.
         p50_ms: Median of these.
         p99_ms: 99th percentile of these.
-        cpu_mhz: Mean clock of the usable processors.
+        cpu_mhz: Mean clock of all processors of the host, those without work included.
         gpu_mhz: Clock of the GPU.
         temperatures_c: Degrees Celsius by name of the sensor.
         throttled: Whether a limit of heat, current or power held the clocks back during it.
@@ -130,7 +131,8 @@ class AccuracyRecord(Record):
     """Accuracy of this artifact on images with known depth.
 
     Attributes:
-        delta1: Share of pixels within 25 % after alignment, macro mean over the sets, 0 to 1.
+        delta1: Share of pixels within 25 % after alignment, macro mean over the sets, 0 to 1. From a manifest it is of
+            the whole ladder, each image at the size that suits it, and not of the size of the record.
         abs_rel: Mean relative error after alignment, macro mean over the sets.
         images: Images that count; null where the source does not tell.
         sets: Names of the sets.

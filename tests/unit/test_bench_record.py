@@ -232,3 +232,13 @@ def test_records_cannot_be_written_below_a_file(tmp_path: Path) -> None:
 
     with pytest.raises(OutputError, match="Fix: "):
         append_record(tmp_path / "file" / "records.jsonl", make_row())
+
+
+def test_record_that_is_not_finite_is_not_written(tmp_path: Path) -> None:
+    out = tmp_path / "out.jsonl"
+    append_record(out, make_row())
+
+    with pytest.raises(OutputError, match="got a record with NaN"):
+        append_record(out, make_row().model_copy(update={"p50_ms": float("nan")}))
+
+    assert len(read_records(out)) == 1
