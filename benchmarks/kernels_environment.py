@@ -36,7 +36,7 @@ def environment() -> Record:
 
 def clocks() -> Record | None:
     """Clocks, temperature, power and reasons for slowing down, just now; None without nvidia-smi."""
-    return query(*CLOCKS)
+    return query(*CLOCKS) or query(*CLOCKS[:-1])  # drivers before 535 have another name for the last
 
 
 def query(*names: str) -> Record | None:

@@ -21,7 +21,8 @@ MOST_RUNS = 200
 # Cold, inputs and results of this many caches' size are gone through before the first ones come again.
 CACHES = 2
 MOST_SETS = 256
-MISSING = ("No available kernel", "triton", "Triton")
+# What torch says of a backend that it has not or that does not take a shape, and of a missing compiler.
+MISSING = ("No available kernel", "Cannot find a working triton")
 SHOWN_CHARACTERS = 300
 
 

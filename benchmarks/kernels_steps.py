@@ -19,11 +19,12 @@ BATCHES = (1, 8)
 HEADS = ((3, 64), (6, 64), (12, 64), (16, 64), (16, 80), (32, 96))
 MODELS = ("nano", "small", "pixio-vitb16-indoor")
 SIZES = (256, 384, 512)
-RIVALS = ("eager", "compile default", "compile max-autotune", "ours int8 attention")
+# The target is against max-autotune; where there is no time left for it, the others still fit.
+RIVALS = ("eager", "compile max-autotune", "compile default", "ours int8 attention")
 # Seconds that a step may take beyond which it is ended, and that have to be left for it to begin.
-LIMIT_S = 120.0
+LIMIT_S = 240.0
 LEAST_S = 10.0
-COMPILE_S = 300.0
+COMPILE_S = 480.0
 LEAST_COMPILE_S = 180.0
 
 

@@ -260,3 +260,33 @@ def test_worker_is_ended_when_its_time_is_over_and_replaced_when_it_is_lost() ->
 
     assert (first["said"], again["said"], replaced["said"], first["device"]) == ("a", "b", "c", "x")
     assert first["pid"] == again["pid"] != replaced["pid"]
+
+
+def test_run_on_a_gpu_writes_key_commit_environment_and_what_was_found(
+    kernels: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    from kernels_journal import read  # noqa: PLC0415
+
+    worker = Answers(lambda key: {"status": "ok", "entries": ["attention_64"]})
+    given: list[Any] = []
+    monkeypatch.setattr(kernels, "Worker", lambda *options: given.append(options) or worker)
+    plan = small_plan(kernels)
+    monkeypatch.setattr(kernels, "Plan", lambda: plan)
+    monkeypatch.setattr(kernels, "obstacle", lambda: None)
+    argv = ["kernels.py", "--commit", COMMIT, "--resume", "--out", str(tmp_path)]
+
+    for expected in (["peaks", "attention", "rows", "model", "model"], ["peaks"]):
+        worker.asked.clear()
+        monkeypatch.setattr(sys, "argv", argv)
+        assert kernels.main() == 0
+        assert [key["part"] for key in worker.asked] == expected
+
+    records = read(tmp_path / "kernel_speed.jsonl")
+    assert [one["key"]["part"] for one in records] == ["peaks", "attention", "rows", "model", "model", "peaks"]
+    assert {one["commit"] for one in records} == {COMMIT}
+    assert len({one["run"] for one in records}) == 1
+    assert records[1]["entries"] == ["attention_64"]
+    assert {"torch", "nvrtc", "gpu"} <= records[1]["environment"].keys()
+    assert given[0][1]["device"] == "cuda"
+    assert worker.stops == 2
+    assert "0 steps skipped" in capsys.readouterr().out
