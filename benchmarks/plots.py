@@ -130,7 +130,7 @@ def draw_soak(records: list[Record]) -> Figure:
                 label = f"{record['phase']}, {record['callers']} caller{'s' * (record['callers'] > 1)}"
                 grown = [value - memory[0] for value in memory]
                 axes[0].plot([second / 60 for second in seconds], grown, color=COLORS[index], label=label)
-        axes[0].set(xlabel="minutes", ylabel="resident memory above that after loading, MiB")
+        axes[0].set(xlabel="minutes", ylabel="growth of resident memory, MiB")
         axes[0].axhspan(0, GROWTH_LIMIT_MIB, color="#00000018", label="limit in 30 minutes, after warm-up")
         axes[0].legend(frameon=False, fontsize=7)
         return figure

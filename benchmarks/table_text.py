@@ -52,7 +52,7 @@ UNSTEADY_NOTE = (
 
 def is_unsteady(record: Record) -> bool:
     """Whether the runs of a record differ by more than a steady machine makes them."""
-    times = record.get("times_ms")
+    times: list[float] = record.get("times_ms") or []
     return bool(times) and record["p50_ms"] > UNSTEADY * min(times)
 
 

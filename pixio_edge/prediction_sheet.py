@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pixio_edge.errors import InputError
+from pixio_edge.errors import InputError, OutputError
 from pixio_edge.image import write_image
 
 if TYPE_CHECKING:
@@ -30,6 +30,21 @@ COLUMNS = 6
 
 MAX_CELLS = 240
 """40 rows; a sheet of more is no longer looked at, and its JPEG would pass the 65,500 pixels of the format."""
+
+
+def check_folder(path: Path | None) -> None:
+    """Refuse a sheet that could not be written, before the work that would be on it.
+
+    Args:
+        path: Where it is to be; None for no sheet.
+
+    Raises:
+        OutputError: Its folder is not there.
+    """
+    if path is not None and not path.parent.is_dir():
+        raise OutputError(
+            f"--sheet: cannot write {path}: {path.parent} is not a folder. Fix: create {path.parent} first"
+        )
 
 
 class PredictionSheet:

@@ -67,7 +67,9 @@ def evaluate(
     from pixio_edge.evaluation.contact_sheet import save_contact_sheet, telling_rows
     from pixio_edge.evaluation.datasets import open_datasets
     from pixio_edge.evaluation.protocol import evaluate as run_protocol
+    from pixio_edge.prediction_sheet import check_folder
 
+    check_folder(sheet)
     datasets = choose_sets(open_datasets(data, kitti_crop=parse_crop(kitti_crop)), sets or [])
     with (
         DepthEstimator.open(

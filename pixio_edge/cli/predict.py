@@ -83,9 +83,10 @@ def predict(
     from pixio_edge.estimator import DepthEstimator
     from pixio_edge.files import create_folder
     from pixio_edge.image import read_image
-    from pixio_edge.prediction_sheet import PredictionSheet
+    from pixio_edge.prediction_sheet import PredictionSheet, check_folder
 
     check_colormap(colormap)
+    check_folder(sheet)
     create_folder(output)
     jobs, problems = plan_jobs(images)
     results: list[dict[str, Any]] = []

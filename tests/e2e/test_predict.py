@@ -59,6 +59,18 @@ def test_predict_puts_all_images_on_one_sheet_when_asked(bundle: Path, photos: P
     assert cv2.imread(str(sheet)).shape[1] == 3 * (CELL_SIZE[1] + GAP)
 
 
+def test_predict_refuses_a_sheet_that_it_cannot_write_before_it_predicts(
+    bundle: Path, photos: Path, tmp_path: Path
+) -> None:
+    sheet = tmp_path / "absent" / "sheet.jpg"
+
+    result = run_command("predict", photos, "-b", bundle, "-o", tmp_path / "o", "--sheet", sheet)
+
+    assert result.returncode != 0
+    assert "absent is not a folder" in result.stderr
+    assert not (tmp_path / "o").exists()
+
+
 def test_predict_names_every_result_when_stems_repeat(bundle: Path, photos: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
 

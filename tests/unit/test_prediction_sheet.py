@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from pixio_edge.depth import DepthMap
-from pixio_edge.errors import InputError
+from pixio_edge.errors import InputError, OutputError
 from pixio_edge.image import read_image
-from pixio_edge.prediction_sheet import CELL_SIZE, COLUMNS, GAP, MAX_CELLS, PredictionSheet
+from pixio_edge.prediction_sheet import CELL_SIZE, COLUMNS, GAP, MAX_CELLS, PredictionSheet, check_folder
 
 SIZE = (CELL_SIZE[0] // 2, CELL_SIZE[1] // 2)
 
@@ -52,6 +52,13 @@ def test_sheet_starts_a_new_row_when_one_is_full(tmp_path: Path):
         2 * (2 * CELL_SIZE[0] + GAP),
         COLUMNS * (CELL_SIZE[1] + GAP),
     )
+
+
+def test_folder_of_a_sheet_is_looked_for_before_the_work(tmp_path: Path):
+    check_folder(None)
+    check_folder(tmp_path / "sheet.png")
+    with pytest.raises(OutputError, match=r"--sheet: .*absent is not a folder\. Fix: "):
+        check_folder(tmp_path / "absent" / "sheet.png")
 
 
 def test_sheet_counts_what_it_leaves_out():
