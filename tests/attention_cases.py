@@ -1,13 +1,14 @@
 """Inputs of the fused attention, and the kernel run on them by the PTX emulator."""
 
 from dataclasses import dataclass, replace
-from functools import cache
+from typing import Any
 
 import numpy as np
+from compiled_kernels import shipped_ptx
 from ptx_emulator import Report, run_ptx
 
-from pixio_edge.kernels import oracle
-from pixio_edge.kernels.catalogue import Kernel, Launch, find_kernel
+from pixio_edge.kernels import launch, oracle
+from pixio_edge.kernels.catalogue import Kernel, Launch
 from pixio_edge.kernels.compile import compile_ptx
 from pixio_edge.kernels.geometry_attention import SPLITS, THREADS, Split
 from pixio_edge.kernels.precision import from_bf16, round_to, to_bf16
@@ -75,28 +76,47 @@ def launch_of(split: Split, case: Case) -> Launch:
     return Launch(split.entry, grid, (THREADS, 1, 1), split.shared_bytes(head_dim))
 
 
-def run_attention(case: Case, entry: str, kernel: Kernel | None = None) -> tuple[np.ndarray, Report]:
+def run_attention(
+    case: Case, entry: str, kernel: Kernel | None = None, *, arch: str = "compute_80"
+) -> tuple[np.ndarray, Report]:
     """The kernel's output as float32, and what the emulator counted, races and memory checked.
 
     Args:
         case: Its arguments.
         entry: Entry point.
         kernel: To run in place of the one that ships.
+        arch: That the PTX is made for.
     """
-    launch = launch_of(split_named(entry), case)
+    planned = launch_of(split_named(entry), case)
     batch, tokens, heads, head_dim = case.shape
     out = _store(np.zeros((batch, tokens, heads * head_dim)), case.precision)
     bias = None if case.bias is None else _store(case.bias, case.precision)
     arguments = [_store(case.qkv, case.precision), bias, out, batch, tokens, heads, case.scale]
-    ptx = _shipped_ptx(**case.defines) if kernel is None else compile_ptx(kernel, case.defines)
-    report = run_ptx(ptx, entry, launch.grid, launch.block, arguments, launch.shared_bytes, undefined=[OUT])
+    shipped = shipped_ptx("attention", case.defines, arch) if kernel is None else None
+    ptx = shipped or compile_ptx(kernel, case.defines)
+    report = run_ptx(ptx, entry, planned.grid, planned.block, arguments, planned.shared_bytes, undefined=[OUT])
     assert report.unwritten == {OUT: 0}
     return from_bf16(out) if case.precision == "bf16" else out.astype(np.float32), report
 
 
-@cache
-def _shipped_ptx(**defines: int) -> str:
-    return compile_ptx(find_kernel("attention"), defines)
+def run_on_gpu(gpu: Any, case: Case, entry: str) -> np.ndarray:
+    """The same on a GPU.
+
+    Args:
+        gpu: Of the fixture, which finds what is written beside the output.
+        case: Arguments.
+        entry: Entry point.
+    """
+    batch, tokens, heads, head_dim = case.shape
+    qkv = gpu.upload(case.qkv, case.precision)
+    bias = None if case.bias is None else gpu.upload(case.bias, case.precision)
+    out = gpu.poisoned((batch, tokens, heads * head_dim), case.precision)
+    sizes = (np.int32(batch), np.int32(tokens), np.int32(heads), np.float32(case.scale))
+    arguments = (qkv.data_ptr(), None if bias is None else bias.data_ptr(), out.data_ptr(), *sizes)
+    launch.start(
+        "attention", case.defines, (launch_of(split_named(entry), case),), arguments, device=0, stream=gpu.stream
+    )
+    return gpu.download(out)
 
 
 def _store(values: np.ndarray, precision: str) -> np.ndarray:

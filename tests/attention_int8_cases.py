@@ -1,13 +1,13 @@
 """The INT8 attention run by the PTX emulator, launch after launch, and what it leaves in its workspace."""
 
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 from attention_cases import Case, split_named
+from compiled_kernels import shipped_ptx
 from ptx_emulator import Report, run_ptx
 
-from pixio_edge.kernels.catalogue import Kernel, find_kernel
+from pixio_edge.kernels.catalogue import Kernel
 from pixio_edge.kernels.compile import compile_ptx
 from pixio_edge.kernels.geometry_attention_int8 import (
     KEY_GROUPS,
@@ -41,7 +41,12 @@ class Run:
 
 
 def run_attention_int8(
-    case: Case, entry: str = "attention_16", kernel: Kernel | None = None, *, poison: int | None = None
+    case: Case,
+    entry: str = "attention_16",
+    kernel: Kernel | None = None,
+    *,
+    poison: int | None = None,
+    arch: str = "compute_80",
 ) -> Run:
     """Run all launches with memory and races checked.
 
@@ -50,13 +55,15 @@ def run_attention_int8(
         entry: Split of the last launch, by the float kernel's name for it.
         kernel: To run in place of the one that ships.
         poison: Byte that fills the workspace before; None leaves it undefined for the first launch.
+        arch: That the PTX is made for.
     """
     batch, tokens, heads, head_dim = case.shape
     out = np.zeros((batch, tokens, heads * head_dim), np.uint16)
     workspace = np.full(plan_workspace(batch, tokens, heads, head_dim).size, poison or 0, np.uint8)
     bias = None if case.bias is None else _store(case.bias, case.precision)
     arguments = [_store(case.qkv, case.precision), bias, out, workspace, batch, tokens, heads, case.scale]
-    ptx = _shipped_ptx(**case.defines) if kernel is None else compile_ptx(kernel, case.defines)
+    shipped = shipped_ptx("attention_int8", case.defines, arch) if kernel is None else None
+    ptx = shipped or compile_ptx(kernel, case.defines)
     prepare, prepare_keys, _ = plan_attention_int8(batch, tokens, heads, head_dim)
     attend = launch_split(split_named(entry), batch, tokens, heads, head_dim)
     launches = ((prepare, [WORKSPACE] if poison is None else []), (prepare_keys, []), (attend, [OUT]))
@@ -83,11 +90,6 @@ def _read_workspace(workspace: np.ndarray, case: Case) -> tuple[QuantizedAttenti
     query_scale = workspace[plan.query_scale : plan.key_scale].view(np.float32).reshape(rows)
     key_scale = workspace[plan.key_scale : plan.key_sum].view(np.float32).reshape(batch, heads, tiles, KEY_GROUPS)
     return QuantizedAttention(query, query_scale, key, key_scale), levels[..., head_dim:]
-
-
-@cache
-def _shipped_ptx(**defines: int) -> str:
-    return compile_ptx(find_kernel("attention_int8"), defines)
 
 
 def _store(values: np.ndarray, precision: str) -> np.ndarray:

@@ -11,6 +11,8 @@ import pytest
 from pixio_edge import env
 from pixio_edge.kernels.select import describe_kernels
 
+CUDA_PACKAGES = ("torch", "safetensors", "cuda.core", "cuda.bindings.nvrtc")
+
 
 def pytest_configure() -> None:
     """Take SIGINT back: a shell that starts a job in the background has it ignored, and children inherit that."""
@@ -18,6 +20,20 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     # No test leaves files in the user's cache, or depends on what is there; those about it set both variables.
     os.environ["PIXIO_EDGE_KEEP_COMPILED"] = "0"
+    # Modules skip themselves where a package is missing, before any test is set up.
+    if env.requires_cuda() and (missing := missing_for_cuda()):
+        pytest.exit(f"PIXIO_EDGE_REQUIRE=cuda, but these cannot be imported: {', '.join(missing)}", returncode=1)
+
+
+def missing_for_cuda() -> list[str]:
+    """Packages that the tests for GPUs use and that cannot be imported here."""
+    missing = []
+    for name in CUDA_PACKAGES:
+        try:
+            importlib.import_module(name)
+        except ImportError:
+            missing.append(name)
+    return missing
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

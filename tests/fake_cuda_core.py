@@ -8,7 +8,7 @@ cuda-core raises a class of its own, the bindings return a status. Nothing can b
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -17,6 +17,9 @@ from typing import Any
 import pytest
 
 from pixio_edge.kernels import devices, launch, select
+from pixio_edge.kernels.cache import Cached
+from pixio_edge.kernels.catalogue import Kernel
+from pixio_edge.kernels.compile import Compiled
 
 PLAIN_SHARED_BYTES = 48 * 1024
 INVALID_CONTEXT, INVALID_VALUE = 201, 1
@@ -163,6 +166,13 @@ class _Kernel:
         self.entry, self.cubin, self.name = entry, cubin, name
         self.allowed: dict[int, int] = {}
         self.handle = self
+
+
+def name_code(kernel: Kernel, sm: str, defines: Mapping[str, int]) -> Cached:
+    """In place of `launch.load_kernel`: code that says which variant it is, without the compiler."""
+    kernel.check(defines)
+    text = " ".join([kernel.name, sm, *(f"{name}={value}" for name, value in sorted(defines.items()))])
+    return Cached(Compiled(text.encode(), None, {}, ""), "0" * 64, is_from_disk=False)
 
 
 @contextmanager

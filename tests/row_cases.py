@@ -1,15 +1,14 @@
 """Inputs of the kernels that work on rows, and these kernels run on them by the PTX emulator, with all its checks."""
 
 from dataclasses import dataclass, replace
-from functools import cache
 from typing import Any
 
 import numpy as np
+from compiled_kernels import shipped_ptx
 from ptx_emulator import Report, run_ptx
 
 from pixio_edge.kernels import oracle
-from pixio_edge.kernels.catalogue import Launch, find_kernel
-from pixio_edge.kernels.compile import compile_ptx
+from pixio_edge.kernels.catalogue import Launch
 from pixio_edge.kernels.geometry_add_layer_norm import plan_add_layer_norm
 from pixio_edge.kernels.geometry_bias_gelu import plan_bias_gelu
 from pixio_edge.kernels.precision import from_bf16, round_to, to_bf16
@@ -108,6 +107,7 @@ def run_norm(
     in_place: bool = False,
     launch: Launch | None = None,
     rough: bool = False,
+    arch: str = "compute_80",
 ) -> Ran:
     """Run the kernel: sum and norm, or sum, codes and scale.
 
@@ -127,7 +127,7 @@ def run_norm(
     inputs = [x, *(store(getattr(case, name), case.precision) for name in names)]
     first = len(inputs) + in_place
     undefined = range(first, len(inputs) + len(outputs))
-    ptx = _compile("add_layer_norm", **case.defines)
+    ptx = shipped_ptx("add_layer_norm", case.defines, arch)
     report = _run(ptx, launch or planned, [*inputs, *outputs, rows, channels, EPS], undefined, rough)
     kinds = [case.residual, *(("int8", "fp32") if quantize else (case.precision,))]
     return Ran(tuple(load(array, kind) for array, kind in zip(outputs, kinds, strict=True)), report)
@@ -142,6 +142,7 @@ def run_gelu(
     in_place: bool = False,
     launch: Launch | None = None,
     rough: bool = False,
+    arch: str = "compute_80",
 ) -> Ran:
     """Run bias and GELU on (rows, channels): the result, or codes and scale. Arguments as of `run_norm`."""
     rows, channels = x.shape
@@ -149,7 +150,7 @@ def run_gelu(
     inputs = [store(x, precision), store(bias, precision)]
     outputs = [inputs[0]] if in_place else _results(rows, channels, precision, quantize)
     undefined = () if in_place else range(2, 2 + len(outputs))
-    ptx = _compile("bias_gelu", ELEMENT_BF16=int(precision == "bf16"))
+    ptx = shipped_ptx("bias_gelu", {"ELEMENT_BF16": int(precision == "bf16")}, arch)
     report = _run(ptx, launch or planned, [*inputs, *outputs, rows, channels], undefined, rough)
     kinds = ("int8", "fp32") if quantize else (precision,)
     return Ran(tuple(load(array, kind) for array, kind in zip(outputs, kinds, strict=True)), report)
@@ -181,8 +182,3 @@ def _run(ptx: str, launch: Launch, arguments: list[Any], undefined: Any, rough: 
     report = run_ptx(ptx, launch.entry, launch.grid, launch.block, arguments, undefined=tuple(undefined), rough=rough)
     assert not any(report.unwritten.values()), report.unwritten
     return report
-
-
-@cache
-def _compile(name: str, **defines: int) -> str:
-    return compile_ptx(find_kernel(name), defines)

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from compiled_kernels import shipped_cubin
 from cubin_code import count_opcodes
 from ptx_emulator import run_ptx
 
-from pixio_edge.kernels.catalogue import HEAD_DIMS, SMS, SOURCES, Kernel, find_kernel
-from pixio_edge.kernels.compile import compile_kernel, compile_ptx
+from pixio_edge.kernels.catalogue import HEAD_DIMS, SMS, SOURCES, Kernel
+from pixio_edge.kernels.compile import compile_ptx
 from pixio_edge.kernels.geometry_attention import BLOCKS_BY_REGISTERS, SPLITS, THREADS
 
 pytest.importorskip("cuda.bindings.nvrtc", reason="the extra 'cuda' is not installed")
@@ -34,7 +35,7 @@ CHUNKS_AT_ONCE = 8  # of 16 bytes: 32 banks of 4
     ],
 )
 def test_code_keeps_everything_in_registers_and_multiplies_on_matrix_units(sm: str, head_dim: int, bf16: int) -> None:
-    compiled = compile_kernel(find_kernel("attention"), sm, {"HEAD_DIM": head_dim, "ELEMENT_BF16": bf16})
+    compiled = shipped_cubin("attention", sm, {"HEAD_DIM": head_dim, "ELEMENT_BF16": bf16})
     code = count_opcodes(compiled.cubin)
 
     for split in SPLITS:

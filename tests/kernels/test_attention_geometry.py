@@ -16,6 +16,7 @@ from pixio_edge.kernels.geometry_attention import (
     THREADS,
     count_attention,
     estimate_cycles,
+    find_gpu,
     plan_attention,
 )
 
@@ -82,6 +83,23 @@ def test_device_with_fewer_multiprocessors_than_its_kind_takes_larger_blocks() -
     (small,) = plan_attention(1, 264, 6, 64, sm="sm_89", multiprocessors=20)
 
     assert large.grid[0] > small.grid[0]
+
+
+@pytest.mark.parametrize(("sm", "alike"), [("sm_103", "sm_100"), ("sm_88", "sm_89"), ("sm_121", "sm_120")])
+def test_gpu_that_the_table_has_not_is_planned_as_the_newest_of_its_generation(sm: str, alike: str) -> None:
+    """A B300 has twice the shared memory of a GeForce, and four times its products in a cycle."""
+    assert find_gpu(sm) == GPUS[alike]
+
+
+@pytest.mark.parametrize("sm", ["sm_86", "sm_89", "sm_120"])
+@pytest.mark.parametrize(("tokens", "heads", "head_dim"), [(1400, 6, 64), (584, 16, 80), (1400, 16, 80)])
+def test_many_tokens_on_a_geforce_are_not_read_by_blocks_of_16_queries(
+    sm: str, tokens: int, heads: int, head_dim: int
+) -> None:
+    """Each block reads all keys and values of its head: 630 MB for 1,400 tokens, of a cache that gives little."""
+    (launch,) = plan_attention(1, tokens, heads, head_dim, sm=sm)
+
+    assert launch.entry != "attention_16"
 
 
 def test_gpu_newer_than_the_table_is_planned_as_the_newest_of_it() -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 
 import pytest
+from compiled_kernels import shipped_cubin
 from cubin_code import count_opcodes
 
 from pixio_edge.errors import SpecError
-from pixio_edge.kernels.catalogue import HEAD_DIMS, SMS, SOURCES, find_kernel
-from pixio_edge.kernels.compile import compile_kernel
+from pixio_edge.kernels.catalogue import HEAD_DIMS, SMS, SOURCES
 from pixio_edge.kernels.geometry_attention import BLOCKS_BY_REGISTERS, SPLITS, THREADS, plan_attention
 from pixio_edge.kernels.geometry_attention_int8 import (
     ALIGNMENT,
@@ -41,7 +41,7 @@ SHAPES = [(batch, tokens, heads) for batch in (1, 8) for tokens in (1, 63, 64, 6
 )
 def test_code_keeps_everything_in_registers_and_multiplies_on_matrix_units(sm: str, head_dim: int, bf16: int) -> None:
     pytest.importorskip("cuda.bindings.nvrtc", reason="the extra 'cuda' is not installed")
-    compiled = compile_kernel(find_kernel("attention_int8"), sm, {"HEAD_DIM": head_dim, "ELEMENT_BF16": bf16})
+    compiled = shipped_cubin("attention_int8", sm, {"HEAD_DIM": head_dim, "ELEMENT_BF16": bf16})
     code = count_opcodes(compiled.cubin)
 
     assert all((one.spill_bytes, one.stack_bytes) == (0, 0) for one in compiled.resources.values())

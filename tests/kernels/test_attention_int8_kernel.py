@@ -320,7 +320,7 @@ def test_result_on_a_gpu_is_that_of_numpy_and_close_to_float64(
         workspace = gpu.upload(np.full(plan_workspace(*shape).size, 0xFF, np.uint8))
         sizes = (np.int32(2), np.int32(tokens), np.int32(3), np.float32(case.scale))
         addresses = (qkv.data_ptr(), bias.data_ptr(), out.data_ptr(), workspace.data_ptr())
-        launch.start("attention_int8", case.defines, launches, (*addresses, *sizes), device=0, stream=0)
+        launch.start("attention_int8", case.defines, launches, (*addresses, *sizes), device=0, stream=gpu.stream)
         results.append(gpu.download(out))
 
     assert places_apart(case, results[0], simulate(case)) <= PLACES

@@ -9,9 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from attention_cases import Case, launch_of, make_case, run_attention, split_named
+from attention_cases import make_case, run_attention, run_on_gpu, split_named
 
-from pixio_edge.kernels import launch
 from pixio_edge.kernels.catalogue import HEAD_DIMS
 from pixio_edge.kernels.geometry_attention import SPLITS
 from pixio_edge.kernels.oracle import RATIO_LIMIT
@@ -134,14 +133,3 @@ def test_error_on_a_gpu_is_within_twice_that_of_the_naive_run(
 
         assert case.ratio(first) <= RATIO_LIMIT, tokens
         np.testing.assert_array_equal(first, second)
-
-
-def run_on_gpu(gpu: Any, case: Case, entry: str) -> np.ndarray:
-    batch, tokens, heads, head_dim = case.shape
-    arrays = [gpu.upload(values, case.precision) for values in (case.qkv, case.bias)]
-    arrays.append(gpu.poisoned((batch, tokens, heads * head_dim), case.precision))
-    sizes = (np.int32(batch), np.int32(tokens), np.int32(heads), np.float32(case.scale))
-    arguments = (*(array.data_ptr() for array in arrays), *sizes)
-    launches = (launch_of(split_named(entry), case),)
-    launch.start("attention", case.defines, launches, arguments, device=0, stream=0)
-    return gpu.download(arrays[2])

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from compiled_kernels import shipped_cubin
 
 from pixio_edge.errors import InputError, MissingDependencyError, RuntimeUnavailableError, SpecError
 from pixio_edge.kernels import ahead
@@ -167,7 +168,7 @@ def test_variants_are_every_combination_of_the_macros() -> None:
 def test_catalogue_names_exactly_the_entry_points_of_the_source(name: str) -> None:
     kernel = KERNELS[name]
 
-    compiled = compile_kernel(kernel, "sm_87", next(kernel.variants()))
+    compiled = shipped_cubin(name, "sm_87", next(kernel.variants()))
 
     assert set(compiled.resources) == set(kernel.entries)
 

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from pixio_edge.errors import RuntimeUnavailableError, SpecError
-from pixio_edge.kernels import functions, reference
+from pixio_edge.kernels import functions, launch, reference
 from pixio_edge.kernels.launch import record_starts
 from pixio_edge.kernels.select import Selection
-from tests.fake_cuda_core import FakeCuda, install
+from tests.fake_cuda_core import FakeCuda, install, name_code
 
 pytest.importorskip("cuda.bindings.nvrtc", reason="the extra 'cuda' is not installed")
 
@@ -120,6 +120,7 @@ class OnGpu:
 @pytest.fixture
 def cuda(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeCuda]:
     monkeypatch.delenv("PIXIO_EDGE_KERNELS", raising=False)
+    monkeypatch.setattr(launch, "load_kernel", name_code)
     with install(monkeypatch, FakeCuda(capabilities=((7, 2), (8, 7)))) as fake:
         yield fake
 

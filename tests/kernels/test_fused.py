@@ -10,6 +10,7 @@ from torch import Tensor  # noqa: E402
 from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
 
 from pixio_edge.errors import SpecError  # noqa: E402
+from pixio_edge.kernels.launch import record_starts  # noqa: E402
 from pixio_edge.models.depth_model import DepthModel  # noqa: E402
 from pixio_edge.models.fused import FusedDepthModel  # noqa: E402
 from tests.random_models import CONFIGS, SIZES, random_model  # noqa: E402
@@ -153,6 +154,36 @@ def test_fused_model_on_a_real_gpu_is_no_worse_than_the_plain_one(name: str, dty
         found = relative(fused(image.to("cuda", dtype)).cpu(), exact)
 
     assert 0 < found <= 2 * plain
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("mode", ["default", "max-autotune"])
+@pytest.mark.parametrize("name", ["stem", "depth_anything"])
+def test_fused_model_compiled_on_a_real_gpu_is_no_worse_than_the_plain_one(name: str, mode: str) -> None:
+    image = picture(SIZES[0])
+    with torch.no_grad():
+        exact = wide_model(name).double()(image.double())
+        half = image.to("cuda", torch.float16)
+        plain = relative(wide_model(name).to("cuda", torch.float16)(half).cpu(), exact)
+        fused = FusedDepthModel(wide_model(name), size=SIZES[0]).convert_("cuda", torch.float16)
+        found = relative(torch.compile(fused, fullgraph=True, mode=mode)(half).cpu(), exact)
+
+    assert 0 < found <= 2 * plain
+
+
+@pytest.mark.cuda
+def test_model_with_int8_attention_on_a_real_gpu_starts_it_and_is_close() -> None:
+    image = picture(SIZES[0])
+    with torch.no_grad():
+        exact = wide_model("stem").double()(image.double())
+        fused = FusedDepthModel(wide_model("stem"), size=SIZES[0], quantize_attention=True)
+        with record_starts() as started:
+            found = fused.convert_("cuda", torch.float16)(image.to("cuda", torch.float16)).cpu()
+
+    blocks = fused.config.head.indices[-1] + 1
+    assert sum(one.entry.startswith("attention_int8_prepare") for one in started) == 2 * blocks
+    assert not any(one.entry.startswith("attention_") and "int8" not in one.entry for one in started)
+    assert 0 < relative(found, exact) < INT8_ATTENTION
 
 
 def wide_model(name: str) -> DepthModel:

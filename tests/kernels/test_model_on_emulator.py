@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -18,13 +17,13 @@ import pytest
 torch = pytest.importorskip("torch", reason="the extra 'export' is not installed")
 pytest.importorskip("cuda.bindings.nvrtc", reason="the extra 'cuda' is not installed")
 
+from compiled_kernels import shipped_ptx  # noqa: E402
 from ptx_emulator import run_ptx  # noqa: E402
 from torch import Tensor  # noqa: E402
 
 from pixio_edge.kernels import devices, launch, ops_cuda  # noqa: E402
 from pixio_edge.kernels.arrays import ArrayView  # noqa: E402
-from pixio_edge.kernels.catalogue import Launch, find_kernel  # noqa: E402
-from pixio_edge.kernels.compile import compile_ptx  # noqa: E402
+from pixio_edge.kernels.catalogue import Launch  # noqa: E402
 from pixio_edge.models import fused  # noqa: E402
 from pixio_edge.models.depth_model import DepthModel  # noqa: E402
 from pixio_edge.models.fused import FusedDepthModel  # noqa: E402
@@ -33,11 +32,6 @@ from tests.random_models import CONFIGS, randomise_  # noqa: E402
 SIZE = (64, 64)
 # What quantised queries and keys may cost in depth, as in test_fused.py.
 INT8_ATTENTION = 1e-2
-
-
-@lru_cache
-def ptx_of(name: str, defines: tuple[tuple[str, int], ...]) -> str:
-    return compile_ptx(find_kernel(name), dict(defines))
 
 
 @dataclass
@@ -68,7 +62,7 @@ class EmulatedGpu:
         given = [self.arrays[item] if type(item) is int else item for item in arguments]
         given = [item.item() if isinstance(item, np.generic) else item for item in given]
         for one in launches:
-            ptx = ptx_of(name, tuple(sorted(defines.items())))
+            ptx = shipped_ptx(name, defines)
             report = run_ptx(ptx, one.entry, one.grid, one.block, given, one.shared_bytes, check_races=False)
             self.entries.append(one.entry)
             self.instructions += report.instructions

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -10,52 +10,32 @@ import pytest
 torch = pytest.importorskip("torch", reason="the extra 'export' is not installed")
 pytest.importorskip("cuda.bindings.nvrtc", reason="the extra 'cuda' is not installed")
 
+from operator_arguments import (  # noqa: E402
+    CHANNELS,
+    EPS,
+    HEAD_DIM,
+    HEADS,
+    OPERATORS,
+    SCALE,
+    TOKENS,
+    attention_arguments,
+    gelu_arguments,
+    norm_arguments,
+    normal,
+)
 from torch import Tensor  # noqa: E402
 from torch.nn import functional  # noqa: E402
 
 from pixio_edge.errors import RuntimeUnavailableError, SpecError  # noqa: E402
 from pixio_edge.kernels import devices, launch, ops, ops_cuda  # noqa: E402
 from pixio_edge.kernels.arrays import ArrayView  # noqa: E402
-from pixio_edge.kernels.cache import Cached  # noqa: E402
-from pixio_edge.kernels.catalogue import Kernel  # noqa: E402
-from pixio_edge.kernels.compile import Compiled  # noqa: E402
 from pixio_edge.kernels.geometry_attention_int8 import plan_workspace  # noqa: E402
-from pixio_edge.kernels.launch import record_starts  # noqa: E402
-from tests.fake_cuda_core import FakeCuda, install  # noqa: E402
+from tests.fake_cuda_core import FakeCuda, install, name_code  # noqa: E402
 
-HEADS, HEAD_DIM, TOKENS, CHANNELS = 2, 64, 17, 128
-SCALE = HEAD_DIM**-0.5
-EPS = 1e-6
 # Rounding of float32 in a sum of some hundred products.
 FLOAT32_ROUNDING = 1e-5
 
 
-def normal(*shape: int, dtype: torch.dtype = torch.float32, seed: int = 0) -> Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed)).to(dtype)
-
-
-def attention_arguments(dtype: torch.dtype = torch.float32) -> tuple[Any, ...]:
-    return normal(2, TOKENS, 3, HEADS, HEAD_DIM, dtype=dtype), normal(3, HEADS, HEAD_DIM, dtype=dtype, seed=1), SCALE
-
-
-def norm_arguments(dtype: torch.dtype = torch.float32) -> tuple[Any, ...]:
-    x, branch = normal(2, TOKENS, CHANNELS), normal(2, TOKENS, CHANNELS, dtype=dtype, seed=1)
-    vectors = (normal(CHANNELS, dtype=dtype, seed=seed) for seed in (2, 3, 4, 5))
-    return x, branch, *vectors, EPS
-
-
-def gelu_arguments(dtype: torch.dtype = torch.float32) -> tuple[Any, ...]:
-    return normal(2, TOKENS, CHANNELS, dtype=dtype), normal(CHANNELS, dtype=dtype, seed=1)
-
-
-OPERATORS = [
-    ("attention", attention_arguments),
-    ("attention_int8", attention_arguments),
-    ("add_layer_norm", norm_arguments),
-    ("add_layer_norm_int8", norm_arguments),
-    ("bias_gelu", gelu_arguments),
-    ("bias_gelu_int8", gelu_arguments),
-]
 every_operator = pytest.mark.parametrize(("name", "make"), OPERATORS, ids=[name for name, _ in OPERATORS])
 
 
@@ -203,12 +183,6 @@ def cuda(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeCuda]:
     """Tensors of the host are taken for tensors of a GPU, on which a stand-in notes what is started."""
     monkeypatch.delenv("PIXIO_EDGE_KERNELS", raising=False)
 
-    def code_of(kernel: Kernel, sm: str, defines: Mapping[str, int]) -> Cached:
-        """Says which variant it is and spares the compiler, which has tests of its own."""
-        kernel.check(defines)
-        text = " ".join([kernel.name, sm, *(f"{name}={value}" for name, value in sorted(defines.items()))])
-        return Cached(Compiled(text.encode(), None, {}, ""), "0" * 64, is_from_disk=False)
-
     def on_gpu(tensor: Tensor, name: str) -> ArrayView:
         dtype = str(tensor.dtype).removeprefix("torch.")
         return ArrayView(tensor.data_ptr(), tuple(tensor.shape), dtype, 0, tensor)
@@ -217,7 +191,7 @@ def cuda(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeCuda]:
     monkeypatch.setattr(ops_cuda, "_view", on_gpu)
     monkeypatch.setattr(ops_cuda, "_stream", lambda _: STREAM)
     monkeypatch.setattr(ops_cuda, "select", lambda name, **facts: select(name, **(facts | {"device": "cuda:0"})))
-    monkeypatch.setattr(launch, "load_kernel", code_of)
+    monkeypatch.setattr(launch, "load_kernel", name_code)
     with install(monkeypatch, FakeCuda()) as fake:
         yield fake
 
@@ -328,46 +302,3 @@ def test_reference_runs_on_a_gpu_when_it_is_forced(
 def test_tensor_of_the_host_beside_one_of_a_gpu_is_refused() -> None:
     with pytest.raises(SpecError, match=r"^bias: got a tensor on cpu, expected one on the GPU\. Fix: bias\.cuda"):
         ops_cuda._view(torch.zeros(8), "bias")
-
-
-@pytest.mark.cuda
-@every_operator
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_operator_on_a_real_gpu_runs_the_kernel_and_agrees_with_the_reference(
-    name: str, make: Callable[[torch.dtype], tuple[Any, ...]], dtype: torch.dtype
-) -> None:
-    arguments = make(dtype)
-    on_gpu = tuple(item.cuda() if isinstance(item, Tensor) else item for item in arguments)
-    with record_starts() as started:
-        found = getattr(ops, name)(*on_gpu)
-    torch.cuda.synchronize()
-
-    assert [start.entry for start in started]
-    values, expected = (
-        (value if isinstance(value, tuple) else (value,)) for value in (found, getattr(ops, name)(*arguments))
-    )
-    # Both round to a type with 8 bits or more, from sums of different order: one step of the coarser type, or of INT8.
-    for one, two in zip(values, expected, strict=True):
-        assert (one.cpu().float() - two.float()).abs().max() <= two.float().abs().max() * 2**-6 + (
-            one.dtype == torch.int8
-        )
-
-
-@pytest.mark.cuda
-@every_operator
-def test_operator_on_a_real_gpu_is_recorded_in_a_graph(
-    name: str, make: Callable[[torch.dtype], tuple[Any, ...]]
-) -> None:
-    arguments = tuple(item.cuda() if isinstance(item, Tensor) else item for item in make(torch.float16))
-    operator = getattr(ops, name)
-    expected = operator(*arguments)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        found = operator(*arguments)
-
-    for result in found if isinstance(found, tuple) else (found,):
-        result.zero_()
-    graph.replay()
-    torch.cuda.synchronize()
-
-    torch.testing.assert_close(found, expected, rtol=0, atol=0)
