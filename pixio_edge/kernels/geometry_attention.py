@@ -55,7 +55,6 @@ BLOCKS_BY_REGISTERS = 2
 """Blocks that fit a multiprocessor's 65,536 registers in any case: no entry has more than 256 for each thread."""
 
 _PARTIAL_PADDING = 8  # floats of a row of partial sums (Partial of the source)
-_L2_BYTES_PER_CYCLE = 40  # into one multiprocessor while all of them read; the path is 64 wide
 _EXPONENTIAL_CYCLES = (
     4 * 8
 )  # four of each lane; 4 lanes in a cycle ("Arithmetic Instructions" of the guide: 16 of 4 parts)
@@ -74,24 +73,27 @@ class Gpu:
         multiprocessors: Of the largest common model of its kind.
         shared_bytes: Shared memory of a multiprocessor; a block may have 1 KiB less.
         product_cycles: One mma.m16n8k16 of 16-bit floats with float sums on one of the four parts.
+        l2_bytes: That one multiprocessor gets from the second-level cache in a cycle while all of them read.
     """
 
     multiprocessors: int
     shared_bytes: int
     product_cycles: int
+    l2_bytes: int
 
 
 GPUS: Mapping[str, Gpu] = {
-    "sm_80": Gpu(108, 164 * 1024, 8),  # A100
-    "sm_86": Gpu(82, 100 * 1024, 32),  # RTX 3090
-    "sm_87": Gpu(16, 164 * 1024, 8),  # Jetson AGX Orin 64 GB; 8 in Orin Nano
-    "sm_89": Gpu(128, 100 * 1024, 32),  # RTX 4090
-    "sm_90": Gpu(132, 228 * 1024, 8),  # H100; faster with wgmma, which this kernel has not
-    "sm_100": Gpu(148, 228 * 1024, 8),  # B200; faster with tcgen05, which this kernel has not
-    "sm_110": Gpu(20, 228 * 1024, 8),  # Jetson Thor, likewise
-    "sm_120": Gpu(170, 100 * 1024, 32),  # RTX 5090
+    "sm_80": Gpu(108, 164 * 1024, 8, 40),  # A100: at most 5,120 bytes a cycle for all, 47 for each
+    "sm_86": Gpu(82, 100 * 1024, 32, 16),  # RTX 3090; taken for as good as the next GeForce
+    "sm_87": Gpu(16, 164 * 1024, 8, 32),  # Jetson AGX Orin 64 GB; 8 in Orin Nano; half of the path's width
+    "sm_89": Gpu(128, 100 * 1024, 32, 16),  # RTX 4090: about 5 TB/s at 2.5 GHz
+    "sm_90": Gpu(132, 228 * 1024, 8, 27),  # H100; faster with wgmma, which this kernel has not
+    "sm_100": Gpu(148, 228 * 1024, 8, 27),  # B200; faster with tcgen05, which this kernel has not
+    "sm_110": Gpu(20, 228 * 1024, 8, 27),  # Jetson Thor, likewise
+    "sm_120": Gpu(170, 100 * 1024, 32, 16),  # RTX 5090; taken for as good as the last GeForce
 }
-"""By architecture. Shared memory: "Technical Specifications" of the CUDA C++ Programming Guide."""
+"""By architecture. Shared memory: "Technical Specifications" of the CUDA C++ Programming Guide. Of the caches only
+the A100's has a published figure; the others are estimates, to be checked where there is such a GPU."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,22 +186,36 @@ def plan_attention(
         heads: Of the attention.
         head_dim: One of `catalogue.HEAD_DIMS`.
         dtype: Of the packed input, which decides the variant and not the geometry.
-        sm: GPU; one that is newer than the table counts as the last of it.
+        sm: GPU; one that the table has not counts as the last of its generation, or as the last of all.
         multiprocessors: Of the device; None is that of the largest common model of its kind.
 
     Raises:
         SpecError: A size is not one that the kernel takes.
     """
     _check(batch, tokens, heads, head_dim)
-    del dtype
-    split = min(
-        SPLITS,
-        key=lambda split: estimate_cycles(
-            split, batch, tokens, heads, head_dim, sm=sm, multiprocessors=multiprocessors
-        ),
-    )
+    del dtype  # of both element types a number has two bytes
+    split = choose_split(batch, tokens, heads, head_dim, sm=sm, multiprocessors=multiprocessors)
     grid = (_ceil(tokens, split.rows), heads, batch)
     return (Launch(split.entry, grid, (THREADS, 1, 1), split.shared_bytes(head_dim)),)
+
+
+def choose_split(
+    batch: int, tokens: int, heads: int, head_dim: int, *, sm: str, multiprocessors: int | None = None
+) -> Split:
+    """The one of `SPLITS` that should be done first; arguments as of `plan_attention`."""
+
+    def cycles(split: Split) -> float:
+        return estimate_cycles(split, batch, tokens, heads, head_dim, sm=sm, multiprocessors=multiprocessors)
+
+    return min(SPLITS, key=cycles)
+
+
+def find_gpu(sm: str) -> Gpu:
+    """What is known of a GPU, or of the newest of its generation, or of the newest of all."""
+    if sm in GPUS:
+        return GPUS[sm]
+    relatives = [known for known in GPUS if known[:-1] == sm[:-1]]
+    return GPUS[(relatives or list(GPUS))[-1]]
 
 
 def estimate_cycles(
@@ -209,14 +225,14 @@ def estimate_cycles(
 
     Good for telling entry points apart, not for foretelling a time. Arguments as of `plan_attention`.
     """
-    gpu = GPUS.get(sm, GPUS["sm_120"])
+    gpu = find_gpu(sm)
     count = multiprocessors or gpu.multiprocessors
     steps = _ceil(_ceil(tokens, split.keys(head_dim)), split.groups)
     pairs = split.row_tiles * split.keys(head_dim) // 8  # of 16 queries and 8 keys, of one warp in one step
     products = pairs * head_dim // 8 * gpu.product_cycles
     softmax = pairs * (_EXPONENTIAL_CYCLES + _OTHER_CYCLES)
     alone = _START_CYCLES + steps * (products + softmax + _STEP_CYCLES) + (_COMBINE_CYCLES if split.groups > 1 else 0)
-    busy = max(steps * max(products, softmax), 4 * tokens * head_dim / _L2_BYTES_PER_CYCLE)
+    busy = max(steps * max(products, softmax), 4 * tokens * head_dim / gpu.l2_bytes)
     at_once = split.blocks_at_once(head_dim, gpu)
     waves, rest = divmod(batch * heads * _ceil(tokens, split.rows), count * at_once)
     return waves * max(alone, at_once * busy) + (max(alone, _ceil(rest, count) * busy) if rest else 0.0)

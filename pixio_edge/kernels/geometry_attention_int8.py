@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from pixio_edge.errors import SpecError
 from pixio_edge.kernels.catalogue import HEAD_DIMS, Launch
-from pixio_edge.kernels.geometry_attention import SPLITS, STAGES, THREADS, Split, estimate_cycles, partial_bytes
+from pixio_edge.kernels.geometry_attention import STAGES, THREADS, Split, choose_split, partial_bytes
 
 TILE = 64
 """Tokens that one block prepares, and keys that share their scales: kTile of the source."""
@@ -88,14 +88,9 @@ def plan_attention_int8(
         SpecError: A size is not one that the kernel takes.
     """
     _check(batch, tokens, heads, head_dim)
-    del dtype
+    del dtype  # of both element types a number has two bytes
     tiles = Launch("attention_int8_prepare", (_tiles(tokens), heads, batch), (THREADS, 1, 1))
-    split = min(
-        SPLITS,
-        key=lambda split: estimate_cycles(
-            split, batch, tokens, heads, head_dim, sm=sm, multiprocessors=multiprocessors
-        ),
-    )
+    split = choose_split(batch, tokens, heads, head_dim, sm=sm, multiprocessors=multiprocessors)
     return (
         tiles,
         replace(tiles, entry="attention_int8_prepare_keys"),
