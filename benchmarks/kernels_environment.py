@@ -29,6 +29,7 @@ def environment() -> Record:
         "memory_mib": properties.total_memory >> 20,
         "driver_cuda": driver() if driver else None,  # 13000 is CUDA 13.0; a Jetson has no other number
         "smi": query("driver_version", "power.limit", "clocks.max.sm", "clocks.max.mem"),
+        "power_mode": power_mode(),
         "cudnn": torch.backends.cudnn.version(),  # type: ignore[no-untyped-call]
         "triton": _version("triton"),
     }
@@ -37,6 +38,15 @@ def environment() -> Record:
 def clocks() -> Record | None:
     """Clocks, temperature, power and reasons for slowing down, just now; None without nvidia-smi."""
     return query(*CLOCKS) or query(*CLOCKS[:-1])  # drivers before 535 have another name for the last
+
+
+def power_mode() -> str | None:
+    """Power mode of a Jetson, by its own tool; None elsewhere."""
+    try:
+        result = subprocess.run(["nvpmodel", "-q"], capture_output=True, text=True, check=False, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return " ".join(result.stdout.split()) or None
 
 
 def query(*names: str) -> Record | None:
