@@ -28,7 +28,17 @@ def render_kernel_speed(records: list[Record]) -> str:
 def attention_table(records: list[Record]) -> str:
     """One row for each shape; times warm and cold in microseconds, of torch the best backend, which is named."""
     groups = grouped(records, "attention", ("dtype", "batch", "tokens", "heads", "head_dim"))
-    header = ("attention", "ours", "best SDPA", "ours ×", "without transposes", "int8", "int8 × ours", "roofline, cold")
+    header = (
+        "attention",
+        "ours",
+        "best SDPA",
+        "ours ×",
+        "ours × flash",
+        "without transposes",
+        "int8",
+        "int8 × ours",
+        "roofline, cold",
+    )
     rows = []
     for shape, group in groups.items():
         dtype, batch, tokens, heads, head_dim = shape
@@ -42,6 +52,7 @@ def attention_table(records: list[Record]) -> str:
                 both(ours),
                 named(best),
                 ratio(best, ours),
+                ratio(group.get("sdpa flash"), ours),
                 named(bare),
                 both(int8),
                 ratio(ours, int8),

@@ -170,15 +170,15 @@ def test_table_names_the_best_backend_and_takes_the_last_try_of_a_step() -> None
         attention_record("ours", 0.002, 0.004, tried=2),
         attention_record("ours int8", 0.001, 0.002, tried=2),
         attention_record("sdpa flash", 0.003, 0.006, tried=2),
-        attention_record("sdpa efficient", 0.004, 0.008, tried=2),
+        attention_record("sdpa efficient", 0.0025, 0.005, tried=2),
         attention_record("sdpa flash, without transposes", 0.002, 0.005, tried=2),
         attention_record("sdpa cudnn", 0, 0, tried=2, status="missing", reason="no cuDNN"),
     ]
 
     text = render_kernel_speed(records)
 
-    assert "| float16 1x584, 6 heads of 64 | 2.0 / 4.0 | flash 3.0 / 6.0 | 1.50 / 1.50 | flash 2.0 / 5.0 |" in text
-    assert "| 1.0 / 2.0 | 2.00 / 2.00 | 50% of memory |" in text
+    assert "| float16 1x584, 6 heads of 64 | 2.0 / 4.0 | efficient 2.5 / 5.0 | 1.25 / 1.25 | 1.50 / 1.50 |" in text
+    assert "| flash 2.0 / 5.0 | 1.0 / 2.0 | 2.00 / 2.00 | 50% of memory |" in text
     assert "GPU (sm_90), torch 2.11, NVRTC 13.0; driver 580" in text
     assert "commit 0123456789ab" in text
 
