@@ -44,6 +44,11 @@ def has_nvidia_smi() -> bool:
     return shutil.which(COMMAND) is not None
 
 
+def count_gpus() -> int:
+    """How many GPUs the command lists; 0 where there is no command or it fails."""
+    return len(ask(["--query-gpu=index", FORMAT]) or [])
+
+
 def read_gpu(gpu: int = 0) -> GpuState | None:
     """Ask about one GPU by its index; None where there is no command or no such GPU."""
     reasons = None

@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 # How ORT's providers and torch call an NVIDIA GPU; TensorRT gives its name, which may be "Orin".
 NVIDIA_DEVICES = re.compile(r"cuda|tensorrt", re.IGNORECASE)
 
+SEVERAL_GPUS = (
+    "several NVIDIA GPUs, which CUDA numbers in another order than nvidia-smi. Fix: a container with one of them"
+)
+"""CUDA puts the fastest first and shows those of CUDA_VISIBLE_DEVICES alone (CUDA programming guide, environment
+variables); nvidia-smi goes by the bus. The wrong board's energy would look like a result."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sensors:
@@ -46,11 +52,14 @@ def find_sensors(gpu: int | None, *, device: str | None = None, root: Path = Pat
         device: What the engine says that executes.
         root: Where /sys and /proc are looked for.
     """
-    state = HostState(root, gpu=gpu)
+    is_ambiguous = gpu is not None and nvidia_smi.count_gpus() > 1
+    state = HostState(root, gpu=None if is_ambiguous else gpu)
     power, absent = read_power_state(root)
-    meter = find_meter(root, gpu=gpu, device=device)
+    meter = SEVERAL_GPUS if is_ambiguous else find_meter(root, gpu=gpu, device=device)
     memory = None if gpu is None else nvidia_smi.process_memory_mib(os.getpid())
     absent |= state.absent()
+    if is_ambiguous:
+        absent["gpu_clock"] = SEVERAL_GPUS
     if isinstance(meter, str):
         absent["energy"] = meter
     if memory is None:

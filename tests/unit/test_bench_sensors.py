@@ -281,6 +281,21 @@ def test_hosts_without_any_sensor_name_each_with_a_reason(tmp_path: Path, monkey
     assert (reading.cpu_mhz, reading.gpu_mhz, reading.temperatures_c, reading.throttled) == (None, None, None, None)
 
 
+@pytest.mark.parametrize(("listed", "is_read"), [("echo 0", True), ("echo 0; echo 1", False)])
+def test_gpu_is_read_where_it_is_certain_which_one_executes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, listed: str, is_read: bool
+) -> None:
+    script = GPU_SCRIPT.replace('case "$*" in', f'case "$*" in *gpu=index*) {listed} ;;')
+    install_command(tmp_path / "bin", "nvidia-smi", script, monkeypatch)
+
+    sensors = find_sensors(0, device="cuda", root=tmp_path)
+
+    assert isinstance(sensors.meter, NvidiaSmiMeter) is is_read
+    assert (sensors.state.read().gpu_mhz == 1980.0) is is_read
+    assert ("several NVIDIA GPUs" in sensors.absent.get("energy", "")) is not is_read
+    assert ("several NVIDIA GPUs" in sensors.absent.get("gpu_clock", "")) is not is_read
+
+
 def test_state_of_an_orin_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = write_tree(tmp_path / "root", ORIN | jetson_rails(["VDD_IN"]))
     install_command(tmp_path / "bin", "nvpmodel", 'echo "NV Power Mode: 25W"; echo 1', monkeypatch)
