@@ -1,7 +1,7 @@
 """A depth model on an NVIDIA GPU: fused operators in half precision, and the whole forward as one CUDA graph.
 
 The graph reads the image from one buffer and writes the depth to another, so that an inference is two copies and one
-start, whatever the model has of layers. Nothing is allocated and no kernel is looked up while it runs.
+start, whatever the model has of layers. Nothing is allocated on the GPU and no kernel is looked up while it runs.
 """
 
 from __future__ import annotations

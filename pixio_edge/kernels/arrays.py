@@ -54,6 +54,22 @@ class _Tensor(ctypes.Structure):
     )
 
 
+class _Versioned(ctypes.Structure):
+    """DLManagedTensorVersioned."""
+
+    _fields_ = (
+        ("major", ctypes.c_uint32),
+        ("minor", ctypes.c_uint32),
+        ("manager", ctypes.c_void_p),
+        ("deleter", ctypes.c_void_p),
+        ("flags", ctypes.c_uint64),
+        ("tensor", _Tensor),
+    )
+
+
+_READ_ONLY = 1  # DLPACK_FLAG_BITMASK_READ_ONLY
+
+
 @dataclass(frozen=True, slots=True)
 class ArrayView:
     """Where an array is and what it holds.
@@ -88,7 +104,7 @@ def view_array(value: object, name: str, *, stream: int, is_written: bool = Fals
         RuntimeUnavailableError: CUDA does not know the memory.
     """
     if hasattr(value, "__dlpack__") and hasattr(value, "__dlpack_device__"):
-        view = _view_dlpack(value, name, stream)
+        view = _view_dlpack(value, name, stream, is_written=is_written)
     else:
         view = _view_interface(value, name, stream, is_written=is_written)
     if not view.address or view.address % ALIGNMENT:
@@ -117,15 +133,17 @@ def check_view(view: ArrayView, name: str, *, shape: tuple[int, ...], dtype: str
         )
 
 
-def _view_dlpack(value: Any, name: str, stream: int) -> ArrayView:
+def _view_dlpack(value: Any, name: str, stream: int, *, is_written: bool) -> ArrayView:
     kind, device = map(int, value.__dlpack_device__())
     if kind not in (_CUDA, _CUDA_MANAGED):
         raise _not_on_gpu(f"device type {kind} of DLPack", name)
     try:
-        capsule = value.__dlpack__(stream=stream or LEGACY_STREAM)
+        capsule = _ask_for_capsule(value, stream or LEGACY_STREAM)
     except BufferError as error:  # such as a tensor of torch that wants gradients
         raise SpecError(f"{name}: cannot be read through DLPack: {error}. Fix: pass a plain copy of it") from error
-    tensor = read_capsule(capsule)
+    tensor, is_read_only = read_capsule(capsule)
+    if is_written and is_read_only:
+        raise _read_only(name)
     shape = tuple(tensor.shape[axis] for axis in range(tensor.ndim))
     strides = tuple(tensor.strides[axis] for axis in range(tensor.ndim)) if tensor.strides else None
     dtype = _DTYPES.get((tensor.code, tensor.bits))
@@ -136,16 +154,30 @@ def _view_dlpack(value: Any, name: str, stream: int) -> ArrayView:
     return ArrayView((tensor.data or 0) + tensor.byte_offset, shape, dtype, device, capsule)
 
 
-def read_capsule(capsule: object) -> _Tensor:
-    """The tensor in a DLPack capsule that nobody has consumed; valid as long as the capsule is.
+def _ask_for_capsule(value: Any, stream: int) -> object:
+    """A capsule that says whether it may be written, of producers that know such (DLPack 1.0)."""
+    try:
+        return value.__dlpack__(stream=stream, max_version=(1, 0))
+    except TypeError:  # a producer of before, which does not know the argument
+        return value.__dlpack__(stream=stream)
+
+
+def read_capsule(capsule: object) -> tuple[_Tensor, bool]:
+    """The tensor in a DLPack capsule that nobody has consumed, and whether it is read-only.
+
+    The tensor is valid as long as the capsule is. Capsules of before DLPack 1.0 do not say it and count as writable.
 
     Raises:
         ValueError: It is no such capsule.
     """
     pointer = ctypes.pythonapi.PyCapsule_GetPointer
     pointer.restype, pointer.argtypes = ctypes.c_void_p, (ctypes.py_object, ctypes.c_char_p)
-    # Without `max_version` in the request, producers give the unversioned struct, which begins with the tensor.
-    return _Tensor.from_address(pointer(capsule, b"dltensor"))
+    is_valid = ctypes.pythonapi.PyCapsule_IsValid
+    is_valid.restype, is_valid.argtypes = ctypes.c_int, (ctypes.py_object, ctypes.c_char_p)
+    if is_valid(capsule, b"dltensor_versioned"):
+        versioned = _Versioned.from_address(pointer(capsule, b"dltensor_versioned"))
+        return versioned.tensor, bool(versioned.flags & _READ_ONLY)
+    return _Tensor.from_address(pointer(capsule, b"dltensor")), False
 
 
 def _view_interface(value: object, name: str, stream: int, *, is_written: bool) -> ArrayView:
@@ -160,7 +192,7 @@ def _view_interface(value: object, name: str, stream: int, *, is_written: bool) 
     _check_strides(steps, shape, name)
     address, is_read_only = interface["data"]
     if is_written and is_read_only:
-        raise SpecError(f"{name}: got read-only memory, expected memory to write to. Fix: pass an array of your own")
+        raise _read_only(name)
     if interface.get("mask") is not None:
         raise SpecError(f"{name}: got an array with a mask, expected plain memory. Fix: fill the mask in")
     device = devices.device_of(int(address))
@@ -180,6 +212,10 @@ def _check_strides(strides: tuple[int, ...] | None, shape: tuple[int, ...], name
                 "Fix: pass a contiguous copy of it"
             )
         expected *= shape[axis]
+
+
+def _read_only(name: str) -> SpecError:
+    return SpecError(f"{name}: got read-only memory, expected memory to write to. Fix: pass an array of your own")
 
 
 def _not_on_gpu(found: str, name: str) -> SpecError:

@@ -3,7 +3,7 @@
 Arrays on a GPU are passed through DLPack or `__cuda_array_interface__` and never copied; the kernel is put into the
 stream that is given and may still run when the function returns, so that arrays have to live until the stream is done.
 Arrays of numpy are computed by the reference, in numpy. Outputs and workspace are the caller's; every function returns
-what ran and why.
+what ran and why. Arrays that their library never changes, such as those of JAX, cannot be outputs.
 
     import cupy
     from pixio_edge.kernels import functions

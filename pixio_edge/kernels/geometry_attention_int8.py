@@ -14,9 +14,6 @@ TILE = 64
 KEY_GROUPS = 4
 """Scales of one tile of keys: keys 2g and 2g+1 of every eight share scale g (kKeyScales of the source)."""
 
-ALIGNMENT = 16
-"""Bytes: the kernel copies 16 at a time, so packed input and workspace have to begin at a multiple of it."""
-
 _INT8_DEPTH = 32  # of one matrix instruction on s8 (PTX ISA, mma.m16n8k32); 80 is padded to 96 with zeros
 _KEY_PADDING = 16  # bytes after each row of keys in shared memory (kKeyStride)
 _MAX_GRID_YZ = 65_535  # blocks along y and z (CUDA C++ Programming Guide, "Technical Specifications")

@@ -50,6 +50,14 @@ class OnGpu:
         return self.array.__dlpack__()
 
 
+class OnGpuWithFlags(OnGpu):
+    """As `OnGpu`, of a library that knows DLPack 1.0."""
+
+    def __dlpack__(self, *, stream: int, max_version: tuple[int, int] | None = None) -> Any:
+        self.streams.append(stream)
+        return self.array.__dlpack__(max_version=max_version)
+
+
 def aligned(shape: tuple[int, ...], dtype: str, *, offset: int = 0) -> np.ndarray:
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
     buffer = np.zeros(size + 64, np.uint8)
@@ -63,6 +71,18 @@ def test_dlpack_gives_address_shape_type_and_device() -> None:
     view = view_array(OnGpu(array), "x", stream=0)
 
     assert (view.address, view.shape, view.dtype, view.device) == (array.ctypes.data, (2, 3, 4), "float16", 1)
+
+
+def test_memory_that_its_library_never_changes_is_read_but_not_written() -> None:
+    """Such as an array of JAX: written all the same, it would change under its owner's feet."""
+    array = aligned((2, 3, 4), "float16")
+    assert view_array(OnGpuWithFlags(array), "out", stream=0, is_written=True).address == array.ctypes.data
+
+    array.flags.writeable = False
+    view = view_array(OnGpuWithFlags(array), "x", stream=0)
+    assert (view.address, view.shape, view.dtype) == (array.ctypes.data, (2, 3, 4), "float16")
+    with pytest.raises(SpecError, match=r"^out: got read-only memory.*Fix: "):
+        view_array(OnGpuWithFlags(array), "out", stream=0, is_written=True)
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "int8", "int32", "int64", "uint8"])

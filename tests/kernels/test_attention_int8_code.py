@@ -9,10 +9,10 @@ from compiled_kernels import shipped_cubin
 from cubin_code import count_opcodes
 
 from pixio_edge.errors import SpecError
+from pixio_edge.kernels.arrays import ALIGNMENT
 from pixio_edge.kernels.catalogue import HEAD_DIMS, SMS, SOURCES
 from pixio_edge.kernels.geometry_attention import BLOCKS_BY_REGISTERS, SPLITS, THREADS, plan_attention
 from pixio_edge.kernels.geometry_attention_int8 import (
-    ALIGNMENT,
     KEY_GROUPS,
     TILE,
     count_attention_int8,

@@ -11,6 +11,7 @@ import pytest
 
 from pixio_edge.kernels.select import describe_kernels
 from tests.conftest import missing_for_cuda
+from tests.kernels.conftest import GUARD_BYTES, Gpu
 
 # In place of a finder: the package is there and yet cannot be imported.
 HIDE = "import sys; sys.modules['safetensors'] = None; import pytest; raise SystemExit(pytest.main(sys.argv[1:]))"
@@ -50,3 +51,17 @@ def test_missing_gpu_fails_the_test_where_one_is_required() -> None:
     assert done.returncode == 1
     assert "PIXIO_EDGE_REQUIRE=cuda, but " in done.stdout
     assert " skipped" not in done.stdout
+
+
+@pytest.mark.parametrize("place", [-1, 24])
+def test_write_beside_an_array_is_found_by_its_guard_bytes(place: int) -> None:
+    torch = pytest.importorskip("torch", reason="the extra 'export' is not installed")
+    gpu = Gpu(torch, device="cpu")
+    out = gpu.poisoned((3, 4), "fp16")
+    gpu.check_guards()
+
+    memory, _ = gpu._guarded[0]
+    memory[GUARD_BYTES + place] = 0
+
+    with pytest.raises(AssertionError, match=r"written (before|behind) an array of \(3, 4\)"):
+        gpu.download(out)
