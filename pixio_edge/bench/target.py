@@ -67,14 +67,15 @@ def choose(records: Sequence[BenchRecord], target_ms: float, *, any_shape: bool 
     Args:
         records: Of one sweep, those that were not timed as well: they tell which sizes there are.
         target_ms: Milliseconds for a whole frame.
-        any_shape: Whether inputs of another shape than the frame's count, as when somebody asked for them.
+        any_shape: Whether inputs of another shape than the frame's count, as when somebody asked for them; never with an
+            accuracy that a manifest states.
     """
     timed = [(record, time) for record in records if record.status == OK and (time := frame_ms(record)) is not None]
     if not timed:
         return Choice(None, fits=False, reason="no row was timed")
     where = f"{size_label(timed[0][0].frame)} frames"
+    timed = [pair for pair in timed if _suits_frame(pair[0], records, any_shape=any_shape)]
     if not any_shape:
-        timed = [pair for pair in timed if _suits_frame(pair[0], records)]
         where += " at the size that suits them"
     if not timed:
         return Choice(None, fits=False, reason=f"no row was timed for {where}")
@@ -108,7 +109,7 @@ def _most_accurate(within: Sequence[BenchRecord], which: str) -> Choice:
     return Choice(chosen, fits=True, reason=f"{why}; {frame_ms(chosen) or 0.0:.1f} ms for a frame (p90){noisy}{hot}")
 
 
-def _suits_frame(record: BenchRecord, records: Sequence[BenchRecord]) -> bool:
+def _suits_frame(record: BenchRecord, records: Sequence[BenchRecord], *, any_shape: bool) -> bool:
     """Whether an input is of the shape that is taken for the row's frames, out of those of its bundle and runtime.
 
     Where the accuracy is what a manifest states, it has to be that very size: it was measured with each image at the
@@ -118,7 +119,7 @@ def _suits_frame(record: BenchRecord, records: Sequence[BenchRecord]) -> bool:
     taken = choose_size(own, record.frame)
     if record.accuracy is not None and record.accuracy.source != MEASURED:
         return record.size == taken
-    return record.size[0] * taken[1] == record.size[1] * taken[0]
+    return any_shape or record.size[0] * taken[1] == record.size[1] * taken[0]
 
 
 def _comparable(records: Sequence[BenchRecord]) -> list[BenchRecord]:

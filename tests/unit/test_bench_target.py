@@ -122,6 +122,10 @@ def test_size_that_was_asked_for_is_chosen_for_frames_of_any_shape() -> None:
     assert choose([portrait, wide], 15.0).fits is False
     assert choose([portrait, wide], 15.0, any_shape=True).record is portrait
     assert "suits" not in choose([portrait, wide], 15.0, any_shape=True).reason
+    stated = make_accuracy(0.6, source="manifest")
+    rows = [row.model_copy(update={"accuracy": stated}) for row in (portrait, wide)]
+    assert choose(rows, 33.0, any_shape=True).record is rows[1]
+    assert choose(rows[:1], 33.0, any_shape=True).record is rows[0]
 
 
 def test_smaller_input_of_the_same_shape_counts_unless_the_accuracy_is_that_of_the_ladder() -> None:
