@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from pixio_edge import env
 from pixio_edge.engine_cache import create_owned
 from pixio_edge.errors import InputError, OutputError
-from pixio_edge.files import write_bytes_atomic
+from pixio_edge.files import atomic_path
 from pixio_edge.host import probe_host
 
 if TYPE_CHECKING:
@@ -114,21 +114,24 @@ def _device_facts(core: Any, device: str) -> dict[str, Any]:
 def _read(path: Path) -> bytes | None:
     """A stored export; None if there is none, or it is not what was written."""
     try:
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            digest, blob = file.read(HASH_BYTES), file.read()
     except OSError:
         return None
-    blob = content[HASH_BYTES:]
-    return blob if blob and hashlib.sha256(blob).digest() == content[:HASH_BYTES] else None
+    return blob if blob and hashlib.sha256(blob).digest() == digest else None
 
 
 def _store(path: Path, compiled: Any) -> None:
     """Keep an export; where the device has none, or it cannot be kept, the next load compiles again."""
     with suppress(RuntimeError, OutputError, OSError):
         exported = compiled.export_model()
-        blob = exported.getvalue() if isinstance(exported, BytesIO) else bytes(exported)
+        # No copy: it has all weights of the graph.
+        blob = exported.getbuffer() if isinstance(exported, BytesIO) else memoryview(exported)
         create_owned(path.parent)
         _make_room(path.parent, len(blob))
-        write_bytes_atomic(path, hashlib.sha256(blob).digest() + blob)
+        with atomic_path(path) as temporary, temporary.open("wb") as file:
+            file.write(hashlib.sha256(blob).digest())
+            file.write(blob)
 
 
 def _make_room(folder: Path, size: int) -> None:
