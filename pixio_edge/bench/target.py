@@ -67,8 +67,8 @@ def choose(records: Sequence[BenchRecord], target_ms: float, *, any_shape: bool 
     Args:
         records: Of one sweep, those that were not timed as well: they tell which sizes there are.
         target_ms: Milliseconds for a whole frame.
-        any_shape: Whether inputs of another shape than the frame's count, as when somebody asked for them; never with an
-            accuracy that a manifest states.
+        any_shape: Whether inputs of another shape than the frame's count, as when somebody asked for them; never those
+            with an accuracy that a manifest states.
     """
     timed = [(record, time) for record in records if record.status == OK and (time := frame_ms(record)) is not None]
     if not timed:
