@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -199,6 +200,20 @@ def test_other_power_modes_are_other_rows(
     monkeypatch.setattr("pixio_edge.bench.assemble.read_power_state", lambda: (other, {}))
 
     assert measurement_key(plans[0], bundle) != before
+
+
+def test_engine_that_was_built_again_is_another_row(
+    plans: list[BenchPlan], bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind = bundle.artifact(plans[0].artifact).kind
+    monkeypatch.setattr("pixio_edge.bench.assemble.ENGINE_KIND", kind)
+    keys = []
+    for sha256 in ("1" * 64, "2" * 64, "2" * 64):
+        built = (SimpleNamespace(sha256=sha256),)
+        monkeypatch.setattr("pixio_edge.bench.assemble.list_records", lambda _, built=built: built)
+        keys.append(measurement_key(plans[0], bundle))
+
+    assert keys[0] != keys[1] == keys[2]
 
 
 def test_other_versions_are_other_rows(plans: list[BenchPlan], bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
