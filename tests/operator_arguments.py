@@ -42,3 +42,13 @@ OPERATORS: list[tuple[str, Callable[..., tuple[Any, ...]]]] = [
 def as_tuple(value: Any) -> tuple[Tensor, ...]:
     """The results of an operator, of which some have one and some have several."""
     return value if isinstance(value, tuple) else (value,)
+
+
+def transposed(item: Any) -> Any:
+    """The same values, of which rows that are neighbours are not so in memory."""
+    is_large = isinstance(item, Tensor) and item.dim() >= 3 and item.shape[0] == 2
+    return item.transpose(0, 1).contiguous().transpose(0, 1) if is_large else item
+
+
+def addresses(*tensors: Tensor | None) -> tuple[int, ...]:
+    return tuple(0 if tensor is None else tensor.data_ptr() for tensor in tensors)

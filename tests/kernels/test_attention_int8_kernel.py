@@ -11,15 +11,25 @@ from typing import Any
 
 import numpy as np
 import pytest
-from attention_cases import Case, make_case, split_named
-from attention_int8_cases import OUT, WORKSPACE, Run, run_attention_int8, simulate
+from attention_cases import make_case, split_named
+from attention_int8_cases import (
+    OUT,
+    PLACES,
+    WORKSPACE,
+    Run,
+    assert_agrees,
+    cosine_gap,
+    places_apart,
+    rel_l2,
+    run_attention_int8,
+    run_on_gpu,
+    simulate,
+)
 from ptx_errors import PtxError
 
-from pixio_edge.kernels import launch
 from pixio_edge.kernels.catalogue import HEAD_DIMS
 from pixio_edge.kernels.geometry_attention import SPLITS
-from pixio_edge.kernels.geometry_attention_int8 import launch_split, plan_attention_int8, plan_workspace
-from pixio_edge.kernels.oracle_attention_int8 import quantize_attention
+from pixio_edge.kernels.geometry_attention_int8 import launch_split, plan_workspace
 from pixio_edge.kernels.precision import round_to
 
 pytest.importorskip("cuda.bindings.nvrtc", reason="the extra 'cuda' is not installed")
@@ -42,49 +52,10 @@ PEAKED_REL_L2 = 0.065
 # For one channel 20 times the others, and for class tokens 8 times the others. Measured: 0.010 and 0.027.
 OUTLIER_REL_L2 = 0.035
 
-# The largest difference from the numpy text, in last places of the largest value that is mixed: weights are rounded at
-# another reference of the exponent, and one that rounds the other way shifts a sum of outputs by less than one place.
-PLACES = 1.0
-
 
 @cache
 def shipped_run(tokens: int, entry: str, head_dim: int = 64, precision: str = "fp16", batch: int = 1) -> Run:
     return run_attention_int8(make_case(tokens, head_dim=head_dim, precision=precision, batch=batch), entry)
-
-
-def split_bias(case: Case, out: np.ndarray) -> np.ndarray:
-    """Output less the bias of values."""
-    return out if case.bias is None else out - case.bias[2].reshape(-1).astype(np.float64)
-
-
-def rel_l2(case: Case, candidate: np.ndarray) -> float:
-    exact = split_bias(case, case.exact())
-    return float(np.linalg.norm(split_bias(case, candidate) - exact) / np.linalg.norm(exact))
-
-
-def cosine_gap(case: Case, candidate: np.ndarray) -> float:
-    exact, got = split_bias(case, case.exact()).ravel(), split_bias(case, candidate).ravel().astype(np.float64)
-    return float(1 - exact @ got / (np.linalg.norm(exact) * np.linalg.norm(got)))
-
-
-def places_apart(case: Case, candidate: np.ndarray, simulated: np.ndarray) -> float:
-    """Largest difference in last places of the largest biased value."""
-    bias = 0 if case.bias is None else case.bias[2]
-    largest = float(np.abs(case.qkv[:, :, 2] + bias).max())
-    place = 2.0 ** (np.floor(np.log2(largest)) - (7 if case.precision == "bf16" else 10))
-    return float(np.abs(candidate - simulated).max()) / place
-
-
-def assert_agrees(case: Case, run: Run, limit: float) -> None:
-    """As the numpy text says, and within an error of float64."""
-    query, key = case.qkv[:, :, 0].transpose(0, 2, 1, 3), case.qkv[:, :, 1].transpose(0, 2, 1, 3)
-    offset = 0 if case.bias is None else case.bias[0][:, None]
-    expected = quantize_attention(query + offset, key, scale=case.scale)
-    for part in ("query", "query_scale", "key", "key_scale"):
-        np.testing.assert_array_equal(getattr(run.quantized, part), getattr(expected, part), err_msg=part)
-    assert not run.padding.any()
-    assert places_apart(case, run.out, simulate(case)) <= PLACES
-    assert rel_l2(case, run.out) <= limit
 
 
 @pytest.mark.parametrize("tokens", [1, 7, 63, 65])
@@ -311,17 +282,8 @@ def test_result_on_a_gpu_is_that_of_numpy_and_close_to_float64(
     gpu: Any, entry: str, precision: str, head_dim: int, tokens: int
 ) -> None:
     case = make_case(tokens, head_dim=head_dim, precision=precision, batch=2, heads=3)
-    qkv, bias = gpu.upload(case.qkv, precision), gpu.upload(case.bias, precision)
-    shape = case.shape
-    launches = (*plan_attention_int8(*shape)[:2], launch_split(split_named(entry), *shape))
-    results = []
-    for _ in range(2):
-        out = gpu.poisoned((2, tokens, 3 * head_dim), precision)
-        workspace = gpu.upload(np.full(plan_workspace(*shape).size, 0xFF, np.uint8))
-        sizes = (np.int32(2), np.int32(tokens), np.int32(3), np.float32(case.scale))
-        addresses = (qkv.data_ptr(), bias.data_ptr(), out.data_ptr(), workspace.data_ptr())
-        launch.start("attention_int8", case.defines, launches, (*addresses, *sizes), device=0, stream=gpu.stream)
-        results.append(gpu.download(out))
+
+    results = [run_on_gpu(gpu, case, entry) for _ in range(2)]
 
     assert places_apart(case, results[0], simulate(case)) <= PLACES
     assert rel_l2(case, results[0]) <= NORMAL_REL_L2[precision]

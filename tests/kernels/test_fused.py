@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 torch = pytest.importorskip("torch", reason="the extra 'export' is not installed")
@@ -21,6 +23,15 @@ FLOAT32_ROUNDING = 5e-6
 INT8_ATTENTION = 1e-2
 
 every_model = pytest.mark.parametrize("name", CONFIGS)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Models this small take ten times as long where several threads wait for a core that is busy."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def picture(size: tuple[int, int], batch: int = 2) -> Tensor:

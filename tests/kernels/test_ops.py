@@ -18,10 +18,12 @@ from operator_arguments import (  # noqa: E402
     OPERATORS,
     SCALE,
     TOKENS,
+    addresses,
     attention_arguments,
     gelu_arguments,
     norm_arguments,
     normal,
+    transposed,
 )
 from torch import Tensor  # noqa: E402
 from torch.nn import functional  # noqa: E402
@@ -42,12 +44,6 @@ every_operator = pytest.mark.parametrize(("name", "make"), OPERATORS, ids=[name 
 @every_operator
 def test_operator_passes_torchs_own_checks(name: str, make: Callable[[], tuple[Any, ...]]) -> None:
     torch.library.opcheck(getattr(ops, name), make())
-
-
-def transposed(item: Any) -> Any:
-    """The same values, of which rows that are neighbours are not so in memory."""
-    is_large = isinstance(item, Tensor) and item.dim() >= 3 and item.shape[0] == 2
-    return item.transpose(0, 1).contiguous().transpose(0, 1) if is_large else item
 
 
 @every_operator
@@ -194,10 +190,6 @@ def cuda(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeCuda]:
     monkeypatch.setattr(launch, "load_kernel", name_code)
     with install(monkeypatch, FakeCuda()) as fake:
         yield fake
-
-
-def addresses(*tensors: Tensor | None) -> tuple[int, ...]:
-    return tuple(0 if tensor is None else tensor.data_ptr() for tensor in tensors)
 
 
 @pytest.mark.parametrize("with_bias", [True, False])
