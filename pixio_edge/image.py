@@ -209,23 +209,26 @@ def _rgb_from_pil(image: Any) -> NDArray[np.uint8]:
 def _resize(image: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
     """Average where the image shrinks, interpolate linearly where it grows; returns `image` itself when it fits.
 
-    Even sides over twice the target are first halved: OpenCV has a fast kernel for exact 2x2 averages and a slow one
-    for other ratios. 1280x720 to 256x256 (AMD EPYC, OpenCV 5.0, 2 threads, median of 200): 2.8 ms directly, 1.3 ms
-    halved first, and the two differ by 0.6 grey levels on average. Growing float32 256x256 to 1280x720: 0.2 ms.
+    Even sides of at least twice the target are first halved, for which OpenCV has fast kernels. What is left is below
+    twice the target, where four neighbours, blended linearly, miss little of what lies under a pixel: averaging instead
+    differs by 0.2 grey levels on photos, by nothing in accuracy (macro δ1 .6362 and .6364 on 62 of them), and takes
+    five times as long for 1280x720 to 336x192. Sides that turn odd before they are small enough are averaged anyway.
     """
     import cv2  # noqa: PLC0415  (importing OpenCV takes longer than the rest of the package together)
 
     height, width = size
-    while _is_even(image.shape[:2]) and image.shape[0] >= 2 * height and image.shape[1] >= 2 * width:
-        image = cv2.resize(image, (image.shape[1] // 2, image.shape[0] // 2), interpolation=cv2.INTER_AREA)
+    while (steps := (_halving(image.shape[0], height), _halving(image.shape[1], width))) != (1, 1):
+        halved = (image.shape[1] // steps[1], image.shape[0] // steps[0])
+        image = cv2.resize(image, halved, interpolation=cv2.INTER_AREA)
     # One side may shrink while the other grows (a 7x5000 strip), where INTER_AREA alone would not average.
-    shrunk = (min(height, image.shape[0]), min(width, image.shape[1]))
-    if shrunk != image.shape[:2]:
-        image = cv2.resize(image, shrunk[::-1], interpolation=cv2.INTER_AREA)
-    if shrunk != (height, width):
+    averaged = tuple(target if side >= 2 * target else side for side, target in zip(image.shape[:2], size, strict=True))
+    if averaged != image.shape[:2]:
+        image = cv2.resize(image, averaged[::-1], interpolation=cv2.INTER_AREA)
+    if averaged != size:
         image = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
     return image
 
 
-def _is_even(size: tuple[int, ...]) -> bool:
-    return all(side % 2 == 0 for side in size)
+def _halving(side: int, target: int) -> int:
+    """2 where a side can be halved exactly and stays large enough, else 1."""
+    return 2 if side % 2 == 0 and side >= 2 * target else 1

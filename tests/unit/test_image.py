@@ -14,8 +14,11 @@ from pixio_edge.image import ImageSpec, as_rgb, read_image, write_image
 JPEG_MEAN_ERROR = 3.0
 """Grey levels: JPEG at quality 95 with halved chroma loses 2.2 on these blocks of random colours."""
 
-AREA_MEAN_ERROR = 1.0
-"""Grey levels: halving first differs by 0.6 from one INTER_AREA on a photograph, and a plain bilinear by 1.4."""
+AREA_MEAN_ERROR = 1.8
+"""Grey levels: halving, then blending, differs by 1.64 at most from one INTER_AREA on this noise, and by 0.2 on photos."""
+
+BLENDED_SHARE = 0.75
+"""Of the error of a plain bilinear, which skips pixels: 0.71 at most, 1280x720."""
 
 AREA_RTOL = 1e-6
 """The float32 weights of INTER_AREA sum to one within some ulps of 1.2e-7; measured 2.4e-7."""
@@ -124,7 +127,11 @@ def test_prepare_averages_like_one_area_resize_when_the_image_shrinks(original: 
 
     prepared = ImageSpec().prepare(image, (256, 256))[0]
 
-    assert np.abs(prepared.astype(int) - expected).mean() < AREA_MEAN_ERROR
+    error = np.abs(prepared.astype(int) - expected).mean()
+    assert error < AREA_MEAN_ERROR
+    if min(original) >= 2 * 256:
+        plain = cv2.resize(image, (256, 256), interpolation=cv2.INTER_LINEAR)
+        assert error < BLENDED_SHARE * np.abs(plain.astype(int) - expected).mean()
 
 
 def test_prepare_averages_the_long_side_when_the_other_grows() -> None:
