@@ -15,7 +15,7 @@ JPEG_MEAN_ERROR = 3.0
 """Grey levels: JPEG at quality 95 with halved chroma loses 2.2 on these blocks of random colours."""
 
 AREA_MEAN_ERROR = 1.8
-"""Grey levels: halving, then blending, differs by 1.64 at most from one INTER_AREA on this noise, and by 0.2 on photos."""
+"""Grey levels: halving, then blending, differs by 1.64 from one INTER_AREA on this noise, and by 0.2 on photos."""
 
 BLENDED_SHARE = 0.75
 """Of the error of a plain bilinear, which skips pixels: 0.71 at most, 1280x720."""
