@@ -8,7 +8,7 @@ from typing import Any
 from kernels_journal import last_tries
 from table_text import Record, footer, table
 
-NOT_TIMED = "_Not measured yet: `python benchmarks/kernels.py` on an NVIDIA GPU._"
+NOT_TIMED = "_Not measured yet: `python benchmarks/kernel_speed.py` on an NVIDIA GPU._"
 BARE = ", without transposes"
 MODEL_CONTENDERS = ("ours", "ours int8 attention", "eager", "compile default", "compile max-autotune")
 

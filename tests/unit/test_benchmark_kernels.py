@@ -1,4 +1,4 @@
-"""`benchmarks/kernels.py` goes through its steps on the CPU and loses nothing; its numbers are a GPU's alone."""
+"""`benchmarks/kernel_speed.py` goes through its steps on the CPU and loses nothing; its numbers are a GPU's alone."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def _scripts(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture
 def kernels() -> ModuleType:
-    import kernels  # noqa: PLC0415
+    import kernel_speed  # noqa: PLC0415
 
-    return kernels
+    return kernel_speed
 
 
 class Answers:
@@ -85,7 +85,7 @@ def test_quick_steps_of_a_dry_run_measure_and_check_every_contender(
 def test_dry_run_goes_through_every_step_and_records_nothing(
     kernels: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(sys, "argv", ["kernels.py", "--dry-run", "--out", str(tmp_path)])
+    monkeypatch.setattr(sys, "argv", ["kernel_speed.py", "--dry-run", "--out", str(tmp_path)])
 
     status = kernels.main()
 
@@ -101,7 +101,7 @@ def test_dry_run_goes_through_every_step_and_records_nothing(
 def test_host_without_a_gpu_is_told_so_in_one_line(
     kernels: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(sys, "argv", ["kernels.py", "--out", str(tmp_path)])
+    monkeypatch.setattr(sys, "argv", ["kernel_speed.py", "--out", str(tmp_path)])
     monkeypatch.setattr(kernels, "obstacle", lambda: "no NVIDIA GPU")
 
     assert kernels.main() == 2
@@ -119,7 +119,7 @@ def test_resume_is_refused_where_no_commit_says_which_code_it_was(
     tmp_path: Path,
     commit: str | None,
 ) -> None:
-    monkeypatch.setattr(sys, "argv", ["kernels.py", "--resume", "--out", str(tmp_path)])
+    monkeypatch.setattr(sys, "argv", ["kernel_speed.py", "--resume", "--out", str(tmp_path)])
     monkeypatch.setattr(kernels, "obstacle", lambda: None)
     monkeypatch.setattr(kernels, "find_commit", lambda: commit)
 
@@ -273,7 +273,7 @@ def test_run_on_a_gpu_writes_key_commit_environment_and_what_was_found(
     plan = small_plan(kernels)
     monkeypatch.setattr(kernels, "Plan", lambda: plan)
     monkeypatch.setattr(kernels, "obstacle", lambda: None)
-    argv = ["kernels.py", "--commit", COMMIT, "--resume", "--out", str(tmp_path)]
+    argv = ["kernel_speed.py", "--commit", COMMIT, "--resume", "--out", str(tmp_path)]
 
     for expected in (["peaks", "attention", "rows", "model", "model"], ["peaks"]):
         worker.asked.clear()

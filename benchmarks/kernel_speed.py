@@ -1,8 +1,8 @@
 """Measures the CUDA kernels on this host's NVIDIA GPU, alone and in whole models, beside torch at the same work.
 
-    python benchmarks/kernels.py                 # as much as fits into nine minutes
-    python benchmarks/kernels.py --resume        # what the runs before had no time for, and then what failed in them
-    python benchmarks/kernels.py --dry-run       # every step once on the CPU with tiny shapes; nothing is recorded
+    python benchmarks/kernel_speed.py                 # as much as fits into nine minutes
+    python benchmarks/kernel_speed.py --resume        # what the runs before had no time for, then what failed in them
+    python benchmarks/kernel_speed.py --dry-run       # every step once on the CPU with tiny shapes; nothing is recorded
 
 Each step runs in a process that is ended when its time is over, and its records are on the disk before the next one
 begins. Kernels are timed inside CUDA graphs by events, warm and cold, contenders by turns; each result is checked
