@@ -25,11 +25,12 @@ def compile_cuda(source: str, *options: str, arch: str = "compute_80") -> str:
     flags = [flag.encode() for flag in (f"--gpu-architecture={arch}", "--std=c++17", *options)]
     (error,) = nvrtc.nvrtcCompileProgram(program, len(flags), flags)
     _, size = nvrtc.nvrtcGetProgramLogSize(program)
-    log = b" " * size
+    # A bytearray: NVRTC writes into it, and an empty log is one byte, which as bytes all of the process shares.
+    log = bytearray(size)
     nvrtc.nvrtcGetProgramLog(program, log)
     assert not int(error), log.decode()
     _, size = nvrtc.nvrtcGetPTXSize(program)
-    ptx = b" " * size
+    ptx = bytearray(size)
     nvrtc.nvrtcGetPTX(program, ptx)
     nvrtc.nvrtcDestroyProgram(program)
     return ptx.decode().rstrip("\0")
