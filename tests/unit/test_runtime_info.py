@@ -75,5 +75,5 @@ def test_nodes_are_all_on_the_device_unless_the_runtime_counted_them() -> None:
     kernels = {"Conv/fp32": 3, "Softmax/fp32": 9}
 
     assert RuntimeInfo("openvino", "1", "CPU", "fp32", 1, kernels, ()).nodes_by_device == {"CPU": 12}
-    assert RuntimeInfo("ort", "1", "CPU", "fp32", 1, kernels, ("a on b",), None, {"a": 1}).nodes_by_device == {"a": 1}
+    assert RuntimeInfo("ort", "1", "CPU", "fp32", 1, kernels, ("a on b",), nodes={"a": 1}).nodes_by_device == {"a": 1}
     assert RuntimeInfo("ort", "1", "CPU", "fp32", 1).nodes_by_device is None
