@@ -32,16 +32,19 @@ MAX_CELLS = 240
 """40 rows; a sheet of more is no longer looked at, and its JPEG would pass the 65,500 pixels of the format."""
 
 
-def check_folder(path: Path | None) -> None:
+def check_folder(path: Path | None, *, to_be_made: Path | None = None) -> None:
     """Refuse a sheet that could not be written, before the work that would be on it.
 
     Args:
         path: Where it is to be; None for no sheet.
+        to_be_made: A folder that will be there by then, and may be the sheet's.
 
     Raises:
         OutputError: Its folder is not there.
     """
-    if path is not None and not path.parent.is_dir():
+    if path is None or (to_be_made is not None and path.parent.absolute() == to_be_made.absolute()):
+        return
+    if not path.parent.is_dir():
         raise OutputError(
             f"--sheet: cannot write {path}: {path.parent} is not a folder. Fix: create {path.parent} first"
         )

@@ -17,9 +17,8 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from pixio_edge import env
-from pixio_edge.engine_cache import create_owned
 from pixio_edge.errors import InputError, OutputError
-from pixio_edge.files import atomic_path
+from pixio_edge.files import atomic_path, create_owned
 from pixio_edge.host import probe_host
 
 if TYPE_CHECKING:

@@ -86,7 +86,7 @@ def predict(
     from pixio_edge.prediction_sheet import PredictionSheet, check_folder
 
     check_colormap(colormap)
-    check_folder(sheet)
+    check_folder(sheet, to_be_made=output)
     create_folder(output)
     jobs, problems = plan_jobs(images)
     results: list[dict[str, Any]] = []

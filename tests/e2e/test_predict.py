@@ -48,8 +48,11 @@ def test_predict_writes_three_files_of_the_photos_size(bundle: Path, photo: Path
     np.testing.assert_allclose(read_depth_png(out / "photo.depth.png").values, values, atol=one_step)
 
 
-def test_predict_puts_all_images_on_one_sheet_when_asked(bundle: Path, photos: Path, tmp_path: Path) -> None:
-    sheet = tmp_path / "sheet.jpg"
+@pytest.mark.parametrize("place", ["sheet.jpg", "o/sheet.jpg"], ids=["beside", "among the results"])
+def test_predict_puts_all_images_on_one_sheet_when_asked(
+    bundle: Path, photos: Path, tmp_path: Path, place: str
+) -> None:
+    sheet = tmp_path / place
 
     result = run_command(
         "predict", photos, f"{photos}/more/*.jpg", "-b", bundle, "-o", tmp_path / "o", "--sheet", sheet
