@@ -1,0 +1,1 @@
+"""Procedural scenes with exact depth: meshes, layouts, and a rasteriser that runs on CPU cores."""
