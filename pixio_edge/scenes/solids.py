@@ -1,0 +1,158 @@
+"""Boxes, bodies of revolution and balls."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from pixio_edge.scenes.building_blocks import build, grid_triangles, shared_normals
+from pixio_edge.scenes.mesh import Mesh
+from pixio_edge.scenes.outlines import Points
+
+
+def box(
+    size: Sequence[float],
+    *,
+    at: Sequence[float] = (0.0, 0.0, 0.0),
+    bevel: float = 0.0,
+    slot: int = 0,
+    fit: bool = False,
+) -> Mesh:
+    """A box.
+
+    Args:
+        size: Full extents along x, y, z, metres.
+        at: Middle of its base.
+        bevel: Width of the rounding of its vertical and upper edges; 0: sharp.
+        slot: Of all its triangles.
+        fit: uv from 0 to 1 over each face.
+    """
+    half, height = (size[0] / 2, size[1] / 2), size[2]
+    b = min(bevel, 0.45 * min(size))
+    # Upright faces: front, right, back, left; each starts at its lower left corner as seen from outside.
+    points, normals, uv, triangles = [], [], [], []
+    for turn in range(4):
+        w, d = (half[0], half[1]) if turn % 2 == 0 else (half[1], half[0])
+        c, s = (1, 0, -1, 0)[turn], (0, 1, 0, -1)[turn]
+        corners = [(-w + b, 0.0), (w - b, 0.0), (w - b, height - b), (-w + b, height - b)]
+        points += [(c * x + s * d, s * x - c * d, z) for x, z in corners]
+        normals += [(s, -c, 0)] * 4
+        uv += [((x + w) / (2 * w), 1 - z / height) if fit else (x + w, z) for x, z in corners]
+        triangles += [(4 * turn, 4 * turn + 1, 4 * turn + 2), (4 * turn, 4 * turn + 2, 4 * turn + 3)]
+    for z, up in ((height, 1), (0.0, -1)):
+        first, inset = len(points), b if up > 0 else 0.0
+        corners = [(x * (half[0] - inset), y * (half[1] - inset)) for x, y in ((-1, -1), (1, -1), (1, 1), (-1, 1))]
+        points += [(x, y, z) for x, y in corners]
+        normals += [(0, 0, up)] * 4
+        uv += [(0.5 + x / (2 * half[0]), 0.5 - y / (2 * half[1])) if fit else (x, y) for x, y in corners]
+        triangles += [(first, first + 1, first + 2), (first, first + 2, first + 3)]
+    if b > 0:
+        _add_bevels(points, normals, uv, triangles)
+    return build(np.asarray(points) + np.asarray(at), normals, uv, triangles, slot)
+
+
+def _add_bevels(points: list, normals: list, uv: list, triangles: list) -> None:  # type: ignore[type-arg]
+    """Strips between the faces of `box`, whose corners keep the normals of the faces, so that they look round."""
+    strips: list[list[int]] = []
+    for turn in range(4):
+        right, own, following = 4 * ((turn + 1) % 4), 4 * turn, (turn + 1) % 4
+        strips.append([own + 1, right, right + 3, own + 2])
+        strips.append([own + 3, own + 2, 16 + following, 16 + turn])
+        strips.append([own + 2, right + 3, 16 + following])
+    for strip in strips:
+        first = len(points)
+        for corner in strip:
+            points.append(points[corner])
+            normals.append(normals[corner])
+            # A strip repeats the edge of its first face; across two faces the texture would be squeezed into it.
+            uv.append(uv[corner if corner in (strip[0], strip[1]) else strip[-1] if len(strip) == 4 else strip[0]])
+        triangles += [(first, first + i, first + i + 1) for i in range(1, len(strip) - 1)]
+
+
+def lathe(
+    profile: ArrayLike,
+    *,
+    sides: int = 16,
+    smooth: bool = True,
+    cap: bool = True,
+    at: Sequence[float] = (0.0, 0.0, 0.0),
+    slot: int = 0,
+    fit: bool = False,
+) -> Mesh:
+    """A body of revolution about z.
+
+    Args:
+        profile: Radius and height, (n, 2), metres, from the bottom along the outside (and down the inside of a vessel).
+        sides: Around the axis.
+        smooth: Round; otherwise flat facets, and edges between all parts of the profile.
+        cap: Closes both ends where their radius is not 0.
+        at: Origin of the profile.
+        slot: Of all its triangles.
+        fit: uv from 0 to 1, once around and from top to bottom of the profile; caps as well.
+    """
+    line = np.asarray(profile, dtype=np.float64)
+    if cap:
+        ends = [(0.0, line[0, 1])] * bool(line[0, 0] > 1e-9), [(0.0, line[-1, 1])] * bool(line[-1, 0] > 1e-9)
+        line = np.array([*ends[0], *line, *ends[1]])
+    step = np.diff(line, axis=0)
+    length = np.linalg.norm(step, axis=1)
+    line, step, length = line[np.r_[True, length > 1e-9]], step[length > 1e-9], length[length > 1e-9]
+    faces = np.stack([step[:, 1], -step[:, 0]], axis=1) / length[:, None]
+    ends_n = shared_normals(faces, closed=False) if smooth else (faces, faces)
+    along = np.r_[0.0, np.cumsum(length)]
+    around = 2 * math.pi * float(line[:, 0].max())
+    points, normals, uv = [], [], []
+    for end in (0, 1):  # of each part of the profile
+        for side in range(sides):
+            for edge in (0, 1):
+                angle = 2 * math.pi * (side + edge) / sides
+                facing = angle if smooth else 2 * math.pi * (side + 0.5) / sides
+                part = line[end : len(step) + end]
+                normal, distance = ends_n[end], along[end : len(step) + end]
+                points.append(_spun(part, angle))
+                normals.append(_spun(normal, facing))
+                share = (side + edge) / sides
+                u = np.full(len(step), share if fit else share * around)
+                uv.append(np.stack([u, 1 - distance / along[-1] if fit else distance], axis=1))
+    n, half = len(step), 2 * sides
+    base = (2 * np.arange(sides)[:, None] * n + np.arange(n)).reshape(-1)
+    quad = [base, base + n, base + (half + 1) * n, base + half * n]
+    triangles = np.concatenate([np.stack([quad[0], quad[1], quad[2]], 1), np.stack([quad[0], quad[2], quad[3]], 1)])
+    shifted = np.concatenate(points) + np.asarray(at, dtype=np.float64)
+    return build(shifted, np.concatenate(normals), np.concatenate(uv), triangles, slot)
+
+
+def _spun(line: Points, angle: float) -> Points:
+    return np.stack([line[:, 0] * math.cos(angle), line[:, 0] * math.sin(angle), line[:, 1]], axis=1)
+
+
+def cylinder(
+    radius: float,
+    height: float,
+    *,
+    top_radius: float | None = None,
+    sides: int = 12,
+    at: Sequence[float] = (0.0, 0.0, 0.0),
+    slot: int = 0,
+    smooth: bool = True,
+) -> Mesh:
+    """A closed cylinder or cone that stands on `at`."""
+    top = radius if top_radius is None else top_radius
+    return lathe([(radius, 0.0), (top, height)], sides=sides, at=at, slot=slot, smooth=smooth)
+
+
+def ball(radii: Sequence[float], *, at: Sequence[float] = (0.0, 0.0, 0.0), detail: int = 1, slot: int = 0) -> Mesh:
+    """An ellipsoid around `at`; detail 0 has 24 triangles, 1 has 80, 2 has 168."""
+    sides, rings = 6 + 4 * detail, 3 + 2 * detail
+    tilt = np.linspace(-math.pi / 2, math.pi / 2, rings + 1)
+    turn = np.linspace(0.0, 2 * math.pi, sides + 1)
+    t, a = (grid.reshape(-1) for grid in np.meshgrid(tilt, turn, indexing="ij"))
+    unit = np.stack([np.cos(t) * np.cos(a), np.cos(t) * np.sin(a), np.sin(t)], axis=1)
+    scale = np.asarray(radii, dtype=np.float64)
+    mean = float(scale.mean())
+    return build(
+        unit * scale + np.asarray(at), unit / scale, np.stack([a, t], axis=1) * mean, grid_triangles(rings, sides), slot
+    )
