@@ -31,6 +31,19 @@ USES: dict[str, tuple[str, ...]] = {
     "object": ("packaging", "book", "plastic", "metal", "fabric", "wood", "other", "paper", "furniture-atlas", "tiles"),
     "foliage": ("grass", "soil", "carpet"),
     "picture": ("poster", "painting", "book", "packaging"),
+    "wood": ("wood",),
+    "fabric": ("fabric",),
+    "metal": ("metal",),
+    "plaster": ("plaster", "ceiling", "concrete", "wallpaper"),
+    "tiles": ("tiles",),
+    "carpet": ("carpet", "fabric"),
+    "brick": ("brick",),
+    "concrete": ("concrete",),
+    "stone": ("stone",),
+    "roof": ("roof",),
+    "asphalt": ("asphalt",),
+    "grass": ("grass",),
+    "soil": ("soil",),
 }
 NOISE_TEXTURES = 160
 NOISE_BACKDROPS = 12
