@@ -263,7 +263,7 @@ class Kit:
                 continue
             taken.append((x, y, half_x, half_y))
             covered += 4 * half_x * half_y
-            placed.append(self.place(scene, index, spot.at(x, y), spot.yaw + turn, factor))
+            placed.append(self.place(scene, index, spot.at(x, y), spot.yaw + turn, scale=factor))
         return placed
 
     def backdrop(self) -> int:
