@@ -1,60 +1,274 @@
-"""Looks of the stuff that small things are made of."""
+"""What everyday materials look like: which textures, which colours, how much of the texture shows, how shiny."""
 
 from __future__ import annotations
 
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import numpy as np
+from numpy.typing import NDArray
 
 from pixio_edge.scenes.mesh import Look
+from pixio_edge.scenes.scene import Surface, Vector
+from pixio_edge.training.textures import MIP_LEVELS, TILE_PX, TextureAtlas
 
-Colour = tuple[float, float, float]
+# Exponent between stored colour values and light.
+GAMMA = 2.2
+# Bounds of a tint: a black texture cannot be made white without showing its noise.
+_TINT_BOUNDS = (0.02, 6.0)
+# Surfaces that a scene has few of: those of one room or street are alike.
+_SHARED = frozenset({"wood", "furniture", "fabric", "metal", "plaster", "wall", "facade", "tiles", "stone"})
+_SHARED_DRAWS = 3
+_FROM_SHARED = 0.75
 
-STEEL = Look("metal", gloss=(0.5, 1.0), tint=(0.72, 0.73, 0.75), repeat_m=(0.3, 1.0))
-METAL = Look("metal", gloss=(0.3, 0.9), repeat_m=(0.2, 1.0))
-DARK_METAL = Look("metal", gloss=(0.2, 0.6), tint=(0.12, 0.12, 0.13), repeat_m=(0.2, 1.0))
-BRASS = Look("metal", gloss=(0.4, 0.9), tint=(0.70, 0.55, 0.28), repeat_m=(0.2, 1.0))
-PLASTIC = Look("plastic", gloss=(0.05, 0.6), repeat_m=(0.2, 1.5))
-BLACK = Look("plastic", gloss=(0.05, 0.5), tint=(0.05, 0.05, 0.055))
-GREY = Look("plastic", gloss=(0.05, 0.4), tint=(0.45, 0.45, 0.46))
-WHITE = Look("plastic", gloss=(0.1, 0.6), tint=(0.86, 0.86, 0.84))
-CERAMIC = Look("plastic", gloss=(0.3, 0.9), repeat_m=(0.3, 1.5))
-GLASS = Look("glass", gloss=(0.6, 1.0), repeat_m=(0.3, 1.5))
-STONE = Look("plaster", gloss=(0.0, 0.2), repeat_m=(0.2, 1.0))
-PAPER = Look("plaster", gloss=(0.0, 0.05), tint=(0.90, 0.89, 0.85))
-CARDBOARD = Look("object", gloss=(0.0, 0.05), tint=(0.62, 0.47, 0.32))
-PRINT = Look("picture", fit=True, gloss=(0.0, 0.4))
-SCREEN = Look("picture", fit=True, gloss=(0.4, 0.9))
-DARK_SCREEN = Look("glass", gloss=(0.7, 1.0), tint=(0.03, 0.03, 0.035))
-OBJECT = Look("object", gloss=(0.0, 0.3), repeat_m=(0.1, 0.6))
-WOOD = Look("wood", gloss=(0.02, 0.4), repeat_m=(0.15, 0.7))
-FABRIC = Look("fabric", gloss=(0.0, 0.03), repeat_m=(0.08, 0.6))
-PLUSH = Look("fabric", gloss=(0.0, 0.0), repeat_m=(0.05, 0.25))
-LEATHER = Look("fabric", gloss=(0.1, 0.4), tint=(0.22, 0.14, 0.09))
-WICKER = Look("wood", gloss=(0.0, 0.1), tint=(0.60, 0.43, 0.24), repeat_m=(0.03, 0.12))
-SKIN = Look("skin", gloss=(0.0, 0.1))
-SOIL = Look("ground", gloss=(0.0, 0.0), tint=(0.16, 0.11, 0.08), repeat_m=(0.1, 0.4))
-TERRACOTTA = Look("plaster", gloss=(0.0, 0.15), tint=(0.62, 0.33, 0.22))
+Draw = random.Random
+Colour = Callable[[Draw], Vector]
 
 
-def plain(colour: Colour, rng: np.random.Generator, *, gloss: tuple[float, float] = (0.05, 0.5)) -> Look:
-    """Moulded or grown stuff of about one colour, RGB 0 to 1; each model differs a little."""
-    shade = float(rng.uniform(0.75, 1.2))
-    tint = [min(1.0, max(0.0, c * shade + float(rng.normal(0, 0.03)))) for c in colour]
-    return Look("plastic", gloss=gloss, tint=(tint[0], tint[1], tint[2]), repeat_m=(0.1, 0.8))
+def _grey(low: float, high: float, cast: float = 0.04) -> Colour:
+    def draw(rng: Draw) -> Vector:
+        level = rng.uniform(low, high)
+        return (level + rng.uniform(-cast, cast), level, level + rng.uniform(-cast, cast))
+
+    return draw
 
 
-def leaf(rng: np.random.Generator) -> Look:
-    """Green of leaves, from pale to dark."""
-    pale = float(rng.uniform(0.0, 1.0))
-    return Look("foliage", gloss=(0.0, 0.3), tint=(0.15 + 0.25 * pale, 0.30 + 0.25 * pale, 0.10 + 0.1 * pale))
+def _hue(rng: Draw, saturation: tuple[float, float], value: tuple[float, float]) -> Vector:
+    turn, chroma, peak = rng.random() * 6.0, rng.uniform(*saturation), rng.uniform(*value)
+
+    def channel(offset: float) -> float:
+        k = (turn + offset) % 6.0
+        return peak * (1.0 - chroma * max(0.0, min(k, 4.0 - k, 1.0)))
+
+    return (channel(5.0), channel(3.0), channel(1.0))
 
 
-def bright(rng: np.random.Generator) -> Look:
-    """A strong colour, as toys and packaging have."""
-    hue = float(rng.uniform(0, 6))
-    wheel = [min(1.0, max(0.0, abs((hue + shift) % 6 - 3) - 1)) for shift in (0.0, 4.0, 2.0)]
-    return plain((0.1 + 0.8 * wheel[0], 0.1 + 0.75 * wheel[1], 0.1 + 0.75 * wheel[2]), rng)
+def _bright(rng: Draw) -> Vector:
+    return _hue(rng, (0.4, 0.95), (0.35, 0.95))
 
 
-def pick(rng: np.random.Generator, looks: tuple[Look, ...]) -> Look:
-    """One of some looks."""
-    return looks[int(rng.integers(len(looks)))]
+def _muted(rng: Draw) -> Vector:
+    return _hue(rng, (0.05, 0.45), (0.2, 0.85))
+
+
+def _mixed(*shares: tuple[float, Colour]) -> Colour:
+    def draw(rng: Draw) -> Vector:
+        left = rng.random()
+        for share, colour in shares:
+            left -= share
+            if left < 0:
+                return colour(rng)
+        return shares[-1][1](rng)
+
+    return draw
+
+
+def _between(low: Vector, high: Vector) -> Colour:
+    def draw(rng: Draw) -> Vector:
+        along, other = rng.random(), rng.uniform(-0.05, 0.05)
+        red, green, blue = (a + (b - a) * along for a, b in zip(low, high, strict=True))
+        return (red + other, green, blue - other)
+
+    return draw
+
+
+_PLAIN = _mixed((0.3, _grey(0.75, 0.95)), (0.2, _grey(0.05, 0.25)), (0.15, _grey(0.3, 0.7)), (0.35, _bright))
+_CALM = _mixed((0.4, _grey(0.7, 0.93)), (0.15, _grey(0.1, 0.35)), (0.15, _grey(0.35, 0.7)), (0.3, _muted))
+_WALL = _mixed(
+    (0.45, _grey(0.75, 0.95, 0.02)),
+    (0.25, _between((0.65, 0.58, 0.48), (0.95, 0.92, 0.84))),
+    (0.3, lambda rng: _hue(rng, (0.05, 0.35), (0.4, 0.92))),
+)
+_LEAF = _mixed(
+    (0.8, _between((0.1, 0.18, 0.05), (0.45, 0.55, 0.22))),
+    (0.2, _between((0.4, 0.3, 0.08), (0.7, 0.55, 0.25))),
+)
+_FRUIT = _between((0.75, 0.15, 0.08), (0.9, 0.8, 0.15))
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """How surfaces of one use are drawn.
+
+    Attributes:
+        textures: Key of the atlas' uses.
+        colour: Draws a mean colour (sRGB) that the texture is shifted to; None keeps that of the texture.
+        recoloured: How often it is.
+        contrast: Range of how much of the texture shows.
+        gloss: Added to the gloss of the look.
+        glow: Range of the light it gives off.
+    """
+
+    textures: str
+    colour: Colour | None = None
+    recoloured: float = 1.0
+    contrast: tuple[float, float] = (0.6, 1.0)
+    gloss: float = 0.0
+    glow: tuple[float, float] = (0.0, 0.0)
+
+
+MATERIALS: dict[str, tuple[tuple[float, Material], ...]] = (
+    {
+        "wood": ((1.0, Material("wood", _between((0.2, 0.11, 0.06), (0.85, 0.7, 0.5)), 0.5, (0.5, 1.0), 0.05)),),
+        "paint": ((1.0, Material("plaster", _CALM, contrast=(0.0, 0.15), gloss=0.1)),),
+        "plastic": ((1.0, Material("plaster", _PLAIN, contrast=(0.0, 0.08), gloss=0.2)),),
+        "rubber": ((1.0, Material("plaster", _grey(0.06, 0.2, 0.01), contrast=(0.0, 0.1))),),
+        "metal": (
+            (0.7, Material("metal", _grey(0.35, 0.85, 0.02), contrast=(0.0, 0.4), gloss=0.5)),
+            (0.3, Material("metal", _grey(0.08, 0.3, 0.02), contrast=(0.0, 0.3), gloss=0.3)),
+        ),
+        "chrome": ((1.0, Material("plaster", _grey(0.6, 0.85, 0.02), contrast=(0.0, 0.05), gloss=0.8)),),
+        "glass": ((1.0, Material("plaster", _grey(0.12, 0.45, 0.04), contrast=(0.0, 0.1), gloss=0.8)),),
+        "ceramic": (
+            (0.6, Material("plaster", _grey(0.8, 0.96, 0.02), contrast=(0.0, 0.1), gloss=0.35)),
+            (0.4, Material("plaster", _mixed((0.5, _bright), (0.5, _muted)), contrast=(0.0, 0.1), gloss=0.35)),
+        ),
+        "fabric": (
+            (0.4, Material("fabric", _CALM, 0.7, (0.4, 1.0))),
+            (0.35, Material("fabric", _mixed((0.5, _muted), (0.3, _bright), (0.2, _grey(0.08, 0.3))), 1.0, (0.2, 1.0))),
+            (0.25, Material("carpet", _CALM, 0.5, (0.3, 1.0))),
+        ),
+        "leather": (
+            (1.0, Material("fabric", _mixed((0.5, _grey(0.08, 0.25)), (0.5, _muted)), contrast=(0.0, 0.3), gloss=0.25)),
+        ),
+        "skin": (
+            (1.0, Material("plaster", _between((0.28, 0.18, 0.13), (0.9, 0.72, 0.6)), contrast=(0.0, 0.1), gloss=0.05)),
+        ),
+        "hair": ((1.0, Material("carpet", _between((0.05, 0.04, 0.03), (0.6, 0.45, 0.25)), contrast=(0.2, 0.6))),),
+        "paper": ((1.0, Material("plaster", _between((0.75, 0.72, 0.66), (0.96, 0.95, 0.93)), contrast=(0.0, 0.2))),),
+        "cardboard": ((1.0, Material("plaster", _between((0.5, 0.36, 0.22), (0.75, 0.6, 0.42)), contrast=(0.0, 0.4))),),
+        "food": (
+            (0.6, Material("plaster", _FRUIT, contrast=(0.1, 0.6), gloss=0.15)),
+            (0.2, Material("plaster", _between((0.5, 0.3, 0.12), (0.85, 0.65, 0.4)), contrast=(0.2, 0.8))),
+            (0.2, Material("plaster", _LEAF, contrast=(0.1, 0.6), gloss=0.1)),
+        ),
+        "picture": ((1.0, Material("picture", contrast=(0.85, 1.0))),),
+        "print": ((0.7, Material("picture", contrast=(0.7, 1.0))), (0.3, Material("object", contrast=(0.6, 1.0)))),
+        "object": (
+            (0.35, Material("object", contrast=(0.5, 1.0))),
+            (0.45, Material("plaster", _PLAIN, contrast=(0.0, 0.15), gloss=0.15)),
+            (0.2, Material("object", _PLAIN, contrast=(0.2, 0.7))),
+        ),
+        "furniture": (
+            (0.5, Material("wood", _between((0.2, 0.11, 0.06), (0.85, 0.7, 0.5)), 0.4, (0.5, 1.0), 0.05)),
+            (0.4, Material("plaster", _CALM, contrast=(0.0, 0.15), gloss=0.1)),
+            (0.1, Material("metal", _CALM, contrast=(0.0, 0.3), gloss=0.2)),
+        ),
+        "foliage": ((1.0, Material("foliage", _LEAF, contrast=(0.3, 1.0))),),
+        "bark": ((1.0, Material("wood", _between((0.12, 0.09, 0.07), (0.5, 0.42, 0.34)), contrast=(0.5, 1.0))),),
+        "wall": (
+            (0.75, Material("plaster", _WALL, contrast=(0.0, 0.5))),
+            (0.25, Material("wall", _WALL, 0.3, (0.4, 1.0))),
+        ),
+        "ceiling": ((1.0, Material("plaster", _grey(0.8, 0.96, 0.02), contrast=(0.0, 0.4))),),
+        "floor": (
+            (0.45, Material("wood", _between((0.2, 0.12, 0.07), (0.8, 0.66, 0.48)), 0.4, (0.6, 1.0), 0.1)),
+            (0.25, Material("tiles", _CALM, 0.3, (0.5, 1.0), 0.15)),
+            (0.2, Material("carpet", _CALM, 0.6, (0.4, 1.0))),
+            (0.1, Material("concrete", contrast=(0.5, 1.0))),
+        ),
+        "plaster": ((1.0, Material("plaster", _WALL, contrast=(0.0, 0.7))),),
+        "facade": (
+            (0.45, Material("facade", _WALL, 0.3, (0.6, 1.0))),
+            (0.25, Material("brick", contrast=(0.7, 1.0))),
+            (0.3, Material("plaster", _WALL, contrast=(0.2, 1.0))),
+        ),
+        "tiles": ((1.0, Material("tiles", _CALM, 0.3, (0.4, 1.0), 0.15)),),
+        "carpet": ((1.0, Material("carpet", _CALM, 0.6, (0.4, 1.0))),),
+        "carpaint": (
+            (
+                1.0,
+                Material(
+                    "plaster", _mixed((0.7, _grey(0.04, 0.95, 0.02)), (0.3, _bright)), contrast=(0.0, 0.03), gloss=0.6
+                ),
+            ),
+        ),
+        "screen": (
+            (0.6, Material("plaster", _grey(0.03, 0.1, 0.01), contrast=(0.0, 0.05), gloss=0.7)),
+            (0.4, Material("picture", contrast=(0.8, 1.0), gloss=0.3, glow=(0.5, 1.5))),
+        ),
+        "light": ((1.0, Material("plaster", _grey(0.85, 0.98, 0.03), contrast=(0.0, 0.1), glow=(1.5, 4.0))),),
+        "window": (
+            (0.6, Material("picture", contrast=(0.1, 0.8), gloss=0.3, glow=(1.0, 3.0))),
+            (0.4, Material("plaster", _grey(0.75, 0.98, 0.05), contrast=(0.0, 0.2), gloss=0.3, glow=(1.0, 3.0))),
+        ),
+        "marking": ((1.0, Material("plaster", _grey(0.7, 0.95, 0.02), contrast=(0.2, 0.8))),),
+    }
+    | {
+        use: ((1.0, Material(use)),)
+        for use in ("road", "ground", "asphalt", "grass", "soil", "brick", "concrete", "roof")
+    }
+    | {"stone": ((1.0, Material("stone", contrast=(0.5, 1.0))),)}
+)
+USES = tuple(MATERIALS)
+
+
+class Palette:
+    """Textures of an atlas by use, with their mean colours; made once per atlas."""
+
+    def __init__(self, atlas: TextureAtlas) -> None:
+        coarsest = atlas.texels[:, -((TILE_PX >> (MIP_LEVELS - 1)) ** 2) :].numpy()
+        channels = np.stack([coarsest >> bits & 255 for bits in (16, 8, 0)], axis=-1)
+        means: NDArray[np.float64] = ((channels / 255.0) ** GAMMA).mean(axis=1)
+        self.means: list[Vector] = [(float(r), float(g), float(b)) for r, g, b in means]
+        self.textures: dict[str, list[int]] = {}
+        for use, indices in atlas.uses.items():
+            real = [int(i) for i in indices if atlas.origins[i] != "noise"]
+            self.textures[use] = real or [int(i) for i in indices]
+
+
+class Paintbox:
+    """Draws surfaces of one scene, which share some woods, fabrics and colours."""
+
+    def __init__(self, rng: Draw, palette: Palette) -> None:
+        self.rng = rng
+        self.palette = palette
+        self.shared: dict[str, list[Surface]] = {}
+
+    def surface(self, look: Look) -> Surface:
+        """A surface for a look."""
+        rng = self.rng
+        if look.fit or look.tint is not None or look.use not in _SHARED:
+            return self._draw(look)
+        known = self.shared.setdefault(look.use, [])
+        if len(known) >= _SHARED_DRAWS and rng.random() < _FROM_SHARED:
+            return known[int(rng.random() * len(known))]
+        drawn = self._draw(look)
+        if len(known) < _SHARED_DRAWS:
+            known.append(drawn)
+        return drawn
+
+    def _draw(self, look: Look) -> Surface:
+        rng = self.rng
+        options = MATERIALS[look.use]
+        left, chosen = rng.random(), options[-1][1]
+        for share, material in options:
+            left -= share
+            if left < 0:
+                chosen = material
+                break
+        candidates = self.palette.textures[chosen.textures]
+        texture = candidates[int(rng.random() * len(candidates))]
+        low, high = chosen.contrast
+        contrast = low + (high - low) * rng.random()
+        tint = look.tint
+        if tint is not None:
+            tint = self._tint_to(texture, tint, rng.uniform(0.8, 1.2))
+        elif chosen.colour is not None and (chosen.recoloured >= 1.0 or rng.random() < chosen.recoloured):
+            tint = self._tint_to(texture, chosen.colour(rng), 1.0)
+        else:
+            level = rng.uniform(0.7, 1.25)
+            tint = (level * rng.uniform(0.93, 1.07), level, level * rng.uniform(0.93, 1.07))
+        gloss = min(1.0, chosen.gloss + look.gloss[0] + (look.gloss[1] - look.gloss[0]) * rng.random())
+        repeat = 0.0 if look.fit else look.repeat_m[0] + (look.repeat_m[1] - look.repeat_m[0]) * rng.random()
+        glow = chosen.glow[0] + (chosen.glow[1] - chosen.glow[0]) * rng.random()
+        return Surface(texture, repeat, tint, contrast, gloss, glow)
+
+    def _tint_to(self, texture: int, colour: Vector, level: float) -> Vector:
+        low, high = _TINT_BOUNDS
+        red, green, blue = (
+            min(high, max(low, level * max(0.0, wanted) ** GAMMA / max(mean, 1e-3)))
+            for wanted, mean in zip(colour, self.palette.means[texture], strict=True)
+        )
+        return (red, green, blue)

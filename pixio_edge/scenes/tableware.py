@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from pixio_edge.scenes.materials import CERAMIC, GLASS, METAL, PLASTIC, PRINT, STEEL, WHITE, WOOD, bright, pick, plain
 from pixio_edge.scenes.mesh import Mesh, Model
 from pixio_edge.scenes.profiles import handle, hollow, ring, silhouette, spline, thing
 from pixio_edge.scenes.shapes import box, cylinder, extrude, lathe, moved, rounded, tube
+from pixio_edge.scenes.stuff import CERAMIC, GLASS, METAL, PLASTIC, PRINT, STEEL, WHITE, WOOD, bright, pick, plain
 
 
 def _label(radius: float, low: float, high: float, slot: int, sides: int = 16) -> Mesh:
