@@ -16,16 +16,16 @@ from pixio_edge.scenes.mesh import Look, Mesh, Model, merge
 PAINT, GLASS, BLACK, RIM, HEAD, TAIL, PLATE = range(7)
 # Colours that cars really have, and how often.
 COLOURS = [
-    ((0.06, 0.06, 0.07), 5),
-    ((0.85, 0.86, 0.86), 5),
-    ((0.5, 0.52, 0.54), 4),
-    ((0.27, 0.28, 0.3), 4),
-    ((0.1, 0.14, 0.3), 2),
-    ((0.45, 0.05, 0.05), 2),
-    ((0.2, 0.3, 0.45), 1),
-    ((0.12, 0.22, 0.15), 1),
-    ((0.6, 0.55, 0.45), 1),
-    ((0.75, 0.55, 0.1), 1),
+    ((0.13, 0.13, 0.14), 5),
+    ((0.9, 0.9, 0.9), 5),
+    ((0.66, 0.67, 0.69), 4),
+    ((0.4, 0.41, 0.43), 4),
+    ((0.14, 0.2, 0.42), 2),
+    ((0.6, 0.1, 0.1), 2),
+    ((0.3, 0.42, 0.6), 1),
+    ((0.15, 0.3, 0.2), 1),
+    ((0.7, 0.65, 0.55), 1),
+    ((0.85, 0.65, 0.15), 1),
 ]
 
 
@@ -220,9 +220,9 @@ def _looks(rng: np.random.Generator, paint: tuple[float, float, float] | None = 
     colour = paint or COLOURS[int(rng.choice(len(COLOURS), p=weights / weights.sum()))][0]
     shine = float(rng.uniform(0.3, 0.6))
     return (
-        Look("metal", tint=colour, gloss=(shine, shine + 0.2)),
-        Look("glass", tint=(0.07, 0.085, 0.1), gloss=(0.6, 0.9)),
-        Look("plastic", tint=(0.035, 0.035, 0.04), gloss=(0.0, 0.1)),
+        Look("carpaint", tint=colour, gloss=(shine - 0.3, shine - 0.1)),
+        Look("glass", tint=(0.14, 0.16, 0.18)),
+        Look("rubber", tint=(0.1, 0.1, 0.105)),
         Look("metal", tint=(0.42, 0.43, 0.45), gloss=(0.2, 0.6)),
         Look("glass", tint=(0.85, 0.87, 0.9), gloss=(0.6, 0.9)),
         Look("plastic", tint=(0.5, 0.03, 0.03), gloss=(0.3, 0.7)),

@@ -1,0 +1,283 @@
+"""Trees, bushes, hedges, grass and rocks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pixio_edge.scenes.mesh import Look, Mesh, Model, merge
+from pixio_edge.scenes.shapes import ball, box, displaced, leaf_cards, moved, tube
+
+Rng = np.random.Generator
+Points = NDArray[np.float64]
+BARK, LEAF, DARK = range(3)
+GREENS = (
+    (0.23, 0.33, 0.12), (0.3, 0.42, 0.16), (0.18, 0.27, 0.13), (0.38, 0.45, 0.2), (0.27, 0.36, 0.22),
+    (0.33, 0.38, 0.14), (0.15, 0.22, 0.1), (0.43, 0.5, 0.28),
+)  # fmt: skip
+AUTUMN = ((0.62, 0.48, 0.14), (0.6, 0.3, 0.12), (0.45, 0.25, 0.14), (0.5, 0.45, 0.2))
+
+
+def _leaf_looks(rng: Rng, autumn: float = 0.12) -> tuple[Look, ...]:
+    """Bark, leaves, and the darker leaves inside."""
+    colours = AUTUMN if rng.random() < autumn else GREENS
+    red, green, blue = colours[int(rng.integers(len(colours)))]
+    metres = float(rng.uniform(0.6, 2.0))
+    bark = ((0.36, 0.3, 0.24), (0.28, 0.24, 0.2), (0.45, 0.42, 0.38), (0.2, 0.17, 0.15))[int(rng.integers(4))]
+    return (
+        Look("bark", tint=bark, repeat_m=(0.3, 0.9)),
+        Look("foliage", tint=(red, green, blue), repeat_m=(metres, 1.5 * metres)),
+        Look("foliage", tint=(0.62 * red, 0.62 * green, 0.62 * blue), repeat_m=(metres, 1.5 * metres)),
+    )
+
+
+def _on_ball(rng: Rng, count: int, centre: Points, radii: Points) -> Points:
+    """Points near the surface of an ellipsoid, few of them below."""
+    direction = rng.normal(size=(count, 3))
+    direction /= np.linalg.norm(direction, axis=1, keepdims=True)
+    low = direction[:, 2] < -0.4
+    direction[low, 2] *= -1
+    return centre + direction * radii * rng.uniform(0.78, 1.08, (count, 1))
+
+
+def _clump(rng: Rng, centre: Points, radii: Points, *, leaves: int, size: float, crown: Points) -> list[Mesh]:
+    """A mass of leaves: a dark lump with leaf cards over it."""
+    lump = displaced(
+        ball(radii * 0.8, at=centre, detail=0, slot=DARK), rng, 0.1 * float(radii.mean()), 1.2 * float(radii.mean())
+    )
+    points = _on_ball(rng, leaves, centre, radii)
+    lengths = size * rng.uniform(0.6, 1.5, leaves)
+    return [lump, leaf_cards(points, lengths, rng, slimness=0.75, centre=crown, slot=LEAF)]
+
+
+def _branches(rng: Rng, height: float, radius: float, ends: Points, fork: float, *, lean: float = 0.035) -> list[Mesh]:
+    """A slightly bent trunk, and branches from it to some ends."""
+    off = rng.normal(0, lean * height, 2)
+    at = np.array([[0, 0, 0], [*(0.35 * off), 0.5 * fork], [*off, fork], [*(off * 1.4), height]])
+    parts = [tube(at, [1.25 * radius, radius, 0.85 * radius, 0.3 * radius], sides=6, slot=BARK)]
+    for end in ends:
+        start = at[2] + (at[3] - at[2]) * rng.uniform(-0.1, 0.35)
+        middle = 0.5 * (start + end) + rng.normal(0, 0.05 * height, 3) * [1, 1, 0.3]
+        parts.append(tube([start, middle, end], [0.5 * radius, 0.35 * radius, 0.12 * radius], sides=4, slot=BARK))
+    return parts
+
+
+def _broadleaf(rng: Rng, clumps: int, leaves: int, *, size: float, branches: int) -> Model:
+    height = float(rng.uniform(5, 15))
+    wide = height * float(rng.uniform(0.22, 0.42))
+    base = height * float(rng.uniform(0.16, 0.36))
+    tall = 0.5 * (height - base)
+    crown = np.array([0.0, 0.0, base + tall])
+    around = np.linspace(0, 2 * math.pi, clumps, endpoint=False) + rng.uniform(0, 1, clumps)
+    level = rng.permutation(np.linspace(-0.75, 0.85, clumps))
+    out = np.sqrt(np.maximum(0, 1 - level**2)) * rng.uniform(0.45, 0.75, clumps)
+    centres = crown + np.stack([np.cos(around) * out * wide, np.sin(around) * out * wide, level * 0.68 * tall], axis=1)
+    parts = _branches(rng, base + 1.3 * tall, 0.02 * height + 0.05, centres[:branches], base)
+    for centre in centres:
+        r = wide * float(rng.uniform(0.42, 0.62)) * (1.25 if clumps < 6 else 1.0)
+        parts += _clump(
+            rng,
+            centre,
+            np.array([r, r, r * rng.uniform(0.7, 1.0)]),
+            leaves=leaves,
+            size=size * height / 10,
+            crown=crown,
+        )
+    return Model(merge(parts), _leaf_looks(rng))
+
+
+def broadleaf(rng: Rng) -> Model:
+    """A leafy tree seen from near."""
+    return _broadleaf(rng, int(rng.integers(7, 10)), 40, size=0.75, branches=4)
+
+
+def broadleaf_far(rng: Rng) -> Model:
+    """A leafy tree seen from a distance, with few large leaves."""
+    return _broadleaf(rng, int(rng.integers(4, 6)), 22, size=1.25, branches=0)
+
+
+def street_tree(rng: Rng) -> Model:
+    """A young tree: a thin trunk and a small crown above head height."""
+    height, base = float(rng.uniform(4.0, 7.5)), float(rng.uniform(1.9, 2.6))
+    tall = 0.5 * (height - base)
+    crown, wide = np.array([0.0, 0.0, base + tall]), tall * float(rng.uniform(0.5, 0.95))
+    parts = _branches(rng, base + tall, float(rng.uniform(0.05, 0.11)), np.zeros((0, 3)), base)
+    for turn in np.arange(5) * 1.3:
+        at = crown + 0.45 * np.array([math.cos(turn) * wide, math.sin(turn) * wide, (turn - 2.6) / 2.6 * tall])
+        parts += _clump(rng, at, np.array([0.65 * wide, 0.65 * wide, 0.55 * tall]), leaves=38, size=0.45, crown=crown)
+    return Model(merge(parts), _leaf_looks(rng))
+
+
+def _needle_tree(rng: Rng, tiers: int, leaves: int, size: float) -> Model:
+    height = float(rng.uniform(6, 18))
+    base, wide = height * float(rng.uniform(0.03, 0.15)), height * float(rng.uniform(0.13, 0.24))
+    parts = _branches(rng, height * 0.98, 0.014 * height + 0.04, np.zeros((0, 3)), 0.5 * height, lean=0.0)
+    for tier in range(tiers):
+        share = tier / tiers
+        z, r = base + (height - base) * share, wide * (1 - share) ** 0.85
+        turn = rng.uniform(0, 2 * math.pi, leaves)
+        out = r * np.sqrt(rng.uniform(0.15, 1.1, leaves))
+        droop = (r - out) * 0.45 + rng.uniform(-0.1, 0.15, leaves) * (height - base) / tiers
+        points = np.stack([np.cos(turn) * out, np.sin(turn) * out, z + droop], axis=1)
+        parts.append(leaf_cards(points, size * (0.45 + r / wide) * rng.uniform(0.7, 1.4, leaves), rng, slimness=0.6,
+                                centre=(0, 0, z - 0.3), slot=LEAF))  # fmt: skip
+        step = (height - base) / tiers
+        cone = [[0, 0, z - 0.1 * step], [0, 0, z + 1.5 * step]]
+        parts.append(tube(cone, [0.8 * r, 0.05 * r], sides=6, slot=DARK))
+    return Model(merge(parts), _leaf_looks(rng, autumn=0.0))
+
+
+def conifer(rng: Rng) -> Model:
+    """A spruce or fir in tiers."""
+    return _needle_tree(rng, int(rng.integers(8, 12)), 34, 0.7)
+
+
+def conifer_far(rng: Rng) -> Model:
+    """A conifer seen from a distance."""
+    return _needle_tree(rng, 5, 16, 1.5)
+
+
+def cypress(rng: Rng) -> Model:
+    """A slim tree or clipped evergreen."""
+    height = float(rng.uniform(1.6, 7.0))
+    r = height * float(rng.uniform(0.1, 0.2))
+    rings = [0.02, 0.25, 0.55, 0.8, 0.99]
+    body = tube([[0, 0, height * t] for t in rings], [0.6 * r, 0.9 * r, 0.8 * r, 0.5 * r, 0.05 * r], sides=8, slot=DARK)
+    level = np.sqrt(rng.uniform(0, 1, 180))
+    turn = rng.uniform(0, 2 * math.pi, 180)
+    out = np.interp(1 - level, rings, [0.62 * r, 0.98 * r, 0.9 * r, 0.55 * r, 0.05 * r])
+    points = np.stack([np.cos(turn) * out, np.sin(turn) * out, (1 - level) * height], axis=1)
+    leaves = leaf_cards(points, 0.14 * height**0.7 * rng.uniform(0.6, 1.4, 180), rng, slot=LEAF)
+    return Model(merge([displaced(body, rng, 0.06 * r, r), _lifted(leaves)]), _leaf_looks(rng, autumn=0.0))
+
+
+def _lifted(mesh: Mesh) -> Mesh:
+    """The mesh with what is below the ground pressed up to it."""
+    vertices = mesh.vertices.copy()
+    vertices[:, 2] = np.maximum(vertices[:, 2], 0.02 * np.abs(vertices[:, 2]))
+    return Mesh(vertices, mesh.normals, mesh.uv, mesh.triangles, mesh.slots)
+
+
+def bare_tree(rng: Rng) -> Model:
+    """A tree in winter."""
+    height = float(rng.uniform(5, 12))
+    parts: list[Mesh] = []
+    reach = [(np.zeros(3), np.array([0, 0, 1.0]), 0.35 * height, 0.02 * height + 0.04)]
+    for depth in range(5):
+        following = []
+        for start, direction, length, radius in reach:
+            end = start + direction * length
+            middle = 0.5 * (start + end) + rng.normal(0, 0.04 * length, 3)
+            parts.append(
+                tube([start, middle, end], [radius, 0.85 * radius, 0.7 * radius], sides=(6, 4, 3, 3, 3)[depth])
+            )
+            for _ in range(3 if depth < 3 else 2):
+                turned = direction + rng.normal(0, 0.5, 3) + [0, 0, 0.18]
+                turned /= np.linalg.norm(turned)
+                following.append((end, turned, length * rng.uniform(0.5, 0.8), 0.55 * radius))
+        reach = following if depth < 3 else []
+        if depth == 3:
+            break
+    return Model(merge(parts), _leaf_looks(rng)[:1])
+
+
+def bush(rng: Rng) -> Model:
+    """A shrub of leaves down to the ground."""
+    height = float(rng.uniform(0.5, 2.2))
+    wide = height * float(rng.uniform(0.4, 0.9))
+    crown, parts = np.array([0, 0, 0.25 * height]), []
+    for _ in range(int(rng.integers(3, 6))):
+        r = wide * float(rng.uniform(0.5, 0.75))
+        at = np.array([*(rng.uniform(-0.4, 0.4, 2) * wide), rng.uniform(0.3, 0.6) * height])
+        parts += _clump(
+            rng,
+            at,
+            np.array([r, r, max(0.1, min(0.9 * at[2], height - at[2]))]),
+            leaves=45,
+            size=0.2 * height**0.6,
+            crown=crown,
+        )
+    return Model(_lifted(merge(parts)), _leaf_looks(rng))
+
+
+def hedge(rng: Rng) -> Model:
+    """A clipped piece of hedge, 3 to 5 m long along x."""
+    length, deep, height = float(rng.uniform(3, 5)), float(rng.uniform(0.5, 1.1)), float(rng.uniform(0.7, 2.4))
+    body = displaced(_rough_box(length, deep, height), rng, 0.05, 0.9)
+    count = 330
+    side = rng.random(count)
+    x, z = rng.uniform(-0.5, 0.5, count) * length, rng.uniform(0.0, 1.0, count) * height
+    y = np.where(side < 0.4, -0.5, np.where(side < 0.65, 0.5, rng.uniform(-0.5, 0.5, count))) * deep
+    z = np.where(side >= 0.65, height, z)
+    points = np.stack([x, y, z], axis=1) + rng.normal(0, 0.03, (count, 3))
+    size = float(rng.uniform(0.12, 0.26))
+    leaves = leaf_cards(
+        points, size * rng.uniform(0.6, 1.5, count), rng, slimness=0.8, centre=(0, 0, 0.3 * height), slot=LEAF
+    )
+    return Model(_lifted(merge([body, leaves])), _leaf_looks(rng, autumn=0.05))
+
+
+def _rough_box(length: float, deep: float, height: float) -> Mesh:
+    """A box cut into short pieces, so that it can be bent."""
+    size, places = (length / 6, 0.96 * deep, 0.97 * height), (np.arange(6) - 2.5) * length / 6
+    return merge([box(size, at=(float(x), 0, 0), slot=DARK) for x in places])
+
+
+def grass_tuft(rng: Rng) -> Model:
+    """Long blades of grass or weeds."""
+    blades, height = 26, float(rng.uniform(0.12, 0.6))
+    parts = []
+    for _ in range(blades):
+        foot = np.append(rng.normal(0, 0.25 * height, 2), 0.0)
+        lean = rng.normal(0, 0.45, 2) * height
+        tip = foot + np.array([*lean, height * rng.uniform(0.5, 1.1)])
+        middle = foot + np.array([*(0.35 * lean), 0.6 * tip[2]])
+        parts.append(tube([foot, middle, tip], [0.02 * height + 0.004, 0.02 * height + 0.004, 0.001], sides=3, slot=0))
+    return Model(merge(parts), _leaf_looks(rng, autumn=0.4)[1:2])
+
+
+def flower_bed(rng: Rng) -> Model:
+    """Low plants with flowers."""
+    wide = float(rng.uniform(0.4, 1.2))
+    points = np.concatenate([rng.uniform(-wide, wide, (120, 2)), rng.uniform(0.03, 0.3, (120, 1))], axis=1)
+    leaves = leaf_cards(points, 0.2 * rng.uniform(0.6, 1.4, 120), rng, slot=LEAF)
+    flowers = leaf_cards(points[::3] + np.array([0.0, 0.0, 0.1]), 0.1, rng, slimness=1.0, slot=BARK)
+    colour = rng.uniform(0.25, 0.95, 3)
+    colour[int(rng.integers(3))] = 0.9
+    looks = (Look("plastic", tint=(float(colour[0]), float(colour[1]), float(colour[2]))), *_leaf_looks(rng)[1:])
+    return Model(_lifted(merge([leaves, flowers])), looks)
+
+
+def rock(rng: Rng) -> Model:
+    """A boulder, partly in the ground."""
+    r = float(rng.uniform(0.2, 0.9))
+    body = ball((r, r * rng.uniform(0.6, 1.0), r * rng.uniform(0.45, 0.8)), at=(0, 0, 0.3 * r), detail=2)
+    return Model(_lifted(displaced(body, rng, 0.12 * r, 0.9 * r)), (Look("stone", repeat_m=(0.5, 2.0)),))
+
+
+def log(rng: Rng) -> Model:
+    """A felled trunk."""
+    length, r = float(rng.uniform(1.2, 4.0)), float(rng.uniform(0.12, 0.35))
+    bent = rng.normal(0, 0.06, 3)
+    path = [[-length / 2, bent[0], r], [0, bent[1], r], [length / 2, bent[2], 0.95 * r]]
+    return Model(moved(tube(path, [r, 0.95 * r, 0.85 * r], sides=9)), _leaf_looks(rng)[:1])
+
+
+MODELS: dict[str, tuple[str, Callable[[np.random.Generator], Model], int]] = {
+    "broadleaf": ("tree", broadleaf, 12),
+    "street_tree": ("street_tree", street_tree, 8),
+    "conifer": ("tree", conifer, 5),
+    "cypress": ("cypress", cypress, 4),
+    "bare_tree": ("tree", bare_tree, 4),
+    "broadleaf_far": ("tree_far", broadleaf_far, 10),
+    "conifer_far": ("tree_far", conifer_far, 4),
+    "bush": ("bush", bush, 10),
+    "hedge": ("hedge", hedge, 6),
+    "grass_tuft": ("grass_tuft", grass_tuft, 6),
+    "flower_bed": ("flower_bed", flower_bed, 4),
+    "rock": ("rock", rock, 8),
+    "log": ("log", log, 3),
+}
