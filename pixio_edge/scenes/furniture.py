@@ -1,0 +1,318 @@
+"""Tables, desks, shelves full of books and things, cabinets, wardrobes, boxes, and bins."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from pixio_edge.scenes.carpentry import Parts
+from pixio_edge.scenes.mesh import Look, Model
+from pixio_edge.scenes.seats import BLACK, FABRIC, METAL, PLASTIC, WOOD
+from pixio_edge.scenes.shapes import cylinder, lathe, tube
+
+FRONT = Look("furniture", gloss=(0.0, 0.5), repeat_m=(0.5, 2.0))
+CARD = Look("cardboard", gloss=(0.0, 0.05))
+BOOKS = tuple(Look("object", gloss=(0.0, 0.3), repeat_m=(0.1, 0.6)) for _ in range(6))
+
+
+def table(rng: np.random.Generator) -> Model:
+    """Rectangular table: four legs, trestles or two slab ends."""
+    u = rng.uniform
+    width, depth, height, slab = u(0.9, 2.2), u(0.65, 1.0), u(0.7, 0.78), u(0.018, 0.05)
+    parts = Parts()
+    parts.box((width, depth, slab), (0, 0, height - slab))
+    thick, kind = u(0.03, 0.09), rng.integers(0, 3)
+    if kind < 2:
+        parts.legs(width - 0.06, depth - 0.06, height - slab, thick, 1)
+        if kind == 0:
+            for side in (-1, 1):
+                parts.box((width - 0.1, 0.02, 0.09), (0, side * (depth / 2 - 0.05), height - slab - 0.09), 1)
+                parts.box((0.02, depth - 0.1, 0.09), (side * (width / 2 - 0.05), 0, height - slab - 0.09), 1)
+    else:
+        for side in (-1, 1):
+            x, splay = side * (width / 2 - u(0.12, 0.3)), u(0.12, 0.28)
+            parts.box((0.05, depth * 0.8, 0.04), (x, 0, height - slab - 0.04), 1)
+            for end in (-1, 1):
+                y = end * depth * 0.3
+                parts.box((0.04, 0.04, height - slab), (x, y + end * splay * 0.5, 0), 1, lean=-end * splay)
+    parts.top(width * 0.96, depth * 0.94, (0, 0, height), 1.2)
+    return parts.model([WOOD if u() < 0.75 else PLASTIC, WOOD if u() < 0.5 else METAL])
+
+
+def round_table(rng: np.random.Generator) -> Model:
+    """Round table on a pedestal or four legs; low or high."""
+    u = rng.uniform
+    height = u(0.4, 0.55) if u() < 0.4 else u(0.7, 0.76)
+    radius, slab = u(0.25, 0.6), u(0.018, 0.04)
+    parts = Parts()
+    profile = np.array([[radius - 0.01, height - slab], [radius, height - slab / 2], [radius - 0.005, height]])
+    parts.add(lathe(profile, sides=24, smooth=False))
+    if u() < 0.5:
+        stem = np.array(
+            [[radius * 0.6, 0.0], [radius * 0.55, 0.02], [0.05, 0.05], [0.035, height * 0.5], [0.05, height - slab]]
+        )
+        parts.add(lathe(stem, sides=14, slot=1))
+    else:
+        for i in range(int(rng.integers(3, 5))):
+            x, y = math.cos(i * 1.5708 + 0.8), math.sin(i * 1.5708 + 0.8)
+            leg = np.array(
+                [[x * radius * 0.9, y * radius * 0.9, 0], [x * radius * 0.6, y * radius * 0.6, height - slab]]
+            )
+            parts.add(tube(leg, np.array([0.012, 0.022]), sides=6, slot=1))
+    parts.top(radius * 1.36, radius * 1.36, (0, 0, height), 1.2)
+    return parts.model([WOOD, WOOD if u() < 0.6 else METAL])
+
+
+def coffee_table(rng: np.random.Generator) -> Model:
+    """Low table, often with a shelf below."""
+    u = rng.uniform
+    width, depth, height = u(0.5, 1.3), u(0.42, 0.75), u(0.33, 0.5)
+    parts = Parts()
+    parts.box((width, depth, 0.035), (0, 0, height - 0.035))
+    parts.legs(width, depth, height - 0.035, u(0.03, 0.08), 1)
+    if u() < 0.6:
+        parts.box((width * 0.95, depth * 0.95, 0.02), (0, 0, height * 0.35), 1)
+        parts.top(width * 0.8, depth * 0.8, (0, 0, height * 0.35 + 0.02), height * 0.6 - 0.06)
+    parts.top(width * 0.95, depth * 0.95, (0, 0, height), 0.6)
+    return parts.model([WOOD, WOOD if u() < 0.6 else METAL])
+
+
+def desk(rng: np.random.Generator) -> Model:
+    """Desk with drawers at one side, or a metal frame; the back may have a modesty panel or a screen wall."""
+    u = rng.uniform
+    width, depth, height = u(1.0, 1.9), u(0.58, 0.85), u(0.7, 0.78)
+    parts = Parts()
+    parts.box((width, depth, 0.03), (0, 0, height - 0.03))
+    side = -1 if u() < 0.5 else 1
+    if u() < 0.6:
+        wide = u(0.36, 0.48)
+        x = side * (width / 2 - wide / 2 - 0.02)
+        _drawers(parts, wide, depth - 0.06, (x, 0, 0), height - 0.03, int(rng.integers(2, 5)))
+        parts.box((0.03, depth - 0.04, height - 0.03), (-side * (width / 2 - 0.03), 0, 0), 1)
+    else:
+        for end in (-1, 1):
+            x = end * (width / 2 - 0.12)
+            parts.box((0.06, depth * 0.9, 0.03), (x, 0, 0), 2)
+            parts.box((0.07, 0.05, height - 0.05), (x, 0.08, 0.02), 2)
+            parts.box((0.06, depth * 0.8, 0.03), (x, 0, height - 0.06), 2)
+    if u() < 0.5:
+        parts.box((width * 0.9, 0.02, 0.35), (0, depth / 2 - 0.05, height - 0.4), 1)
+    if u() < 0.2:
+        parts.box((width, 0.03, u(0.3, 0.5)), (0, depth / 2, height - 0.05), 3)
+    parts.top(width * 0.96, depth * 0.92, (0, 0, height), 1.0)
+    return parts.model([WOOD, FRONT, METAL, FABRIC])
+
+
+def _drawers(parts: Parts, wide: float, depth: float, at: tuple[float, float, float], high: float, count: int) -> None:
+    """A chest with drawer fronts (slot 1) and handles (slot 2), its middle at `at`."""
+    x, y, z = at
+    parts.box((wide, depth, high - 0.02), (x, y, z + 0.02), 1)
+    each = (high - 0.06) / count
+    for i in range(count):
+        low = z + 0.04 + i * each
+        parts.box((wide - 0.02, 0.018, each - 0.012), (x, y - depth / 2 - 0.009, low), 1)
+        parts.box((min(0.14, wide * 0.4), 0.02, 0.014), (x, y - depth / 2 - 0.03, low + each * 0.62), 2)
+
+
+def chest_of_drawers(rng: np.random.Generator) -> Model:
+    """Chest of one or two columns of drawers, or a night table."""
+    u = rng.uniform
+    columns = int(rng.integers(1, 4))
+    wide, depth, high = columns * u(0.38, 0.6), u(0.36, 0.52), u(0.45, 1.2)
+    parts, foot = Parts(), u(0.0, 0.15)
+    parts.legs(wide, depth, foot + 0.03, 0.05)
+    for i in range(columns):
+        at = ((i - (columns - 1) / 2) * wide / columns, 0.0, foot)
+        _drawers(parts, wide / columns, depth, at, high - foot, max(2, round(high / u(0.18, 0.3))))
+    parts.box((wide + 0.03, depth + 0.04, 0.025), (0, -0.005, high))
+    parts.top(wide, depth, (0, 0, high + 0.025), 1.0)
+    return parts.model([WOOD, FRONT, METAL])
+
+
+def cabinet(rng: np.random.Generator) -> Model:
+    """Cupboard with doors: low sideboard to high wardrobe."""
+    u = rng.uniform
+    high = u(0.7, 1.1) if u() < 0.4 else u(1.6, 2.3)
+    doors = int(rng.integers(1, 5))
+    each, depth = u(0.36, 0.6), u(0.35, 0.62)
+    wide = each * doors
+    parts = Parts()
+    parts.box((wide, depth - 0.02, 0.06), (0, 0.01, 0))
+    parts.box((wide, depth, high - 0.06), (0, 0, 0.06))
+    panel, bar = u() < 0.4, u() < 0.6
+    for i in range(doors):
+        x = (i - (doors - 1) / 2) * each
+        front = -depth / 2 - 0.01
+        parts.box((each - 0.006, 0.02, high - 0.1), (x, front, 0.09), 1)
+        if panel:
+            parts.box((each * 0.7, 0.012, high * 0.4), (x, front - 0.014, high * 0.1 + 0.05), 1)
+            parts.box((each * 0.7, 0.012, high * 0.38), (x, front - 0.014, high * 0.55), 1)
+        edge = each / 2 - 0.04 if i % 2 == 0 else 0.04 - each / 2
+        size = (0.015, 0.03, 0.16) if bar else (0.03, 0.03, 0.03)
+        parts.box(size, (x + edge, front - 0.022, high * 0.55 if high > 1.2 else high * 0.7), 2)
+    parts.top(wide * 0.95, depth * 0.9, (0, 0, high), 0.8 if high < 1.2 else 0.35)
+    return parts.model([WOOD, FRONT, METAL])
+
+
+def _row_of_books(
+    rng: np.random.Generator, parts: Parts, start: float, end: float, y: float, z: float, high: float
+) -> None:
+    """Standing books of changing size from x = start to end, now and then a gap or a leaning one."""
+    u = rng.uniform
+    x = start
+    while x < end - 0.03:
+        thick = u(0.012, 0.05)
+        if u() < 0.06:
+            x += u(0.03, 0.2)
+            continue
+        tall, deep = min(u(0.17, 0.3), high - 0.015), u(0.12, 0.2)
+        roll = u(0.1, 0.35) if u() < 0.06 else 0.0
+        parts.box(
+            (thick, deep, tall * math.cos(roll)), (x + thick / 2, y + deep / 2, z), int(rng.integers(1, 7)), roll=roll
+        )
+        x += thick + 0.001 + tall * math.sin(roll) * 0.7
+
+
+def bookcase(rng: np.random.Generator) -> Model:
+    """Shelves filled with books; some boards are left for other things."""
+    u = rng.uniform
+    wide, depth, high = u(0.5, 1.3), u(0.22, 0.36), u(0.8, 2.2)
+    levels = max(2, round(high / u(0.28, 0.42)))
+    parts = _case(wide, depth, high, levels, closed=u() < 0.7)
+    step = (high - 0.06) / levels
+    for level in range(levels):
+        z = 0.06 + level * step + 0.02
+        if u() < 0.68:
+            end = wide / 2 - 0.03 if u() < 0.7 else u(-0.2, 0.3) * wide
+            _row_of_books(rng, parts, -wide / 2 + 0.03, end, -depth / 2 + 0.02, z, step - 0.02)
+            if end < wide * 0.2:
+                parts.top(wide * 0.4 - end, depth * 0.8, ((end + wide * 0.45) / 2, 0, z), step - 0.05)
+        else:
+            parts.top(wide * 0.9, depth * 0.85, (0, 0, z), step - 0.05)
+    parts.top(wide, depth, (0, 0, high), 0.4)
+    return parts.model([WOOD, *BOOKS])
+
+
+def _case(wide: float, depth: float, high: float, levels: int, *, closed: bool) -> Parts:
+    """Sides, boards and perhaps the back of a bookcase."""
+    parts = Parts()
+    for side in (-1, 1):
+        parts.box((0.022, depth, high), (side * (wide - 0.022) / 2, 0, 0))
+    step = (high - 0.06) / levels
+    for level in range(levels + 1):
+        z = high - 0.022 if level == levels else 0.06 + level * step
+        parts.box((wide - 0.04, depth - 0.01, 0.02), (0, 0, z))
+    if closed:
+        parts.box((wide - 0.02, 0.01, high), (0, depth / 2 - 0.006, 0))
+    return parts
+
+
+def open_shelf(rng: np.random.Generator) -> Model:
+    """Shelves or a grid of boxes for things, wood or metal."""
+    u = rng.uniform
+    columns, levels = int(rng.integers(1, 4)), int(rng.integers(2, 6))
+    each, depth, step = u(0.35, 0.8), u(0.28, 0.5), u(0.3, 0.45)
+    wide, high = columns * each, levels * step + 0.08
+    parts = _case(wide, depth, high, levels, closed=u() < 0.4)
+    for i in range(1, columns):
+        parts.box((0.02, depth, high - 0.08), ((i - columns / 2) * each, 0, 0.06))
+    for level in range(levels):
+        for i in range(columns):
+            at = ((i - (columns - 1) / 2) * each, 0.0, 0.06 + level * (high - 0.06) / levels + 0.02)
+            if u() < 0.2:
+                parts.box((each * 0.85, depth * 0.9, step * u(0.5, 0.8)), at, 1)
+            else:
+                parts.top(each * 0.88, depth * 0.85, at, step - 0.06)
+    parts.top(wide * 0.95, depth, (0, 0, high), 0.4)
+    return parts.model([WOOD, Look("fabric", repeat_m=(0.1, 0.5))])
+
+
+def metal_rack(rng: np.random.Generator) -> Model:
+    """Storage rack of angle posts and boards, loaded with boxes."""
+    u = rng.uniform
+    wide, depth, high, levels = u(0.8, 2.0), u(0.35, 0.7), u(1.5, 2.4), int(rng.integers(3, 6))
+    parts = Parts()
+    parts.legs(wide, depth, high, 0.04)
+    for level in range(levels):
+        z = 0.1 + level * (high - 0.15) / (levels - 1)
+        parts.box((wide, depth, 0.03), (0, 0, z - 0.03), 1 if level % 2 else 0)
+        room = (high - 0.15) / (levels - 1) - 0.08
+        x = -wide / 2 + 0.05
+        while x < wide / 2 - 0.2 and u() < 0.75:
+            size = (min(u(0.15, 0.5), wide / 2 - x - 0.02), depth * u(0.5, 0.95), min(u(0.1, 0.4), room))
+            parts.box(size, (x + size[0] / 2, u(-0.1, 0.1) * depth, z), int(rng.integers(2, 5)), yaw=u(-0.06, 0.06))
+            x += size[0] + u(0.01, 0.1)
+        if x < wide * 0.3:
+            parts.top(wide / 2 - x - 0.05, depth * 0.9, ((x + wide / 2) / 2, 0, z), room)
+    return parts.model([METAL, WOOD, CARD, Look("object", repeat_m=(0.2, 0.6)), PLASTIC])
+
+
+def carton(rng: np.random.Generator) -> Model:
+    """Cardboard box, closed with tape or open with its flaps out."""
+    u = rng.uniform
+    wide, depth, high = u(0.2, 0.65), u(0.18, 0.5), u(0.12, 0.5)
+    parts = Parts()
+    if u() < 0.5:
+        parts.box((wide, depth, high), (0, 0, 0))
+        parts.box((wide + 0.004, 0.05, 0.003), (0, 0, high - 0.001), 1)
+        parts.box((wide * 0.3, 0.002, high * 0.4), (u(-0.2, 0.2) * wide, -depth / 2 - 0.001, high * 0.3), 2, fit=True)
+        parts.top(wide * 0.9, depth * 0.9, (0, 0, high), 0.8)
+    else:
+        parts.box((wide, depth, 0.01), (0, 0, 0))
+        for side in (-1, 1):
+            parts.box((0.006, depth, high), (side * wide / 2, 0, 0))
+            parts.box((wide, 0.006, high), (0, side * depth / 2, 0))
+            parts.box((0.005, depth * 0.98, wide * 0.4), (side * wide / 2, 0, high), roll=side * u(0.3, 2.4))
+            parts.box((wide * 0.98, 0.005, depth * 0.4), (0, side * depth / 2, high), lean=side * u(0.3, 2.4))
+        parts.top(wide * 0.8, depth * 0.8, (0, 0, 0.012), high)
+    return parts.model([CARD, Look("plastic", tint=(0.7, 0.6, 0.45)), Look("picture", fit=True)])
+
+
+def crate(rng: np.random.Generator) -> Model:
+    """Plastic crate or wooden box, open at the top."""
+    u = rng.uniform
+    wide, depth, high = u(0.3, 0.6), u(0.25, 0.42), u(0.12, 0.35)
+    parts = Parts()
+    parts.box((wide, depth, 0.012), (0, 0, 0))
+    for side in (-1, 1):
+        for low, tall in ((0.0, 0.4), (0.45, 0.2), (0.75, 0.25)):
+            parts.box((0.012, depth, tall * high), (side * wide / 2, 0, low * high))
+            parts.box((wide, 0.012, tall * high), (0, side * depth / 2, low * high))
+    parts.legs(wide, depth, high, 0.03)
+    parts.top(wide * 0.85, depth * 0.85, (0, 0, 0.012), high * 1.5)
+    return parts.model([PLASTIC if u() < 0.6 else WOOD])
+
+
+def bin_for_waste(rng: np.random.Generator) -> Model:
+    """Waste-paper basket or pedal bin."""
+    u = rng.uniform
+    low, high, wide = u(0.1, 0.16), u(0.26, 0.7), u(1.0, 1.35)
+    parts = Parts()
+    parts.add(cylinder(low, high, top_radius=low * wide, sides=14))
+    if u() < 0.6:
+        parts.add(
+            lathe(
+                np.array([[low * wide * 1.03, high], [low * wide * 1.03, high + 0.03], [0.03, high + 0.06]]),
+                sides=14,
+                slot=1,
+            )
+        )
+    return parts.model([PLASTIC if u() < 0.6 else METAL, BLACK])
+
+
+MODELS: dict[str, tuple[str, Callable[[np.random.Generator], Model], int]] = {
+    "table": ("table", table, 12),
+    "round_table": ("table", round_table, 8),
+    "coffee_table": ("low_table", coffee_table, 8),
+    "desk": ("desk", desk, 10),
+    "chest_of_drawers": ("storage", chest_of_drawers, 8),
+    "cabinet": ("storage", cabinet, 12),
+    "bookcase": ("bookcase", bookcase, 14),
+    "open_shelf": ("shelf", open_shelf, 12),
+    "metal_rack": ("rack", metal_rack, 8),
+    "carton": ("carton", carton, 10),
+    "crate": ("crate", crate, 5),
+    "bin_for_waste": ("bin", bin_for_waste, 5),
+}
