@@ -8,31 +8,37 @@ from pixio_edge.scenes.mesh import Look
 
 Colour = tuple[float, float, float]
 
-STEEL = Look("metal", gloss=(0.5, 1.0), tint=(0.72, 0.73, 0.75), repeat_m=(0.3, 1.0))
-METAL = Look("metal", gloss=(0.3, 0.9), repeat_m=(0.2, 1.0))
-DARK_METAL = Look("metal", gloss=(0.2, 0.6), tint=(0.12, 0.12, 0.13), repeat_m=(0.2, 1.0))
-BRASS = Look("metal", gloss=(0.4, 0.9), tint=(0.70, 0.55, 0.28), repeat_m=(0.2, 1.0))
-PLASTIC = Look("plastic", gloss=(0.05, 0.6), repeat_m=(0.2, 1.5))
-BLACK = Look("plastic", gloss=(0.05, 0.5), tint=(0.05, 0.05, 0.055))
-GREY = Look("plastic", gloss=(0.05, 0.4), tint=(0.45, 0.45, 0.46))
-WHITE = Look("plastic", gloss=(0.1, 0.6), tint=(0.86, 0.86, 0.84))
-CERAMIC = Look("plastic", gloss=(0.3, 0.9), repeat_m=(0.3, 1.5))
-GLASS = Look("glass", gloss=(0.6, 1.0), repeat_m=(0.3, 1.5))
-STONE = Look("plaster", gloss=(0.0, 0.2), repeat_m=(0.2, 1.0))
-PAPER = Look("plaster", gloss=(0.0, 0.05), tint=(0.90, 0.89, 0.85))
-CARDBOARD = Look("object", gloss=(0.0, 0.05), tint=(0.62, 0.47, 0.32))
-PRINT = Look("picture", fit=True, gloss=(0.0, 0.4))
-SCREEN = Look("picture", fit=True, gloss=(0.4, 0.9))
-DARK_SCREEN = Look("glass", gloss=(0.7, 1.0), tint=(0.03, 0.03, 0.035))
+STEEL = Look("chrome", gloss=(0.0, 0.3), repeat_m=(0.3, 1.0))
+METAL = Look("metal", gloss=(0.0, 0.4), repeat_m=(0.2, 1.0))
+DARK_METAL = Look("metal", gloss=(0.0, 0.3), tint=(0.12, 0.12, 0.13), repeat_m=(0.2, 1.0))
+BRASS = Look("metal", gloss=(0.1, 0.5), tint=(0.70, 0.55, 0.28), repeat_m=(0.2, 1.0))
+PLASTIC = Look("plastic", gloss=(0.0, 0.4), repeat_m=(0.2, 1.5))
+BLACK = Look("plastic", gloss=(0.0, 0.3), tint=(0.06, 0.06, 0.065))
+GREY = Look("plastic", gloss=(0.0, 0.3), tint=(0.45, 0.45, 0.46))
+WHITE = Look("plastic", gloss=(0.0, 0.3), tint=(0.88, 0.88, 0.86))
+RUBBER = Look("rubber", gloss=(0.0, 0.1))
+CERAMIC = Look("ceramic", gloss=(0.0, 0.5), repeat_m=(0.3, 1.5))
+GLASS = Look("glass", gloss=(0.0, 0.2), repeat_m=(0.3, 1.5))
+STONE = Look("stone", gloss=(0.0, 0.2), repeat_m=(0.1, 0.6))
+PLASTER = Look("plaster", gloss=(0.0, 0.2), repeat_m=(0.2, 1.0))
+PAPER = Look("paper", gloss=(0.0, 0.05))
+CARDBOARD = Look("cardboard", gloss=(0.0, 0.05))
+PRINT = Look("print", fit=True, gloss=(0.0, 0.3))
+PICTURE = Look("picture", fit=True, gloss=(0.0, 0.3))
+SCREEN = Look("screen", fit=True, gloss=(0.0, 0.3))
 OBJECT = Look("object", gloss=(0.0, 0.3), repeat_m=(0.1, 0.6))
-WOOD = Look("wood", gloss=(0.02, 0.4), repeat_m=(0.15, 0.7))
+WOOD = Look("wood", gloss=(0.0, 0.3), repeat_m=(0.15, 0.7))
 FABRIC = Look("fabric", gloss=(0.0, 0.03), repeat_m=(0.08, 0.6))
 PLUSH = Look("fabric", gloss=(0.0, 0.0), repeat_m=(0.05, 0.25))
-LEATHER = Look("fabric", gloss=(0.1, 0.4), tint=(0.22, 0.14, 0.09))
-WICKER = Look("wood", gloss=(0.0, 0.1), tint=(0.60, 0.43, 0.24), repeat_m=(0.03, 0.12))
+LEATHER = Look("leather", gloss=(0.0, 0.2), repeat_m=(0.1, 0.5))
+WICKER = Look("wood", gloss=(0.0, 0.05), tint=(0.60, 0.43, 0.24), repeat_m=(0.03, 0.12))
 SKIN = Look("skin", gloss=(0.0, 0.1))
-SOIL = Look("ground", gloss=(0.0, 0.0), tint=(0.16, 0.11, 0.08), repeat_m=(0.1, 0.4))
-TERRACOTTA = Look("plaster", gloss=(0.0, 0.15), tint=(0.62, 0.33, 0.22))
+FOOD = Look("food", gloss=(0.0, 0.2), repeat_m=(0.1, 0.5))
+CRUST = Look("food", gloss=(0.0, 0.05), tint=(0.68, 0.44, 0.22), repeat_m=(0.1, 0.3))
+SOIL = Look("soil", gloss=(0.0, 0.0), tint=(0.28, 0.21, 0.15), repeat_m=(0.1, 0.4))
+TERRACOTTA = Look("ceramic", gloss=(0.0, 0.05), tint=(0.66, 0.38, 0.27))
+LEAF = Look("foliage", gloss=(0.0, 0.25), repeat_m=(0.1, 0.4))
+LIGHT = Look("light")
 
 
 def plain(colour: Colour, rng: np.random.Generator, *, gloss: tuple[float, float] = (0.05, 0.5)) -> Look:
@@ -40,12 +46,6 @@ def plain(colour: Colour, rng: np.random.Generator, *, gloss: tuple[float, float
     shade = float(rng.uniform(0.75, 1.2))
     tint = [min(1.0, max(0.0, c * shade + float(rng.normal(0, 0.03)))) for c in colour]
     return Look("plastic", gloss=gloss, tint=(tint[0], tint[1], tint[2]), repeat_m=(0.1, 0.8))
-
-
-def leaf(rng: np.random.Generator) -> Look:
-    """Green of leaves, from pale to dark."""
-    pale = float(rng.uniform(0.0, 1.0))
-    return Look("foliage", gloss=(0.0, 0.3), tint=(0.15 + 0.25 * pale, 0.30 + 0.25 * pale, 0.10 + 0.1 * pale))
 
 
 def bright(rng: np.random.Generator) -> Look:

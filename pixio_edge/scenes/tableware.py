@@ -56,11 +56,11 @@ def spray_bottle(rng: np.random.Generator) -> Model:
     """A cleaner with a trigger."""
     u = rng.uniform
     height, radius = u(0.16, 0.22), u(0.035, 0.05)
-    line = [(radius, 0), (radius, 0.5 * height), (0.8 * radius, 0.7 * height), (0.012, 0.9 * height), (0.012, height)]
-    parts = [lathe(silhouette(line, 10), sides=14), cylinder(0.016, 0.025, at=(0, 0, height), sides=10, slot=1)]
+    top = silhouette([(radius, 0.5 * height), (0.8 * radius, 0.7 * height), (0.012, 0.9 * height), (0.012, height)], 8)
+    parts = [lathe([(radius, 0), *top], sides=14), cylinder(0.016, 0.025, at=(0, 0, height), sides=10, slot=1)]
     parts.append(box((0.025, 0.09, 0.03), at=(0, -0.015, height + 0.025), bevel=0.008, slot=1))
     trigger = spline([(0, -0.035, height + 0.03), (0, -0.045, height), (0, -0.03, height - 0.03)], 5)
-    parts += [tube(trigger, 0.005, slot=1), _label(radius + 0.001, 0.05 * height, 0.45 * height, 2)]
+    parts += [tube(trigger, 0.005, slot=1), _label(radius + 0.001, 0.05 * height, 0.45 * height, 2, sides=14)]
     return thing(parts, [pick(rng, (PLASTIC, bright(rng))), pick(rng, (WHITE, bright(rng))), PRINT])
 
 
@@ -74,7 +74,7 @@ def pump_bottle(rng: np.random.Generator) -> Model:
     parts = [body, cylinder(0.014, 0.014, at=(0, 0, height), sides=10, slot=1)]
     parts.append(tube([(0, 0, height), (0, 0, top)], 0.005, slot=1))
     parts.append(tube([(0, 0.012, top), (0, -0.03, top), (0, -0.04, top - 0.01)], 0.007, slot=1))
-    parts.append(_label(radius + 0.001, 0.15 * height, 0.65 * height, 2))
+    parts.append(_label(radius + 0.001, 0.15 * height, 0.65 * height, 2, sides=14))
     return thing(parts, [pick(rng, (PLASTIC, GLASS, CERAMIC)), pick(rng, (WHITE, STEEL, PLASTIC)), PRINT])
 
 
@@ -197,7 +197,7 @@ def teapot(rng: np.random.Generator) -> Model:
     u = rng.uniform
     radius = u(0.06, 0.09)
     height = radius * u(1.2, 1.8)
-    line = silhouette([(0.6 * radius, 0), (radius, 0.4 * height), (0.5 * radius, 0.95 * height), (0.1, height)], 9)
+    line = silhouette([(0.6 * radius, 0), (radius, 0.4 * height), (0.5 * radius, 0.93 * height), (0.012, height)], 9)
     line[-1] = (0.012, height)
     parts = [lathe(line, sides=18), lathe([(0.012, height), (0.016, height + 0.015), (0.004, height + 0.024)])]
     spout = [(-0.8 * radius, 0, 0.35 * height), (-1.3 * radius, 0, 0.5 * height), (-1.7 * radius, 0, 0.95 * height)]
