@@ -35,19 +35,23 @@ _PEELS = (
 )
 
 
-def _apple(radius: float, squash: float, *, at: tuple[float, float, float], slot: int = 0) -> Mesh:
-    line = silhouette([(0.03, 0.12), (0.7, 0.05), (1, 0.9 * squash), (0.6, 1.7 * squash), (0.05, 1.5 * squash)], 9)
-    return lathe(line * radius, sides=12, at=at, slot=slot)
+def _apple(
+    radius: float, squash: float, *, at: tuple[float, float, float] = (0, 0, 0), slot: int = 0, sides: int = 12
+) -> Mesh:
+    line = silhouette(
+        [(0.03, 0.12), (0.7, 0.05), (1, 0.9 * squash), (0.6, 1.7 * squash), (0.05, 1.5 * squash)], sides - 3
+    )
+    return lathe(line * radius, sides=sides, at=at, slot=slot)
 
 
 def fruit(rng: np.random.Generator) -> Model:
     """An apple, orange, lemon, pear, tomato or melon."""
     u = rng.uniform
-    radius = u(0.025, 0.045) if u() < 0.85 else u(0.07, 0.12)
-    kind = u()
+    radius, kind = u(0.025, 0.045), u()
     if kind < 0.4:
-        body = _apple(radius, u(0.8, 1.1), at=(0, 0, 0))
+        body = _apple(radius, u(0.8, 1.1))
     elif kind < 0.7:
+        radius = radius if u() < 0.6 else u(0.07, 0.12)
         body = ball((radius, radius, radius * u(0.85, 1.0)), at=(0, 0, radius), detail=2)
     elif kind < 0.85:
         body = ball((radius * 1.4, radius, radius), at=(0, 0, radius), detail=2)
@@ -72,7 +76,7 @@ def fruit_bowl(rng: np.random.Generator) -> Model:
         away = (0.62 if i < 6 else 0.25) * radius
         turn = i * 1.05 + u(-0.2, 0.2)
         at = (away * np.cos(turn), away * np.sin(turn), level + 0.4 * r)
-        parts.append(_apple(r, u(0.8, 1.1), at=at, slot=1 + int(rng.integers(3))))
+        parts.append(_apple(r, u(0.8, 1.1), at=at, slot=1 + int(rng.integers(3)), sides=9))
     return thing(parts, looks)
 
 
