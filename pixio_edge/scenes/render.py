@@ -1,0 +1,254 @@
+"""Renders scenes: exact depth, and colour as a camera would take it.
+
+    layout -> scene -> one mesh -> map of the light -> per camera: nearest triangles, depth, occlusion, colour, photo
+
+Image number `i` of a seed is the same in any batch. It is view `i mod VIEWS` of scene `i div VIEWS`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pixio_edge.errors import InputError
+from pixio_edge.scenes.assemble import World, assemble
+from pixio_edge.scenes.kit import Kit
+from pixio_edge.scenes.library import Library
+from pixio_edge.scenes.occlusion import dither_pattern, occlude, pixel_geometry
+from pixio_edge.scenes.pixels import blend, lonely_samples
+from pixio_edge.scenes.rasterise import NEAR_M, project
+from pixio_edge.scenes.scene import Camera, Scene
+from pixio_edge.scenes.sensor import photograph, plain
+from pixio_edge.scenes.shade import GAMMA_TABLE, Geometry, Sight, Surroundings, shade_samples
+from pixio_edge.scenes.shadow_map import shadow_map
+from pixio_edge.training.textures import MIP_LEVELS, TILE_PX, TextureAtlas
+
+# Views of each scene.
+VIEWS = 4
+_PATTERN = dither_pattern()
+Layouts = dict[str, tuple[Callable[[Kit], Scene], float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """Images with their geometry.
+
+    Attributes:
+        rgb: uint8 (N, H, W, 3).
+        depth: float32 (N, H, W), metres along the optical axis; `inf` where nothing is hit (sky).
+        focal_px: float32 (N,); the principal point is the image centre and pixels are square.
+        kinds: Layout of each image.
+    """
+
+    rgb: NDArray[np.uint8]
+    depth: NDArray[np.float32]
+    focal_px: NDArray[np.float32]
+    kinds: tuple[str, ...]
+
+
+def render(
+    seed: int,
+    indices: Sequence[int],
+    size: tuple[int, int],
+    atlas: TextureAtlas,
+    library: Library,
+    layout: str | None = None,
+    *,
+    effects: bool = True,
+) -> Rendered:
+    """Render images of a seed; quick if the views of a scene come together.
+
+    Args:
+        seed: Seed of the whole data set.
+        indices: Numbers of the images.
+        size: (height, width).
+        atlas: Textures.
+        library: Models.
+        layout: Name in `layouts.LAYOUTS`; None draws one for each scene.
+        effects: Add camera effects.
+
+    Raises:
+        InputError: There is no such layout.
+    """
+    parts = []
+    for number, views in _by_scene(indices):
+        scene = sample_scene(seed, number, atlas, library, layout)
+        scene.cameras = [scene.cameras[view] for view in views]
+        parts.append(render_scene(scene, library, atlas, size, seed=_mixed(seed, number, views[0]), effects=effects))
+    return Rendered(
+        np.concatenate([part.rgb for part in parts]),
+        np.concatenate([part.depth for part in parts]),
+        np.concatenate([part.focal_px for part in parts]),
+        tuple(kind for part in parts for kind in part.kinds),
+    )
+
+
+def sample_scene(seed: int, number: int, atlas: TextureAtlas, library: Library, layout: str | None = None) -> Scene:
+    """Scene number `number` of a seed.
+
+    Raises:
+        InputError: There is no such layout.
+    """
+    layouts = known_layouts()
+    if layout is not None and layout not in layouts:
+        raise InputError(f"layout '{layout}': unknown, expected one of {', '.join(layouts)}. Fix: choose one of these")
+    rng = np.random.default_rng([seed, number])
+    kit = Kit(rng, atlas, library)
+    name = layout or kit.weighted({key: weight for key, (_, weight) in layouts.items()})
+    scene = layouts[name][0](kit)
+    scene.kind = name
+    return scene
+
+
+def known_layouts() -> Layouts:
+    """All layouts; imported late, since they need the kit and this module needs neither of them to render."""
+    from pixio_edge.scenes.layouts import LAYOUTS  # noqa: PLC0415
+
+    return LAYOUTS
+
+
+def render_scene(
+    scene: Scene, library: Library, atlas: TextureAtlas, size: tuple[int, int], *, seed: int, effects: bool = True
+) -> Rendered:
+    """Render all cameras of a scene.
+
+    Args:
+        scene: What stands where, light and cameras.
+        library: Models that it names.
+        atlas: Textures that it names.
+        size: (height, width).
+        seed: Seed of the camera effects.
+        effects: Add them.
+    """
+    world = assemble(scene, library)
+    geometry = Geometry(
+        world.vertices,
+        world.normals,
+        world.uv,
+        world.triangles,
+        world.surface,
+        world.looks,
+        world.textures,
+        atlas.texels.numpy(),
+        texture_means(atlas),
+    )
+    light = _surroundings(scene, world, atlas)
+    images, depths = [], []
+    for number, camera in enumerate(scene.cameras):
+        colour, depth = _view(world, geometry, light, camera, size)
+        rng = np.random.default_rng([seed, number])
+        images.append(photograph(colour, rng) if effects else plain(colour))
+        depths.append(depth)
+    focal = [focal_px(camera, size[1]) for camera in scene.cameras]
+    return Rendered(
+        np.stack(images), np.stack(depths), np.array(focal, dtype=np.float32), (scene.kind,) * len(scene.cameras)
+    )
+
+
+def focal_px(camera: Camera, width: int) -> float:
+    """Focal length in pixels."""
+    return width / 2 / math.tan(camera.fov / 2)
+
+
+def camera_axes(camera: Camera) -> NDArray[np.float64]:
+    """Rows: the camera's right, down and forward in the world, float64 (3, 3)."""
+    cos_yaw, sin_yaw = math.cos(camera.yaw), math.sin(camera.yaw)
+    cos_pitch, sin_pitch = math.cos(camera.pitch), math.sin(camera.pitch)
+    forward = np.array((-sin_yaw * cos_pitch, cos_yaw * cos_pitch, -sin_pitch))
+    right = np.array((cos_yaw, sin_yaw, 0.0))
+    down = np.cross(forward, right)
+    c, s = math.cos(camera.roll), math.sin(camera.roll)
+    return np.stack([c * right + s * down, c * down - s * right, forward])
+
+
+def _view(
+    world: World, geometry: Geometry, light: Surroundings, camera: Camera, size: tuple[int, int]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Linear light (H, W, 3) and depth (H, W) of one camera."""
+    height, width = size
+    focal = focal_px(camera, width)
+    axes, eye = camera_axes(camera), np.array(camera.position)
+    # Samples are half pixels apart, those of odd rows and columns are pixel centres.
+    inner = np.array(((2 * focal, 0.0, width), (0.0, 2 * focal, height), (0.0, 0.0, 1.0)))
+    view = np.zeros((4, 4))
+    view[:3, :3] = inner @ axes
+    view[:3, 3], view[3, 3] = -view[:3, :3] @ eye, 1.0
+    samples = (2 * height + 1, 2 * width + 1)
+    _, winner, projected = project(world, view, samples, NEAR_M)
+    occlusion = np.ones(size, np.float32)
+    sight = Sight(eye, axes.T @ np.linalg.inv(inner), 1 / focal, winner, projected, occlusion)
+    depth, normals, raw = np.empty(size, np.float32), np.empty((*size, 3), np.float32), np.empty(size, np.float32)
+    pixel_geometry(geometry, sight, depth, normals)
+    occlude(depth, normals, axes, focal, _PATTERN, raw, occlusion)
+    colour = np.empty((*samples, 3), np.float32)
+    shade_samples(geometry, light, sight, _centres(size), colour)
+    lonely = np.empty((samples[0] * samples[1], 2), np.int32)
+    count = lonely_samples(winner, world.surface, lonely)
+    shade_samples(geometry, light, sight, lonely[:count], colour)
+    image = np.empty((*size, 3), np.float32)
+    blend(winner, world.surface, colour, image)
+    return image, depth
+
+
+def _centres(size: tuple[int, int]) -> NDArray[np.int32]:
+    rows, columns = np.meshgrid(np.arange(size[0]), np.arange(size[1]), indexing="ij")
+    return np.ascontiguousarray(np.stack([2 * rows + 1, 2 * columns + 1], axis=-1).reshape(-1, 2), dtype=np.int32)
+
+
+def _surroundings(scene: Scene, world: World, atlas: TextureAtlas) -> Surroundings:
+    shadows = shadow_map(scene, world)
+    lamps = np.array(
+        [
+            (*lamp.position, *lamp.colour, float(lamp.is_sun), float(index == shadows.lamp))
+            for index, lamp in enumerate(scene.lamps)
+        ],
+        dtype=np.float64,
+    ).reshape(-1, 8)
+    sun = sum(sum(lamp.colour) / 3 for lamp in scene.lamps if lamp.is_sun)
+    above = np.array(scene.ambient_above, dtype=np.float32)
+    level = min(1.8, max(0.3, float(above.mean()) + 0.35 * sun))
+    return Surroundings(
+        lamps,
+        above,
+        np.array(scene.ambient_below, dtype=np.float32),
+        float(scene.haze_per_m),
+        np.asarray(above * np.float32(0.55 * level / max(float(above.mean()), 1e-3)), dtype=np.float32),
+        atlas.backdrops[scene.backdrop].numpy(),
+        float(scene.backdrop_yaw),
+        level,
+        shadows.nearest,
+        shadows.view,
+        shadows.texel,
+        shadows.is_sun,
+        0.7 if shadows.is_sun else 2.0,
+    )
+
+
+_MEANS: dict[int, tuple[TextureAtlas, NDArray[np.float32]]] = {}
+
+
+def texture_means(atlas: TextureAtlas) -> NDArray[np.float32]:
+    """Mean linear colours of an atlas, (T, 3), made once; the atlas is kept so that its id stays its own."""
+    if id(atlas) not in _MEANS:
+        coarsest = atlas.texels[:, -((TILE_PX >> (MIP_LEVELS - 1)) ** 2) :].numpy()
+        channels = np.stack([GAMMA_TABLE[coarsest >> bits & 255] for bits in (16, 8, 0)], axis=-1)
+        _MEANS[id(atlas)] = (atlas, np.ascontiguousarray(channels.mean(axis=1), dtype=np.float32))
+    return _MEANS[id(atlas)][1]
+
+
+def _by_scene(indices: Sequence[int]) -> Iterator[tuple[int, list[int]]]:
+    """Scene numbers with the views asked for, in the order of the indices."""
+    group: list[int] = []
+    for position, index in enumerate(indices):
+        group.append(index % VIEWS)
+        if position + 1 == len(indices) or indices[position + 1] // VIEWS != index // VIEWS:
+            yield index // VIEWS, group
+            group = []
+
+
+def _mixed(seed: int, number: int, view: int) -> int:
+    return (seed * 1_000_003 + number) * VIEWS + view
