@@ -79,6 +79,11 @@ def render(
         scene = sample_scene(seed, number, atlas, library, layout)
         scene.cameras = [scene.cameras[view] for view in views]
         parts.append(render_scene(scene, library, atlas, size, seed=_mixed(seed, number, views[0]), effects=effects))
+    return join(parts)
+
+
+def join(parts: Sequence[Rendered]) -> Rendered:
+    """Images of several renderings of one size."""
     return Rendered(
         np.concatenate([part.rgb for part in parts]),
         np.concatenate([part.depth for part in parts]),
