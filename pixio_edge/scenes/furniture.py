@@ -249,7 +249,7 @@ def metal_rack(rng: np.random.Generator) -> Model:
     return parts.model([METAL, WOOD, CARD, Look("object", repeat_m=(0.2, 0.6)), PLASTIC])
 
 
-def carton(rng: np.random.Generator) -> Model:
+def cardboard_box(rng: np.random.Generator) -> Model:
     """Cardboard box, closed with tape or open with its flaps out."""
     u = rng.uniform
     wide, depth, high = u(0.2, 0.65), u(0.18, 0.5), u(0.12, 0.5)
@@ -312,7 +312,7 @@ MODELS: dict[str, tuple[str, Callable[[np.random.Generator], Model], int]] = {
     "bookcase": ("bookcase", bookcase, 14),
     "open_shelf": ("shelf", open_shelf, 12),
     "metal_rack": ("rack", metal_rack, 8),
-    "carton": ("carton", carton, 10),
+    "cardboard_box": ("cardboard", cardboard_box, 10),
     "crate": ("crate", crate, 5),
     "bin_for_waste": ("bin", bin_for_waste, 5),
 }

@@ -1,0 +1,13 @@
+"""All layouts of scenes and how often each is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pixio_edge.scenes.kit import Kit
+from pixio_edge.scenes.layout_room import room
+from pixio_edge.scenes.scene import Scene
+
+LAYOUTS: dict[str, tuple[Callable[[Kit], Scene], float]] = {
+    "room": (room, 3.0),
+}
