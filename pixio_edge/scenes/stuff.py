@@ -52,7 +52,15 @@ def bright(rng: np.random.Generator) -> Look:
     """A strong colour, as toys and packaging have."""
     hue = float(rng.uniform(0, 6))
     wheel = [min(1.0, max(0.0, abs((hue + shift) % 6 - 3) - 1)) for shift in (0.0, 4.0, 2.0)]
-    return plain((0.1 + 0.8 * wheel[0], 0.1 + 0.75 * wheel[1], 0.1 + 0.75 * wheel[2]), rng)
+    pale, light = float(rng.uniform(0.05, 0.45)), float(rng.uniform(0.4, 0.95))
+    return plain(
+        (
+            light * (pale + (1 - pale) * wheel[0]),
+            light * (pale + (1 - pale) * wheel[1]),
+            light * (pale + (1 - pale) * wheel[2]),
+        ),
+        rng,
+    )
 
 
 def pick(rng: np.random.Generator, looks: tuple[Look, ...]) -> Look:

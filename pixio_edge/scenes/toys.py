@@ -8,10 +8,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from pixio_edge.scenes.mesh import Mesh, Model, merge
-from pixio_edge.scenes.profiles import ring, silhouette, spline, thing
+from pixio_edge.scenes.mesh import Model, merge
+from pixio_edge.scenes.profiles import ring, silhouette, thing
 from pixio_edge.scenes.shapes import ball, box, cylinder, extrude, lathe, moved, tube
-from pixio_edge.scenes.stuff import BLACK, OBJECT, PLASTIC, PLUSH, PRINT, SKIN, STEEL, WHITE, WOOD, bright, pick
+from pixio_edge.scenes.stuff import BLACK, OBJECT, PLASTIC, PRINT, STEEL, WHITE, WOOD, bright, pick
 
 
 def traffic_cone(rng: np.random.Generator) -> Model:
@@ -80,102 +80,10 @@ def scattered_blocks(rng: np.random.Generator) -> Model:
     return thing(parts, [pick(rng, (WOOD, bright(rng))), *(bright(rng) for _ in range(3))])
 
 
-def _limb(points: list[tuple[float, float, float]], thick: float, thin: float, slot: int) -> Mesh:
-    return tube(spline(points, 4), np.linspace(thick, thin, 4), sides=6, slot=slot)
-
-
-def plush(rng: np.random.Generator) -> Model:
-    """A sitting stuffed animal: bear, rabbit, dog."""
-    u = rng.uniform
-    s = u(0.12, 0.4)
-    parts = [ball((0.24 * s, 0.2 * s, 0.28 * s), at=(0, 0, 0.27 * s), detail=2)]
-    head, size = (0.0, -0.04 * s, 0.68 * s), u(0.18, 0.25) * s
-    parts.append(ball((size, 0.9 * size, 0.9 * size), at=head, detail=2))
-    parts.append(ball((0.5 * size, 0.5 * size, 0.4 * size), at=(0, head[1] - 0.8 * size, head[2] - 0.2 * size), slot=1))
-    parts.append(ball((0.14 * size,) * 3, at=(0, head[1] - 1.3 * size, head[2] - 0.1 * size), detail=0, slot=2))
-    long, out = u(0.25, 1.4), u(0.5, 0.8)
-    for side in (-1, 1):
-        ear = (side * out * size, head[1], head[2] + (0.7 + 0.5 * long) * size)
-        parts.append(ball((0.3 * size, 0.15 * size, (0.25 + 0.6 * long) * size), at=ear))
-        parts.append(
-            ball(
-                (0.1 * size,) * 3, at=(side * 0.4 * size, head[1] - 0.85 * size, head[2] + 0.2 * size), detail=0, slot=2
-            )
-        )
-        parts.append(
-            _limb(
-                [
-                    (side * 0.18 * s, 0, 0.4 * s),
-                    (side * 0.3 * s, -0.1 * s, 0.3 * s),
-                    (side * u(0.2, 0.4) * s, -0.2 * s, u(0.1, 0.3) * s),
-                ],
-                0.07 * s,
-                0.06 * s,
-                0,
-            )
-        )
-        foot = (side * u(0.15, 0.28) * s, -0.36 * s, 0.09 * s)
-        parts.append(
-            _limb([(side * 0.12 * s, 0, 0.1 * s), (side * 0.16 * s, -0.2 * s, 0.09 * s), foot], 0.1 * s, 0.08 * s, 0)
-        )
-        parts.append(ball((0.09 * s, 0.05 * s, 0.1 * s), at=(foot[0], foot[1] - 0.02 * s, foot[2]), slot=1))
-    return thing([merge(parts)], [PLUSH, pick(rng, (PLUSH, WHITE)), BLACK])
-
-
-def doll(rng: np.random.Generator) -> Model:
-    """A doll or action figure."""
-    u = rng.uniform
-    s = u(0.1, 0.4)
-    parts = [box((0.26 * s, 0.14 * s, 0.32 * s), at=(0, 0, 0.42 * s), bevel=0.05 * s, slot=1)]
-    parts.append(ball((0.1 * s, 0.1 * s, 0.12 * s), at=(0, 0, 0.88 * s), detail=1))
-    parts.append(ball((0.11 * s, 0.11 * s, 0.1 * s), at=(0, 0.015 * s, 0.93 * s), slot=2))
-    parts.append(cylinder(0.04 * s, 0.08 * s, at=(0, 0, 0.73 * s), sides=8))
-    if u() < 0.4:
-        parts.append(
-            lathe(silhouette([(0.24 * s, 0.12 * s), (0.16 * s, 0.3 * s), (0.1 * s, 0.5 * s)], 6), sides=12, slot=1)
-        )
-    for side in (-1, 1):
-        swing, step = u(-0.25, 0.2) * s, u(-0.08, 0.08) * s
-        parts.append(
-            _limb(
-                [
-                    (side * 0.15 * s, 0, 0.7 * s),
-                    (side * 0.22 * s, 0, 0.55 * s),
-                    (side * u(0.2, 0.35) * s, swing, u(0.35, 0.7) * s),
-                ],
-                0.045 * s,
-                0.03 * s,
-                int(rng.integers(2)),
-            )
-        )
-        parts.append(
-            _limb(
-                [
-                    (side * 0.07 * s, 0, 0.45 * s),
-                    (side * 0.08 * s, 0.5 * step, 0.22 * s),
-                    (side * 0.09 * s, step, 0.03 * s),
-                ],
-                0.06 * s,
-                0.04 * s,
-                3,
-            )
-        )
-        parts.append(box((0.07 * s, 0.15 * s, 0.05 * s), at=(side * 0.09 * s, step - 0.03 * s, 0), slot=2))
-    return thing(
-        parts,
-        [
-            pick(rng, (SKIN, SKIN, bright(rng))),
-            pick(rng, (bright(rng), PLUSH)),
-            pick(rng, (BLACK, bright(rng))),
-            bright(rng),
-        ],
-    )
-
-
 def toy_ball(rng: np.random.Generator) -> Model:
     """A ball of any size."""
     radius = rng.uniform(0.02, 0.13)
-    body = ball((radius,) * 3, at=(0, 0, radius), detail=2)
+    body = ball((radius,) * 3, at=(0, 0, radius), detail=3)
     return thing([body], [pick(rng, (bright(rng), WHITE, OBJECT, PLASTIC))])
 
 
@@ -196,7 +104,7 @@ def toy_car(rng: np.random.Generator) -> Model:
     ]
     parts = [moved(extrude(np.asarray(side) * s, width * s, axis="y"))]
     window = [(0.32, hood + 0.02), (0.18, roof - 0.03), (-0.08, roof - 0.03), (-0.16, hood + 0.02)]
-    parts.append(extrude(np.asarray(window) * s, width * s + 0.002, axis="y", slot=2))
+    parts.append(extrude(np.asarray(window) * s, width * s + 0.004, axis="y", slot=2))
     for x in (-0.3, 0.3):
         for y in (-1, 1):
             wheel = moved(
@@ -242,61 +150,6 @@ def puzzle_cube(rng: np.random.Generator) -> Model:
                 turn = ((0.0, 0.0), (math.pi / 2, 0.0), (0.0, math.pi / 2))[axis]
                 parts.append(moved(piece, (0, 0, side / 2), pitch=turn[0], roll=turn[1]))
     return thing([moved(merge(parts), yaw=rng.uniform(0, 1.5))], [BLACK, *(bright(rng) for _ in range(4)), WHITE])
-
-
-def animal(rng: np.random.Generator) -> Model:
-    """A standing animal: dinosaur, horse, elephant, cow."""
-    u = rng.uniform
-    s, leg, neck = u(0.06, 0.25), u(0.25, 0.5), u(0.15, 0.7)
-    high = leg + 0.2
-    parts = [ball((0.22 * s, 0.5 * s, 0.24 * s), at=(0, 0, high * s), detail=2)]
-    head = (0, -(0.5 + 0.3 * neck) * s, (high + neck) * s)
-    parts.append(
-        tube(
-            spline([(0, -0.3 * s, high * s), (0, -0.5 * s, (high + 0.4 * neck) * s), head], 5),
-            np.linspace(0.17, 0.09, 5) * s,
-            sides=7,
-        )
-    )
-    parts.append(ball((0.1 * s, 0.2 * s, 0.11 * s), at=(0, head[1] - 0.08 * s, head[2])))
-    tail = u(-0.3, 0.3)
-    parts.append(
-        _limb(
-            [(0, 0.4 * s, high * s), (0, 0.7 * s, (high + 0.5 * tail) * s), (0, u(0.7, 1.1) * s, (high + tail) * s)],
-            u(0.04, 0.14) * s,
-            0.015 * s,
-            0,
-        )
-    )
-    for x in (-1, 1):
-        parts.append(
-            ball(
-                (0.03 * s, 0.05 * s, 0.08 * s),
-                at=(x * 0.09 * s, head[1] + 0.05 * s, head[2] + 0.1 * s),
-                detail=0,
-                slot=1,
-            )
-        )
-        for y in (-0.32, 0.32):
-            parts.append(
-                _limb(
-                    [(x * 0.13 * s, y * s, high * s), (x * 0.14 * s, y * s, 0.5 * high * s), (x * 0.15 * s, y * s, 0)],
-                    0.1 * s,
-                    0.06 * s,
-                    0,
-                )
-            )
-    return thing(parts, [pick(rng, (bright(rng), PLASTIC, WOOD, PLUSH)), pick(rng, (PLASTIC, WHITE))])
-
-
-def rubber_duck(rng: np.random.Generator) -> Model:
-    """A bath duck."""
-    s = rng.uniform(0.06, 0.16)
-    parts = [ball((0.4 * s, 0.5 * s, 0.3 * s), at=(0, 0, 0.28 * s), detail=2)]
-    parts.append(ball((0.26 * s, 0.26 * s, 0.26 * s), at=(0, -0.25 * s, 0.68 * s), detail=2))
-    parts.append(ball((0.12 * s, 0.16 * s, 0.05 * s), at=(0, -0.52 * s, 0.65 * s), slot=1))
-    parts.append(moved(cylinder(0.16 * s, 0.3 * s, top_radius=0.0, sides=8), (0, 0.38 * s, 0.35 * s), pitch=-0.7))
-    return thing(parts, [bright(rng), bright(rng)])
 
 
 def chess_piece(rng: np.random.Generator) -> Model:
@@ -349,14 +202,10 @@ MODELS: dict[str, tuple[str, Callable[[np.random.Generator], Model], int]] = {
     "ring_stack": ("toy", ring_stack, 3),
     "block_tower": ("toy", block_tower, 6),
     "scattered_blocks": ("toy", scattered_blocks, 4),
-    "plush": ("toy", plush, 8),
-    "doll": ("toy", doll, 6),
     "toy_ball": ("toy", toy_ball, 5),
     "toy_car": ("toy", toy_car, 6),
     "toy_train": ("toy", toy_train, 3),
     "puzzle_cube": ("toy", puzzle_cube, 2),
-    "toy_animal": ("toy", animal, 8),
-    "rubber_duck": ("toy", rubber_duck, 2),
     "chess_piece": ("toy", chess_piece, 5),
     "game_box": ("toy", game_box, 4),
     "drum": ("toy", drum, 2),
