@@ -58,7 +58,7 @@ def finish_room(
     below_ceiling(kit, scene, room)
     if kit.chance(0.12):
         stand(kit, scene, room, "pedestrian")
-    scene.cameras = room_views(kit, room)
+    scene.cameras = room_views(kit, scene, room)
     return scene
 
 

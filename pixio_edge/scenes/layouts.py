@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from pixio_edge.scenes.kit import Kit
+from pixio_edge.scenes.layout_kitchen import kitchen
 from pixio_edge.scenes.layout_room import room
+from pixio_edge.scenes.layout_tabletop import tabletop
 from pixio_edge.scenes.scene import Scene
 
 LAYOUTS: dict[str, tuple[Callable[[Kit], Scene], float]] = {
     "room": (room, 3.0),
+    "kitchen": (kitchen, 1.2),
+    "tabletop": (tabletop, 1.5),
 }

@@ -339,8 +339,21 @@ def hang(
     wall: Wall | None = None,
     along: float | None = None,
     scale: Vector = (1.0, 1.0, 1.0),
+    scheme: dict[int, Surface] | None = None,
 ) -> Placed | None:
-    """Put a thing on a wall with its lower edge at a height; None where there is no room for it."""
+    """Put a thing on a wall with its lower edge at a height; None where there is no room for it.
+
+    Args:
+        kit: Draws the place.
+        scene: Gets the thing.
+        room: Has the walls.
+        category: Category, name or index.
+        low: Height of its lower edge, metres.
+        wall: Which; None tries several.
+        along: Its middle along the wall; None draws it.
+        scale: Factors of its extents.
+        scheme: Surfaces of some of its slots; the others are drawn.
+    """
     index = category if isinstance(category, int) else kit.index(category)
     size = kit.size(index)
     wide, deep, high = (extent * factor for extent, factor in zip(size, scale, strict=True))
@@ -356,7 +369,8 @@ def hang(
             continue
         chosen.patches.append(patch)
         x, y = chosen.at(place, deep / 2 + 0.002)
-        return kit.place(scene, index, (x, y, low), chosen.yaw, scale=scale)
+        surfaces = kit.surfaces(kit.library.model(index), scheme)
+        return kit.place(scene, index, (x, y, low), chosen.yaw, scale=scale, surfaces=surfaces)
     return None
 
 

@@ -6,13 +6,18 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from pixio_edge.scenes.kit import Kit
 from pixio_edge.scenes.rooms import Room
-from pixio_edge.scenes.scene import Camera, Vector
+from pixio_edge.scenes.scene import Camera, Scene, Vector
 
 # Images per scene.
 VIEWS = 4
 _TRIES = 40
+# Sensible views of which the fullest is taken, give or take.
+_CANDIDATES = 4
 # How far along its outer and middle rays a camera is to see nothing, metres.
 _FREE_SIGHT = (0.2, 0.4)
 
@@ -81,29 +86,47 @@ def sees_freely(room: Room, camera: Camera) -> bool:
     return True
 
 
-def room_views(kit: Kit, room: Room, *, stances: Sequence[Stance] | None = None, count: int = VIEWS) -> list[Camera]:
+def room_views(
+    kit: Kit, scene: Scene, room: Room, *, stances: Sequence[Stance] | None = None, count: int = VIEWS
+) -> list[Camera]:
     """Cameras in different places of a room, most looking at something that stands there.
 
     Args:
         kit: Draws them.
+        scene: What is seen; views with more things in them are preferred.
         room: The furnished room.
         stances: One of these each; None: as people and robots hold cameras.
         count: How many.
     """
+    places = np.array([instance.shift for instance in scene.instances])
     cameras: list[Camera] = []
     for _ in range(count):
         best: Camera | None = None
+        best_score, found = -1.0, 0
         for attempt in range(_TRIES):
-            stance = draw_stance(kit) if stances is None else kit.pick(stances)
-            camera = _draw(kit, room, stance)
-            if camera is None:
+            camera = _draw(kit, room, draw_stance(kit) if stances is None else kit.pick(stances))
+            if camera is None or not sees_freely(room, camera):
                 continue
-            near = any(math.dist(camera.position, other.position) < 0.5 for other in cameras)
-            if sees_freely(room, camera) and (not near or attempt > _TRIES // 2):
-                best = camera
+            if attempt < _TRIES // 2 and any(math.dist(camera.position, other.position) < 0.5 for other in cameras):
+                continue
+            score = things_seen(camera, places) * kit.uniform(0.4, 1.0)
+            if score > best_score:
+                best, best_score = camera, score
+            found += 1
+            if found == _CANDIDATES:
                 break
         cameras.append(best or _from_corner(kit, room))
     return cameras
+
+
+def things_seen(camera: Camera, places: NDArray[np.float64], *, reach: float = 6.0) -> int:
+    """How many places (N, 3) are before a camera, within a cone of its field of view and a reach in metres."""
+    c, s = math.cos(camera.yaw), math.sin(camera.yaw)
+    cp, sp = math.cos(camera.pitch), math.sin(camera.pitch)
+    offset = places - camera.position
+    depth = offset @ np.array((-s * cp, c * cp, -sp))
+    distance = np.sqrt(np.einsum("nk,nk->n", offset, offset))
+    return int(np.count_nonzero((depth > math.cos(camera.fov / 2) * distance) & (distance < reach)))
 
 
 def _draw(kit: Kit, room: Room, stance: Stance) -> Camera | None:
