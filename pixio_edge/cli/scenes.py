@@ -32,7 +32,7 @@ def scenes(
         typer.Option("--layout", help="Only this layout, such as room or street. Default: as in training."),
     ] = None,
     size: Annotated[
-        str, typer.Option("--size", "-s", metavar="HxW", help="Size of the images, multiples of 16.")
+        str, typer.Option("--size", "-s", metavar="HxW", help="Size of the images.")
     ] = DEFAULT_SIZE,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the scenes.")] = 0,
     effects: Annotated[bool, typer.Option("--effects/--no-effects", help="Blur, noise and the like.")] = True,
@@ -43,7 +43,7 @@ def scenes(
     The folder is a data set that `pixio-edge evaluate` takes; index.csv has the intrinsics.
     """
     with needs_extra("train", "pixio-edge scenes"):
-        from pixio_edge.training.preview import INDEX_NAME, SHEET_NAME, write_scenes
+        from pixio_edge.scenes.preview import INDEX_NAME, SHEET_NAME, write_scenes
     chosen = parse_size(size) or (0, 0)
     with Meter("scenes") as meter:
         names = write_scenes(

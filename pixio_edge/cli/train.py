@@ -44,7 +44,7 @@ def train(
     scenes: Annotated[int, typer.Option("--scenes", min=1, help="Scenes to render, each seen several times.")] = 24_576,
     held_back: Annotated[int, typer.Option("--held-back", min=1, help="Further scenes to measure on.")] = 256,
     scene_size: Annotated[
-        str, typer.Option("--scene-size", metavar="HxW", help="Size of rendered images, multiples of 16.")
+        str, typer.Option("--scene-size", metavar="HxW", help="Size of rendered images.")
     ] = "192x256",
     images: Annotated[int, typer.Option("--images", min=1, help="Images to see in all.")] = 180_000,
     batch: Annotated[int, typer.Option("--batch", min=1, help="Images per step.")] = 32,
@@ -117,13 +117,9 @@ def train(
     workers: Annotated[int, typer.Option("--workers", min=1, help="Threads that prepare images.")] = 1,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the scenes, the weights and the order.")] = 0,
     device: Annotated[str, typer.Option("--device", help="cpu or cuda.")] = "cpu",
-    compiled: Annotated[
-        bool | None,
-        typer.Option(
-            "--compile/--no-compile",
-            help="Fuse the renderer's loops: about ten times faster on a CPU after half a minute of compiling. "
-            "Default: on a CPU with a C++ compiler.",
-        ),
+    renderers: Annotated[
+        int | None,
+        typer.Option("--renderers", min=1, help="Processes that render scenes. Default: one for each usable core."),
     ] = None,
     threads: Annotated[
         int | None, typer.Option("--threads", "-t", min=1, help="Threads. Default: torch decides.")
@@ -139,10 +135,11 @@ def train(
     Ctrl-C saves first. Several processes, GPUs or machines: start it with `accelerate launch`; --batch is that of all.
     """
     with needs_extra("train", "pixio-edge train"):
+        from pixio_edge.scenes.studio import usable_cores
         from pixio_edge.training.device import open_device
         from pixio_edge.training.processes import Processes
         from pixio_edge.training.scene_plan import HELD_BACK, POOL, ScenePlan
-        from pixio_edge.training.session import TrainingSession, can_compile
+        from pixio_edge.training.session import TrainingSession
         from pixio_edge.training.train_config import TrainConfig
     plan = ScenePlan(scenes, held_back, parse_size(scene_size, option="--scene-size") or SCENE_SIZE, seed, textures)
     config = TrainConfig(
@@ -155,9 +152,7 @@ def train(
     config = replace(config, accumulate=accumulate, compiled=compile_model, workers=workers, degrade=degrade)
     config = replace(config, optimizer=parse_optimizer(optimizer))
     open_device(device, threads=threads)
-    if compiled is None:
-        compiled = device == "cpu" and can_compile()
-    session = TrainingSession(run, plan, config, compiled)
+    session = TrainingSession(run, plan, config, renderers or usable_cores())
     processes = Processes(device)
     if dry_run:
         if processes.is_main:

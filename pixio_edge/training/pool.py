@@ -1,7 +1,7 @@
 """A pool of rendered scenes on disk, written in resumable shards and read by memory map.
 
-Rendering costs more than a training step on a CPU, so images are rendered once and seen several times under different
-crops, mirrors and colours.
+Rendering costs about as much as a training step on a CPU, so images are rendered once and seen several times under
+different crops, mirrors and colours.
 """
 
 from __future__ import annotations
@@ -13,19 +13,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from pixio_edge.errors import InputError
 from pixio_edge.files import atomic_path, create_folder, write_text_atomic
-from pixio_edge.training.scenes import check_size, render
-from pixio_edge.training.textures import TextureAtlas
+from pixio_edge.scenes.render import check_size
+from pixio_edge.scenes.studio import Studio
 
 Rendered = tuple[NDArray[np.uint8], NDArray[np.float16]]
 
 SHARD_IMAGES = 256
-# Small enough that the tracer's temporaries stay in cache; also the one batch size the fused loops are compiled for.
-RENDER_BATCH = 8
+# Number of the renderer: pools of another one hold other scenes under the same seed and are not gone on with.
+RENDERER = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,19 +33,21 @@ class PoolConfig:
 
     Attributes:
         images: Number of images.
-        size: (height, width), multiples of 16.
+        size: (height, width) in pixels.
         seed: Seed of the scenes.
         textures: Name of the texture folder, or "noise".
+        renderer: Number of the renderer that made them.
 
     Raises:
         InputError: There are no images.
-        SpecError: The size is not a multiple of 16.
+        SpecError: A side is shorter than 16 pixels.
     """
 
     images: int
     size: tuple[int, int] = (192, 256)
     seed: int = 1
     textures: str = "noise"
+    renderer: int = RENDERER
 
     def __post_init__(self) -> None:
         if self.images < 1:
@@ -62,10 +63,8 @@ class PoolConfig:
 def render_pool(
     folder: Path,
     config: PoolConfig,
-    atlas: TextureAtlas,
+    studio: Studio,
     *,
-    device: torch.device,
-    compiled: bool,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> None:
     """Render what is missing of a pool.
@@ -74,13 +73,12 @@ def render_pool(
         folder: Created if missing; holds `pool.json`, `rgb-NNNNN.npy` (uint8) and `inverse-NNNNN.npy` (float16, 1/m, 0
             for sky).
         config: What to render.
-        atlas: Textures on `device`.
-        device: Where to render.
-        compiled: Fuse the intersection loops with `torch.compile`.
+        studio: Renders it, with the textures that `config` names.
         progress: Called with the number of images done and that of all.
 
     Raises:
-        InputError: The folder holds a pool of another seed, size or textures.
+        CheckFailedError: A rendering process died.
+        InputError: The folder holds a pool of another seed, size, textures or renderer.
         OutputError: The folder cannot be written.
     """
     _claim(folder, config)
@@ -88,8 +86,7 @@ def render_pool(
         start = shard * SHARD_IMAGES
         wanted = range(start, min(start + SHARD_IMAGES, config.images))
         if images_in_shard(folder, shard) < len(wanted):
-            batches = _render(wanted, config, atlas, device=device, compiled=compiled)
-            _write_shard(folder, shard, _counted(batches, start, config.images, progress))
+            _write_shard(folder, shard, _counted(_render(wanted, config, studio), start, config.images, progress))
         progress(wanted.stop, config.images)
 
 
@@ -97,7 +94,7 @@ def missing_images(folder: Path, config: PoolConfig) -> int:
     """How many images `render_pool` would still have to render.
 
     Raises:
-        InputError: The folder holds a pool of another seed, size or textures.
+        InputError: The folder holds a pool of another seed, size, textures or renderer.
     """
     if not (folder / "pool.json").exists():
         return config.images
@@ -135,17 +132,10 @@ def _lasting_values(config: PoolConfig) -> dict[str, Any]:
     return {key: value for key, value in values.items() if key != "images"}
 
 
-def _render(
-    wanted: range, config: PoolConfig, atlas: TextureAtlas, *, device: torch.device, compiled: bool
-) -> Iterator[Rendered]:
-    """Batches of colours and inverse depths; always whole for the renderer, and cut to what is wanted."""
-    for first in range(wanted.start, wanted.stop, RENDER_BATCH):
-        batch = render(
-            config.seed, range(first, first + RENDER_BATCH), config.size, atlas, device=device, compiled=compiled
-        )
-        count = min(RENDER_BATCH, wanted.stop - first)
-        inverse = (1.0 / batch.depth[:count]).cpu().numpy().astype(np.float16)
-        yield batch.rgb[:count].cpu().numpy(), inverse
+def _render(wanted: range, config: PoolConfig, studio: Studio) -> Iterator[Rendered]:
+    """Batches of colours and inverse depths."""
+    for part in studio.render(config.seed, wanted, config.size):
+        yield part.rgb, (1.0 / part.depth).astype(np.float16)
 
 
 def _counted(

@@ -6,10 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
+from pixio_edge.scenes.studio import Studio
 from pixio_edge.training.pool import PoolConfig, missing_images, render_pool
-from pixio_edge.training.textures import TextureAtlas
 
 # Two parts of a run folder.
 POOL, HELD_BACK = "pool", "held_back"
@@ -22,7 +20,7 @@ class ScenePlan:
     Attributes:
         scenes: Scenes to train on.
         held_back: Scenes to measure on; of a seed of their own, so none of them is trained on.
-        size: (height, width) of the rendered images, multiples of 16.
+        size: (height, width) of the rendered images in pixels.
         seed: Seed of both; the pools have the next two.
         textures: Texture folder; None stands for procedural noise.
     """
@@ -38,7 +36,7 @@ class ScenePlan:
 
         Raises:
             InputError: There are no scenes.
-            SpecError: The size is not a multiple of 16.
+            SpecError: A side is shorter than 16 pixels.
         """
         textures = self.textures.resolve().name if self.textures else "noise"
         return {
@@ -50,10 +48,8 @@ class ScenePlan:
 def render_scenes(
     plan: ScenePlan,
     run: Path,
-    atlas: TextureAtlas,
+    studio: Studio,
     *,
-    device: torch.device,
-    compiled: bool,
     progress: Callable[[str, int, int], None] = lambda part, done, total: None,
 ) -> None:
     """Render what is missing of the pools of a run.
@@ -61,22 +57,21 @@ def render_scenes(
     Args:
         plan: Which scenes.
         run: Run folder; the pools are `POOL` and `HELD_BACK` in it.
-        atlas: Textures of the plan on `device`.
-        device: Where to render.
-        compiled: Fuse the intersection loops with `torch.compile`.
+        studio: Renders them with the textures of the plan.
         progress: Called with the part, the number of images done and that of all in it.
 
     Raises:
+        CheckFailedError: A rendering process died.
         InputError: The run holds other scenes.
         OutputError: The folder cannot be written.
-        SpecError: The size is not a multiple of 16.
+        SpecError: A side is shorter than 16 pixels.
     """
     for part, config in plan.pools().items():
 
         def report(done: int, total: int, part: str = part) -> None:
             progress(part, done, total)
 
-        render_pool(run / part, config, atlas, device=device, compiled=compiled, progress=report)
+        render_pool(run / part, config, studio, progress=report)
 
 
 def missing_scenes(plan: ScenePlan, run: Path) -> int:

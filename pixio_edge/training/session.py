@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from pixio_edge.errors import InputError
 from pixio_edge.models.depth_model import DepthModel
-from pixio_edge.training.attribution import write_attribution
+from pixio_edge.scenes.attribution import write_attribution
+from pixio_edge.scenes.studio import Studio
 from pixio_edge.training.data import DepthRows
 from pixio_edge.training.loop import Progress
 from pixio_edge.training.processes import Processes
@@ -19,18 +17,10 @@ from pixio_edge.training.run_folder import RunFolder
 from pixio_edge.training.scene_plan import ScenePlan, missing_scenes, render_scenes
 from pixio_edge.training.sources import open_source
 from pixio_edge.training.supervised import build_student, depth_rows, open_sources, require_scale, train
-from pixio_edge.training.textures import load_atlas
 from pixio_edge.training.time_estimate import TimeEstimate, measure_rendering, measure_training
 from pixio_edge.training.train_config import SCENES, TrainConfig
 
 ATTRIBUTION = "ATTRIBUTION.md"
-# What `torch.compile` looks for on a CPU.
-COMPILERS = ("g++", "c++", "clang++", "cl")
-
-
-def can_compile() -> bool:
-    """Whether a C++ compiler is found, which the fused loops of the renderer need on a CPU."""
-    return any(shutil.which(name) for name in COMPILERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +31,13 @@ class TrainingSession:
         run: Run folder.
         plan: Scenes to render into it.
         config: Values of the run; its pools are those of the run folder.
-        compiled: Fuse the renderer's loops.
+        renderers: Processes that render.
     """
 
     run: Path
     plan: ScenePlan
     config: TrainConfig
-    compiled: bool
+    renderers: int = 1
 
     def check(self) -> None:
         """Refuse what would fail after hours, before any work; writes nothing.
@@ -55,7 +45,7 @@ class TrainingSession:
         Raises:
             InputError: There is no such preset, encoder, texture folder or data, or the run folder holds another run or
                 other scenes.
-            SpecError: The size of the scenes is not a multiple of 16.
+            SpecError: A side of the scenes is shorter than 16 pixels.
         """
         build_student(self.config)
         named = (*(part.source for part in self.config.data if part.source != SCENES), *self.config.measure_on)
@@ -87,11 +77,10 @@ class TrainingSession:
             SpecError: As for `check`.
         """
         self.check()
-        missing, device = self.missing_scenes(), torch.device(self.config.device)
-        rate = None
+        missing, rate = self.missing_scenes(), None
         if missing:
-            atlas = load_atlas(self.plan.textures).to(device)
-            rate = measure_rendering(self.plan.size, atlas, device=device, compiled=self.compiled)
+            with Studio(self.plan.textures, workers=self.renderers) as studio:
+                rate = measure_rendering(self.plan.size, studio)
         rows: DepthRows | None = None
         if missing == 0:
             rows = depth_rows(self.config, open_sources(self.config)[0])
@@ -105,6 +94,7 @@ class TrainingSession:
             progress: Called with the part, the number of images done and that of all in it.
 
         Raises:
+            CheckFailedError: A rendering process died.
             InputError: As for `check`, or a texture cannot be read or attributed.
             OutputError: The run folder cannot be written.
             SpecError: As for `check`.
@@ -112,9 +102,9 @@ class TrainingSession:
         self.check()
         if self.missing_scenes() == 0:
             return
-        device, textures = torch.device(self.config.device), self.plan.textures
-        atlas = load_atlas(textures).to(device)
-        render_scenes(self.plan, self.run, atlas, device=device, compiled=self.compiled, progress=progress)
+        textures = self.plan.textures
+        with Studio(textures, workers=self.renderers) as studio:
+            render_scenes(self.plan, self.run, studio, progress=progress)
         if textures is not None and any(textures.glob("*/index.csv")):
             write_attribution(textures, self.run / ATTRIBUTION)
 

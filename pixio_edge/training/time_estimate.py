@@ -12,19 +12,19 @@ from typing import Literal
 import numpy as np
 import torch
 
+from pixio_edge.scenes.studio import TASK_IMAGES, Studio
 from pixio_edge.training.data import DepthBatch, DepthRows, shape_near
 from pixio_edge.training.learner import Learner
 from pixio_edge.training.pipeline import stream
-from pixio_edge.training.pool import RENDER_BATCH
 from pixio_edge.training.processes import Processes
-from pixio_edge.training.scenes import render
 from pixio_edge.training.sources import LabelledImage
 from pixio_edge.training.supervised import DepthObjective
-from pixio_edge.training.textures import TextureAtlas
 from pixio_edge.training.train_config import TrainConfig
 
 # The first call compiles and allocates; the second is what the others will take.
 MEASURED_CALLS = 2
+# Of rendering, per process; scenes differ, so that one would not tell.
+MEASURED_TASKS = 4
 # Of the shape that most batches have.
 MEASURED_RATIO = (3.0, 4.0)
 # Batches of the input pipeline that are timed, after as many that fill it.
@@ -85,16 +85,18 @@ class TimeEstimate:
         return sum(stage.seconds for stage in self.stages)
 
 
-def measure_rendering(size: tuple[int, int], atlas: TextureAtlas, *, device: torch.device, compiled: bool) -> float:
-    """Images per second of the renderer; with `compiled`, the first call takes up to a minute and does not count.
+def measure_rendering(size: tuple[int, int], studio: Studio) -> float:
+    """Images per second of a studio; what its processes load and compile at first does not count.
+
+    Args:
+        size: (height, width) in pixels.
+        studio: Open.
 
     Raises:
-        SpecError: The size is not a multiple of 16.
+        CheckFailedError: A rendering process died.
     """
-    seconds = _time_last(
-        lambda: float(render(0, range(RENDER_BATCH), size, atlas, device=device, compiled=compiled).depth[0, 0, 0])
-    )
-    return RENDER_BATCH / seconds
+    images = range(MEASURED_TASKS * studio.workers * TASK_IMAGES)
+    return len(images) / _time_last(lambda: float(sum(part.depth[0, 0, 0] for part in studio.render(0, images, size))))
 
 
 def measure_training(

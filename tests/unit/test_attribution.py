@@ -8,8 +8,8 @@ from shared_data import SHARED_DATA
 from texture_making import ROWS, write_index, write_textures
 
 from pixio_edge.errors import InputError
-from pixio_edge.training.attribution import LICENCES, drawn_textures, write_attribution
-from pixio_edge.training.textures import load_atlas
+from pixio_edge.scenes.attribution import LICENCES, drawn_textures, write_attribution
+from pixio_edge.scenes.textures import load_atlas
 
 SHARED_TEXTURES = SHARED_DATA.parent / "textures"
 

@@ -11,7 +11,7 @@ from pixio_edge.errors import InputError, OutputError
 from pixio_edge.training import pool as pool_module
 from pixio_edge.training.pool import PoolConfig, ScenePool, missing_images, render_pool
 from pixio_edge.training.scenes import render
-from pixio_edge.training.textures import TextureAtlas, load_atlas
+from pixio_edge.scenes.textures import TextureAtlas, load_atlas
 
 SIZE = (16, 32)
 CPU = torch.device("cpu")

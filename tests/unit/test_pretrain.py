@@ -20,7 +20,7 @@ from pixio_edge.training.pretrain import PICTURE, build_autoencoder, open_images
 from pixio_edge.training.pretrain_config import PretrainConfig
 from pixio_edge.training.run_folder import RunFolder
 from pixio_edge.training.supervised import build_student
-from pixio_edge.training.textures import load_atlas
+from pixio_edge.scenes.textures import load_atlas
 from pixio_edge.training.train_config import TrainConfig
 
 # Of the loss on held-back crops, over that of painting each patch in its mean colour; measured 0.89.

@@ -13,9 +13,9 @@ import torch
 from pixio_edge.cli.scenes import scenes
 from pixio_edge.errors import OutputError, PixioEdgeError
 from pixio_edge.evaluation.index_folder import IndexFolder
-from pixio_edge.training.preview import encode_millimetres, write_scenes
+from pixio_edge.scenes.preview import encode_millimetres, write_scenes
 from pixio_edge.training.scenes import render
-from pixio_edge.training.textures import load_atlas
+from pixio_edge.scenes.textures import load_atlas
 
 SIZE = (32, 48)
 

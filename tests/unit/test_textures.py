@@ -8,9 +8,9 @@ import torch
 from texture_making import COLOURS, ROWS, write_index, write_textures
 
 from pixio_edge.errors import InputError
-from pixio_edge.training.noise import noise_backdrop, noise_texture
-from pixio_edge.training.texture_folder import list_textures
-from pixio_edge.training.textures import (
+from pixio_edge.scenes.noise import noise_backdrop, noise_texture
+from pixio_edge.scenes.texture_folder import list_textures
+from pixio_edge.scenes.textures import (
     BACKDROP_SIZE,
     MIP_LEVELS,
     NOISE_BACKDROPS,

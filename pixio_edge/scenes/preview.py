@@ -9,15 +9,15 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from pixio_edge.colormap import colorize_inverse
 from pixio_edge.files import create_folder, write_bytes_atomic, write_text_atomic
 from pixio_edge.image import write_image
-from pixio_edge.training.pool import RENDER_BATCH
-from pixio_edge.training.scenes import RenderedBatch, check_size, render
-from pixio_edge.training.textures import load_atlas
+from pixio_edge.scenes.library import build_library
+from pixio_edge.scenes.render import Rendered, check_size, join, render
+from pixio_edge.scenes.studio import TASK_IMAGES
+from pixio_edge.scenes.textures import load_atlas
 
 # Stored value over metres: millimetres, so that 16 bits reach 65.5 m. Beyond that, and for sky, 0: not known.
 DEPTH_SCALE = 1000
@@ -42,7 +42,7 @@ def write_scenes(
     Args:
         folder: Created if missing.
         indices: Numbers of the scenes.
-        size: (height, width), multiples of 16.
+        size: (height, width) in pixels.
         seed: Seed of the scenes.
         textures: Texture folder; None: procedural noise.
         layout: Only this layout.
@@ -55,27 +55,22 @@ def write_scenes(
     Raises:
         InputError: There is no such layout or texture folder.
         OutputError: The folder cannot be written.
-        SpecError: The size is not a multiple of 16.
+        SpecError: A side is shorter than 16 pixels.
     """
     check_size(size)
-    atlas = load_atlas(textures)
+    atlas, library = load_atlas(textures), build_library()
     parts = []
-    for first in range(0, len(indices), RENDER_BATCH):
-        part = indices[first : first + RENDER_BATCH]
-        parts.append(render(seed, part, size, atlas, effects=effects, layout=layout))
+    for first in range(0, len(indices), TASK_IMAGES):
+        part = indices[first : first + TASK_IMAGES]
+        parts.append(render(seed, part, size, atlas, library, layout, effects=effects))
         progress(first + len(part), len(indices))
-    batch = RenderedBatch(
-        torch.cat([part.rgb for part in parts]),
-        torch.cat([part.depth for part in parts]),
-        torch.cat([part.focal_px for part in parts]),
-        tuple(kind for part in parts for kind in part.kinds),
-    )
+    batch = join(parts)
     names = [f"{kind}_{index:04d}" for kind, index in zip(batch.kinds, indices, strict=True)]
     write_preview(folder, batch, names)
     return names
 
 
-def write_preview(folder: Path, batch: RenderedBatch, names: Sequence[str]) -> None:
+def write_preview(folder: Path, batch: Rendered, names: Sequence[str]) -> None:
     """Write `<name>.png`, `<name>.depth.png` (16-bit, millimetres), a contact sheet, and `index.csv` with intrinsics.
 
     Args:
@@ -87,7 +82,7 @@ def write_preview(folder: Path, batch: RenderedBatch, names: Sequence[str]) -> N
         OutputError: The folder cannot be written.
     """
     create_folder(folder)
-    images, depths = batch.rgb.cpu().numpy(), batch.depth.cpu().numpy()
+    images, depths = batch.rgb, batch.depth
     height, width = depths.shape[1:]
     table = io.StringIO()
     rows = csv.writer(table, lineterminator="\n")

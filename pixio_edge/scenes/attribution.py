@@ -14,9 +14,10 @@ from urllib.parse import quote
 
 from pixio_edge.errors import InputError
 from pixio_edge.files import write_text_atomic
-from pixio_edge.training.scenes import sample_scene
-from pixio_edge.training.texture_folder import TextureImage, list_textures
-from pixio_edge.training.textures import TextureAtlas
+from pixio_edge.scenes.library import Library
+from pixio_edge.scenes.render import VIEWS, sample_scene
+from pixio_edge.scenes.texture_folder import TextureImage, list_textures
+from pixio_edge.scenes.textures import TextureAtlas
 
 CREATIVE_COMMONS = "https://creativecommons.org/licenses"
 
@@ -115,20 +116,20 @@ def write_attribution(folder: Path, destination: Path, *, used: Collection[str] 
     return len(images)
 
 
-def drawn_textures(seed: int, images: int, atlas: TextureAtlas) -> frozenset[str]:
-    """Images that the scenes of a pool really have on them, as paths below the texture folder; about 1 ms per scene.
+def drawn_textures(seed: int, images: int, atlas: TextureAtlas, library: Library) -> frozenset[str]:
+    """Images that the scenes of a pool have on them, seen or hidden, as paths below the texture folder.
 
     Args:
         seed: Seed of the pool.
-        images: Number of its scenes.
+        images: Number of its images; some milliseconds for each scene of `VIEWS` of them.
         atlas: Textures of the pool.
+        library: Models of the pool.
     """
     drawn: set[str] = set()
-    for index in range(images):
-        scene = sample_scene(seed, index, atlas)
-        surfaces = [primitive.surface for primitive in scene.primitives]
-        surfaces += [scene.terrain.surface] if scene.terrain else []
-        drawn.update(atlas.origins[at] for surface in surfaces for at in (surface.side, surface.top, surface.bottom))
+    for number in range(-(-images // VIEWS)):
+        scene = sample_scene(seed, number, atlas, library)
+        surfaces = [surface for instance in scene.instances for surface in instance.surfaces]
+        drawn.update(atlas.origins[surface.texture] for surface in surfaces)
         drawn.add(atlas.backdrop_origins[scene.backdrop])
     return frozenset(drawn - {"noise"})
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from pixio_edge.image import read_image
-from pixio_edge.training.noise import noise_backdrop, noise_texture
-from pixio_edge.training.texture_folder import list_textures
+from pixio_edge.scenes.noise import noise_backdrop, noise_texture
+from pixio_edge.scenes.texture_folder import list_textures
 
 # Side of a texture in pixels.
 TILE_PX = 128
@@ -51,7 +49,7 @@ NOISE_BACKDROPS = 12
 
 @dataclass(frozen=True, slots=True)
 class TextureAtlas:
-    """Textures on one device.
+    """Textures in memory.
 
     Attributes:
         texels: Packed RGB (0xRRGGBB, int32), all mip levels of a texture in a row, (T, texels per texture).
@@ -61,20 +59,11 @@ class TextureAtlas:
         backdrop_origins: The same of each panorama.
     """
 
-    texels: Tensor
-    backdrops: Tensor
+    texels: NDArray[np.int32]
+    backdrops: NDArray[np.int32]
     uses: dict[str, NDArray[np.int64]]
     origins: tuple[str, ...]
     backdrop_origins: tuple[str, ...]
-
-    def mean_colours(self) -> Tensor:
-        """Mean RGB in [0, 1] of each texture, (T, 3), from its coarsest mip level."""
-        coarsest = self.texels[:, -((TILE_PX >> (MIP_LEVELS - 1)) ** 2) :]
-        return torch.stack([(coarsest >> bits & 255).float().mean(dim=1) for bits in (16, 8, 0)], dim=-1) / 255.0
-
-    def to(self, device: torch.device) -> TextureAtlas:
-        """The same atlas on another device."""
-        return replace(self, texels=self.texels.to(device), backdrops=self.backdrops.to(device))
 
 
 def load_atlas(folder: Path | None = None, *, seed: int = 0) -> TextureAtlas:
@@ -104,17 +93,9 @@ def load_atlas(folder: Path | None = None, *, seed: int = 0) -> TextureAtlas:
             images.append(_read(folder / image.file, (TILE_PX, TILE_PX), crop=True))
             tags.append("photo" if image.group == "photos" else image.tag)
             origins.append(str(image.file))
-    packed_backdrops = torch.from_numpy(np.stack([_pack(image) for image in backdrops]))
-    texels = torch.from_numpy(np.stack([_mip_chain(image) for image in images]))
+    packed_backdrops = np.stack([_pack(image) for image in backdrops])
+    texels = np.stack([_mip_chain(image) for image in images])
     return TextureAtlas(texels, packed_backdrops, _group_uses(tags), tuple(origins), tuple(backdrop_origins))
-
-
-def mip_offset(level: Tensor) -> Tensor:
-    """Start of each mip level, int64 of any shape, in a texture's row of texels."""
-    starts = [0]
-    for index in range(MIP_LEVELS):
-        starts.append(starts[-1] + (TILE_PX >> index) ** 2)
-    return torch.tensor(starts, device=level.device)[level]
 
 
 def _read(path: Path, size: tuple[int, int], *, crop: bool) -> NDArray[np.uint8]:
