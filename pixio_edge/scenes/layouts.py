@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from pixio_edge.scenes.kit import Kit
+from pixio_edge.scenes.layout_corridor import corridor
 from pixio_edge.scenes.layout_kitchen import kitchen
 from pixio_edge.scenes.layout_room import room
+from pixio_edge.scenes.layout_street import street
+from pixio_edge.scenes.layout_shelf import shelf
+from pixio_edge.scenes.layout_still_life import still_life
 from pixio_edge.scenes.layout_tabletop import tabletop
 from pixio_edge.scenes.scene import Scene
 
@@ -14,4 +18,8 @@ LAYOUTS: dict[str, tuple[Callable[[Kit], Scene], float]] = {
     "room": (room, 3.0),
     "kitchen": (kitchen, 1.2),
     "tabletop": (tabletop, 1.5),
+    "still_life": (still_life, 1.3),
+    "shelf": (shelf, 0.7),
+    "corridor": (corridor, 0.8),
+    "street": (street, 3.0),
 }
