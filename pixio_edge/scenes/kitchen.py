@@ -273,7 +273,7 @@ MODELS: dict[str, tuple[str, Callable[[np.random.Generator], Model], int]] = {
     "base_unit": ("counter", base_unit, 10),
     "sink_unit": ("sink", sink_unit, 6),
     "cooker": ("cooker", cooker, 5),
-    "dishwasher": ("appliance", dishwasher, 5),
+    "dishwasher": ("white_goods", dishwasher, 5),
     "fridge": ("fridge", fridge, 7),
     "hood": ("hood", hood, 4),
     "wall_cupboard": ("wall_unit", wall_cupboard, 8),

@@ -15,7 +15,7 @@ from pixio_edge.scenes.viewpoints import VIEWS, Stance, look_at, room_views, see
 
 # Between neighbouring units, metres.
 _SEAM = 0.003
-_LINE = {"counter": 5.0, "sink": 1.2, "cooker": 1.0, "appliance": 1.3}
+_LINE = {"counter": 5.0, "sink": 1.2, "cooker": 1.0, "white_goods": 1.3}
 _AT_COUNTER = Stance((1.1, 1.75), (0.35, 1.6), (0.8, 1.25), 0.08, 0.2)
 
 

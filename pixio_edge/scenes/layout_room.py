@@ -121,7 +121,14 @@ def meeting(kit: Kit) -> Scene:
 def store(kit: Kit) -> Scene:
     """Store, workshop, garage or cellar: racks, benches, boxes, pipes."""
     scene, room = begin_room(kit, "store", (2.6, 8.0), (3.0, 12.0))
-    along_walls(kit, scene, room, ("rack", "rack", "shelf", "storage", "table"), kit.integer(4, 10), mixes.STORE)
+    along_walls(
+        kit,
+        scene,
+        room,
+        ("rack", "rack", "shelf", "storage", "table"),
+        kit.integer(4, 10),
+        mixes.STORE if kit.chance(0.6) else mixes.TOOLS,
+    )
     for _ in range(kit.integer(0, 3)):
         clutter(kit, scene, stand(kit, scene, room, kit.pick(("table", "rack", "island"))), mixes.STORE, (0.2, 0.6))
     if kit.chance(0.3):
@@ -132,7 +139,7 @@ def store(kit: Kit) -> Scene:
 def bathroom(kit: Kit) -> Scene:
     """Bathroom: small, tiled, with fixtures."""
     scene, room = begin_room(kit, "bathroom", (1.7, 3.2), (1.8, 3.6), tiles=0.85, doors=1)
-    for kind in ("bathtub", "toilet", "washbasin", "appliance", "storage", "shelf"):
+    for kind in ("bathtub", "toilet", "washbasin", "white_goods", "storage", "shelf"):
         if kit.chance(0.75):
             placed = set_against(kit, scene, room, kind, beside=0.6)
             clutter(kit, scene, placed, {"bottle": 4, "cloth_heap": 0.3}, (0.1, 0.5), most=8)

@@ -20,7 +20,7 @@ from pixio_edge.scenes.viewpoints import VIEWS, Stance, look_at, things_seen
 # An arm's camera, someone at the table, a phone held over it.
 _STANCE = Stance((0.0, 0.0), (0.35, 1.3), (0.75, 1.3), 0.08, 0.1)
 _TABLES = ("table", "table", "round_table", "desk", "low_table", "island", "table")
-_MIXES = (mixes.ANY, mixes.TABLE, mixes.DESK, mixes.COUNTER, mixes.SMALL, mixes.TOYS)
+_MIXES = (mixes.ANY, mixes.TABLE, mixes.DESK, mixes.COUNTER, mixes.SMALL, mixes.TOYS, mixes.TOOLS, mixes.DECOR)
 
 
 def tabletop(kit: Kit) -> Scene:

@@ -8,9 +8,9 @@ from pixio_edge.scenes.kit import Kit
 from pixio_edge.scenes.layout_corridor import corridor
 from pixio_edge.scenes.layout_kitchen import kitchen
 from pixio_edge.scenes.layout_room import room
-from pixio_edge.scenes.layout_street import street
 from pixio_edge.scenes.layout_shelf import shelf
 from pixio_edge.scenes.layout_still_life import still_life
+from pixio_edge.scenes.layout_street import street
 from pixio_edge.scenes.layout_tabletop import tabletop
 from pixio_edge.scenes.scene import Scene
 

@@ -31,22 +31,48 @@ _BEHIND = ("storage", "bookcase", "shelf", "seat", "sofa", "table", "rack", "des
 
 
 def add_doors(kit: Kit, scene: Scene, room: Room, looks: dict[int, Surface], count: int) -> None:
-    """Closed doors, and open ones with a piece of the next room behind."""
+    """Some doors anywhere."""
     for _ in range(count):
         wall = kit.pick(room.walls)
-        if wall.length < DOOR_WIDTH + 0.4:
-            continue
-        start = kit.uniform(0.15, wall.length - DOOR_WIDTH - 0.15)
-        if kit.chance(0.45):
-            placed = hang(kit, scene, room, "door", 0.0, wall=wall, along=start + DOOR_WIDTH / 2)
-            if placed is not None:
-                keep_clear(room, wall, start, start + DOOR_WIDTH)
-        elif open_wall(room, wall, Patch(start, start + DOOR_WIDTH, 0.0, min(DOOR_HEIGHT, room.height - 0.05))):
-            _next_room(kit, scene, wall, start, room.height, looks)
-            x, y = wall.at(start + DOOR_WIDTH / 2, -_THICKNESS / 2)
-            kit.place(scene, "door_frame", (x, y, 0.0), wall.yaw)
-            if kit.chance(0.7):
-                _leaf(kit, scene, room, wall, start)
+        if wall.length > DOOR_WIDTH + 0.4:
+            add_door(kit, scene, room, wall, kit.uniform(0.15, wall.length - DOOR_WIDTH - 0.15), looks)
+
+
+def add_door(
+    kit: Kit,
+    scene: Scene,
+    room: Room,
+    wall: Wall,
+    start: float,
+    looks: dict[int, Surface],
+    *,
+    closed: float = 0.45,
+    leaf: tuple[int, tuple[Surface, ...]] | None = None,
+) -> None:
+    """A closed door, or an open one with a piece of the next room behind; nothing where there is no room for it.
+
+    Args:
+        kit: Draws it.
+        scene: Gets it.
+        room: Keeps what is taken.
+        wall: Which wall.
+        start: Begin of the opening along the wall, metres.
+        looks: Surfaces of the shell.
+        closed: How often it is closed.
+        leaf: Model and surfaces of a closed door; None draws them.
+    """
+    if kit.chance(closed):
+        index, surfaces = leaf or (kit.index("door"), None)
+        scheme = None if surfaces is None else dict(enumerate(surfaces))
+        placed = hang(kit, scene, room, index, 0.0, wall=wall, along=start + DOOR_WIDTH / 2, scheme=scheme)
+        if placed is not None:
+            keep_clear(room, wall, start, start + DOOR_WIDTH)
+    elif open_wall(room, wall, Patch(start, start + DOOR_WIDTH, 0.0, min(DOOR_HEIGHT, room.height - 0.05))):
+        _next_room(kit, scene, wall, start, room.height, looks)
+        x, y = wall.at(start + DOOR_WIDTH / 2, -_THICKNESS / 2)
+        kit.place(scene, "door_frame", (x, y, 0.0), wall.yaw)
+        if kit.chance(0.7):
+            _leaf(kit, scene, room, wall, start)
 
 
 def _leaf(kit: Kit, scene: Scene, room: Room, wall: Wall, start: float) -> None:
