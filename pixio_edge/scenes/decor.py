@@ -39,8 +39,8 @@ def _vase_body(rng: np.random.Generator, height: float, slot: int = 0) -> tuple[
     r = height * u(0.18, 0.4)
     mouth = r * u(0.35, 0.9)
     line = [(u(0.4, 0.8) * r, 0), (r, u(0.2, 0.6)), (u(0.3, 0.8) * mouth, u(0.72, 0.88)), (mouth, 1.0)]
-    curve = silhouette(line, 14) * (1.0, height)
-    return lathe(hollow(np.maximum(curve, (0.01, 0.0)), 0.004), sides=16, slot=slot), mouth
+    curve = silhouette(line, 12) * (1.0, height)
+    return lathe(hollow(np.maximum(curve, (0.01, 0.0)), 0.004), sides=14, slot=slot), mouth
 
 
 def vase(rng: np.random.Generator) -> Model:
@@ -55,7 +55,7 @@ def flowers(rng: np.random.Generator) -> Model:
     height = u(0.12, 0.28)
     body, mouth = _vase_body(rng, height)
     parts, spread = [body], u(0.25, 0.6)
-    for _ in range(int(rng.integers(5, 13))):
+    for _ in range(int(rng.integers(5, 11))):
         turn, lean, length = u(0, 6.28), spread * u(0, 1), u(0.15, 0.35)
         out = mouth * 0.5 + length * math.sin(lean)
         tip = (out * math.cos(turn), out * math.sin(turn), height + length * math.cos(lean))
@@ -116,7 +116,7 @@ def head(rng: np.random.Generator) -> Model:
     return thing(_head(rng, s), [pick(rng, (PLASTER, WHITE, STONE, TERRACOTTA, BLACK))])
 
 
-def statue(rng: np.random.Generator) -> Model:
+def figurine(rng: np.random.Generator) -> Model:
     """A standing or abstract figure on a plinth."""
     u = rng.uniform
     s = u(0.15, 0.6)
@@ -216,10 +216,7 @@ def globe(rng: np.random.Generator) -> Model:
     parts.append(
         lathe([(0.6 * radius, 0), (0.55 * radius, 0.08 * radius), (0.08 * radius, 0.25 * radius)], sides=14, slot=1)
     )
-    return thing(parts, [PICTURE_ROUND, pick(rng, (BRASS, BLACK, WOOD))])
-
-
-PICTURE_ROUND = plain((0.3, 0.5, 0.65), np.random.default_rng(1))
+    return thing(parts, [plain((0.4, 0.55, 0.68), rng), pick(rng, (BRASS, BLACK, WOOD))])
 
 
 def candles(rng: np.random.Generator) -> Model:
@@ -313,7 +310,7 @@ MODELS: dict[str, tuple[str, Callable[[np.random.Generator], Model], int]] = {
     "flowers": ("decor", flowers, 6),
     "bust": ("decor", bust, 4),
     "head": ("decor", head, 3),
-    "statue": ("decor", statue, 6),
+    "figurine": ("decor", figurine, 6),
     "abstract_form": ("decor", abstract_form, 6),
     "picture_frame": ("decor", picture_frame, 5),
     "clock": ("decor", clock, 5),

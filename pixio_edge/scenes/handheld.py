@@ -121,7 +121,8 @@ def tape_measure(rng: np.random.Generator) -> Model:
     """A tape measure with some tape out, or a padlock of the same shape."""
     u = rng.uniform
     body = extrude(rounded(0.07, 0.065, 0.025, steps=3), 0.035)
-    tape = box((u(0.02, 0.3), 0.002, 0.02), at=(0.1, -0.03, 0.006), slot=1)
+    out = u(0.02, 0.3)
+    tape = box((out, 0.002, 0.02), at=(0.02 + out / 2, -0.03, 0.006), slot=1)
     return thing([body, tape], [pick(rng, (bright(rng), BLACK)), pick(rng, (STEEL, bright(rng)))])
 
 
@@ -306,9 +307,9 @@ def parts_drawer(rng: np.random.Generator) -> Model:
     parts = [box((total + 0.01, 0.15, height + 0.01))]
     for i in range(columns):
         for j in range(rows):
-            out = 0.075 + (u(0.01, 0.06) if u() < 0.1 else 0.004)
-            at = ((i + 0.5) * width - total / 2, -out / 2, j * step + 0.007)
-            parts.append(box((0.9 * width, out + 0.075, 0.88 * step), at=at, slot=1 + (i + j) % 2))
+            out = u(0.01, 0.06) if u() < 0.1 else 0.004
+            at = ((i + 0.5) * width - total / 2, -0.05 - out, j * step + 0.007)
+            parts.append(box((0.9 * width, 0.05, 0.88 * step), at=at, slot=1 + (i + j) % 2))
     return thing(
         parts,
         [pick(rng, (BLACK, METAL, bright(rng))), pick(rng, (PLASTIC, WHITE)), pick(rng, (PLASTIC, bright(rng)))],

@@ -44,7 +44,7 @@ def _blade(path: NDArray[np.float64], widths: NDArray[np.float64], across: NDArr
     n = len(path)
     half = widths[:, None] / 2 * across
     along = np.gradient(path, axis=0)
-    up = np.cross(half + 1e-6 * across, along)
+    up = np.cross(along, half + 1e-6 * across)
     up /= np.maximum(np.linalg.norm(up, axis=1, keepdims=True), 1e-9)
     fold = up * widths[:, None] * 0.12
     points = np.concatenate([path - half + fold, path, path + half + fold])
@@ -215,11 +215,11 @@ def palm(rng: np.random.Generator) -> Model:
     parts, level = _pot(rng, radius)
     for _ in range(int(rng.integers(1, 4))):
         foot = (u(-0.4, 0.4) * radius, u(-0.4, 0.4) * radius, level)
-        top = (foot[0] * 2.5, foot[1] * 2.5, level + u(0.3, 1.1))
+        top = (foot[0] * 2.5, foot[1] * 2.5, level + u(0.1, 0.8))
         parts.append(
             tube(spline([foot, (foot[0], foot[1], (level + top[2]) / 2), top], 5), u(0.01, 0.025), sides=6, slot=STEM)
         )
-        length, width = u(0.3, 0.6), u(0.03, 0.08)
+        length, width = u(0.35, 0.7), u(0.04, 0.1)
         for i in range(int(rng.integers(9, 16))):
             parts.append(
                 _arched_leaf(top, i * 2.4, length * u(0.7, 1), u(0.3, 1.4), droop=u(0.5, 1.4), width=width, count=5)
