@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from pixio_edge.scenes.jit import exact
 from pixio_edge.scenes.library import Library, PackedMeshes, pack_meshes
 from pixio_edge.scenes.scene import Scene
 
@@ -20,9 +20,7 @@ class World:
     """One mesh with a bounding sphere per instance.
 
     Attributes:
-        vertices: float32 (V, 3), world.
-        normals: float32 (V, 3), unit.
-        uv: float32 (V, 2).
+        vertices: float32 (V, 8): world position, unit normal, uv; together, since they are read together.
         triangles: int32 (T, 3).
         surface: int32 (T,), row of `looks`.
         vertex_starts: int64 (I + 1,), per instance.
@@ -33,8 +31,6 @@ class World:
     """
 
     vertices: NDArray[np.float32]
-    normals: NDArray[np.float32]
-    uv: NDArray[np.float32]
     triangles: NDArray[np.int32]
     surface: NDArray[np.int32]
     vertex_starts: NDArray[np.int64]
@@ -67,9 +63,7 @@ def assemble(scene: Scene, library: Library) -> World:
     )
     vertices = int(vertex_starts[-1])
     world = World(
-        np.empty((vertices, 3), np.float32),
-        np.empty((vertices, 3), np.float32),
-        np.empty((vertices, 2), np.float32),
+        np.empty((vertices, 8), np.float32),
         np.empty((int(triangle_starts[-1]), 3), np.int32),
         np.empty(int(triangle_starts[-1]), np.int32),
         vertex_starts,
@@ -84,7 +78,7 @@ def assemble(scene: Scene, library: Library) -> World:
             (packed.vertices, packed.normals, packed.uv, packed.triangles, packed.slots),
             (packed.vertex_starts, packed.triangle_starts, packed.spheres),
             (np.flatnonzero(rows), meshes, matrices, inverses, shifts, slots[:-1]),
-            (world.vertices, world.normals, world.uv, world.triangles, world.surface),
+            (world.vertices, world.triangles, world.surface),
             (vertex_starts, triangle_starts, world.spheres),
         )
     return world
@@ -101,13 +95,13 @@ def _counts(
     return vertices, triangles
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@exact
 def _fill(source, bounds, instances, target, target_bounds) -> None:  # type: ignore[no-untyped-def] # noqa: ANN001
     """Write the moved meshes of some instances."""
     vertices, normals, uv, triangles, slots = source
     vertex_starts, triangle_starts, spheres = bounds
     rows, meshes, matrices, inverses, shifts, surface_starts = instances
-    out_vertices, out_normals, out_uv, out_triangles, out_surface = target
+    out_vertices, out_triangles, out_surface = target
     out_vertex_starts, out_triangle_starts, out_spheres = target_bounds
     for row in rows:
         mesh = meshes[row]
@@ -118,8 +112,8 @@ def _fill(source, bounds, instances, target, target_bounds) -> None:  # type: ig
             a, b, c = normals[i, 0], normals[i, 1], normals[i, 2]
             for k in range(3):
                 out_vertices[to, k] = m[k, 0] * x + m[k, 1] * y + m[k, 2] * z + shift[k]
-                out_normals[to, k] = inverse[0, k] * a + inverse[1, k] * b + inverse[2, k] * c
-            out_uv[to, 0], out_uv[to, 1] = uv[i, 0], uv[i, 1]
+                out_vertices[to, 3 + k] = inverse[0, k] * a + inverse[1, k] * b + inverse[2, k] * c
+            out_vertices[to, 6], out_vertices[to, 7] = uv[i, 0], uv[i, 1]
             to += 1
         to, first = out_triangle_starts[row], out_vertex_starts[row]
         for i in range(triangle_starts[mesh], triangle_starts[mesh + 1]):

@@ -18,7 +18,7 @@ from pixio_edge.scenes.library import Library
 from pixio_edge.scenes.materials import Paintbox, Palette
 from pixio_edge.scenes.mesh import Look, Mesh, Model, Top
 from pixio_edge.scenes.scene import Instance, Scene, Surface, Vector
-from pixio_edge.training.textures import TextureAtlas
+from pixio_edge.scenes.textures import TextureAtlas
 
 Choice = TypeVar("Choice")
 # Free space around things that `scatter` puts side by side, metres.
@@ -92,7 +92,7 @@ class Kit:
     def __init__(self, rng: np.random.Generator, atlas: TextureAtlas, library: Library) -> None:
         self.rng = rng
         self.quick = random.Random(int(rng.integers(2**62)))
-        self.library = library
+        self.atlas, self.library = atlas, library
         self.backdrops = int(atlas.backdrops.shape[0])
         self.paintbox = Paintbox(self.quick, _palette_of(atlas))
 

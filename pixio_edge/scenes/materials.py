@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pixio_edge.scenes.mesh import Look
 from pixio_edge.scenes.scene import Surface, Vector
-from pixio_edge.training.textures import MIP_LEVELS, TILE_PX, TextureAtlas
+from pixio_edge.scenes.textures import MIP_LEVELS, TILE_PX, TextureAtlas
 
 # Exponent between stored colour values and light.
 GAMMA = 2.2
@@ -208,7 +208,7 @@ class Palette:
     """Textures of an atlas by use, with their mean colours; made once per atlas."""
 
     def __init__(self, atlas: TextureAtlas) -> None:
-        coarsest = atlas.texels[:, -((TILE_PX >> (MIP_LEVELS - 1)) ** 2) :].numpy()
+        coarsest = atlas.texels[:, -((TILE_PX >> (MIP_LEVELS - 1)) ** 2) :]
         channels = np.stack([coarsest >> bits & 255 for bits in (16, 8, 0)], axis=-1)
         means: NDArray[np.float64] = ((channels / 255.0) ** GAMMA).mean(axis=1)
         self.means: list[Vector] = [(float(r), float(g), float(b)) for r, g, b in means]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
-from pixio_edge.scenes.shade import weights_at
+from pixio_edge.scenes.jit import exact, quick
+from pixio_edge.scenes.shade import depth_and_weights
 
 # Directions around a pixel, each looked at a near and a far sample.
 _TAPS = 6
@@ -17,83 +17,99 @@ _STRENGTH = 1.5
 _DITHER = 4
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def pixel_geometry(geometry, sight, depth, normals) -> None:  # type: ignore[no-untyped-def] # noqa: ANN001
+@exact
+def pixel_geometry(geometry, sight, axes, depth, normals) -> None:  # type: ignore[no-untyped-def] # noqa: ANN001
     """Depth (H, W), inf for sky, and flat normals in the camera's axes (H, W, 3) at pixel centres."""
     height, width = depth.shape
-    weights = np.empty(3)
-    v = geometry.vertices
-    rays = sight.rays
+    v, triangles, rays, winner, projected = (
+        geometry.vertices,
+        geometry.triangles,
+        sight.rays,
+        sight.winner,
+        sight.projected,
+    )
     for i in range(height):
         for j in range(width):
             y, x = 2 * i + 1, 2 * j + 1
-            t = sight.winner[y, x]
+            t = winner[y, x]
             if t < 0:
                 depth[i, j] = np.inf
                 continue
-            corners = geometry.triangles[t]
-            depth[i, j] = weights_at(sight.projected, corners, x, y, weights)
-            a, b, c = corners[0], corners[1], corners[2]
+            a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
+            depth[i, j] = depth_and_weights(projected, (a, b, c), x, y)[0]
             ex, ey, ez = v[b, 0] - v[a, 0], v[b, 1] - v[a, 1], v[b, 2] - v[a, 2]
             fx, fy, fz = v[c, 0] - v[a, 0], v[c, 1] - v[a, 1], v[c, 2] - v[a, 2]
             gx, gy, gz = ey * fz - ez * fy, ez * fx - ex * fz, ex * fy - ey * fx
-            seen = 0.0
-            for k in range(3):
-                along = rays[k, 0] * x + rays[k, 1] * y + rays[k, 2]
-                seen += along * (gx if k == 0 else gy if k == 1 else gz)
+            seen = gx * (rays[0, 0] * x + rays[0, 1] * y + rays[0, 2])
+            seen += gy * (rays[1, 0] * x + rays[1, 1] * y + rays[1, 2])
+            seen += gz * (rays[2, 0] * x + rays[2, 1] * y + rays[2, 2])
             size = max(np.sqrt(gx * gx + gy * gy + gz * gz), 1e-12)
             scale = -1 / size if seen > 0 else 1 / size
-            normals[i, j, 0], normals[i, j, 1], normals[i, j, 2] = gx * scale, gy * scale, gz * scale
+            for k in range(3):
+                normals[i, j, k] = scale * (axes[k, 0] * gx + axes[k, 1] * gy + axes[k, 2] * gz)
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def occlude(depth, normals, axes, focal, pattern, raw, smooth) -> None:  # type: ignore[no-untyped-def] # noqa: ANN001
+@quick
+def occlude(depth, normals, camera, pattern, smooth, raw) -> None:  # type: ignore[no-untyped-def] # noqa: ANN001
     """Ambient occlusion into `smooth` (H, W), 1 where everything is open.
 
     Args:
-        depth: float32 (H, W).
-        normals: float32 (H, W, 3), world.
-        axes: float64 (3, 3), rows are the camera's right, down and forward in the world.
-        focal: Pixels.
-        pattern: float32 (16, TAPS, 2), unit circle offsets per place of the dither.
-        raw: float32 (H, W), scratch.
+        depth: float32 (H, W), inf for sky.
+        normals: float32 (H, W, 3), in the camera's axes.
+        camera: Focal length in pixels.
+        pattern: float32 (16, TAPS, 2), offsets in the unit circle per place of the dither.
         smooth: float32 (H, W).
     """
     height, width = depth.shape
+    raw[:] = 1
+    pixel = np.float32(1 / camera)
     for i in range(height):
-        for j in range(width):
+        # Every other pixel: the mean over a cell of the dither fills the rest.
+        for j in range(i & 1, width, 2):
             z = depth[i, j]
-            raw[i, j] = 1.0
             if z == np.inf:
                 continue
-            nx, ny, nz = normals[i, j, 0], normals[i, j, 1], normals[i, j, 2]
-            n0 = axes[0, 0] * nx + axes[0, 1] * ny + axes[0, 2] * nz
-            n1 = axes[1, 0] * nx + axes[1, 1] * ny + axes[1, 2] * nz
-            n2 = axes[2, 0] * nx + axes[2, 1] * ny + axes[2, 2] * nz
-            px, py = (j + 0.5 - width / 2) / focal * z, (i + 0.5 - height / 2) / focal * z
-            reach = min(_REACH_M + 0.02 * z, _REACH_OF_DEPTH * z + 0.1)
-            pixels = min(max(focal * reach / z, 3.0), 0.2 * width)
-            total = 0.0
+            normal = (normals[i, j, 0], normals[i, j, 1], normals[i, j, 2])
             place = (i % _DITHER) * _DITHER + j % _DITHER
-            for tap in range(2 * _TAPS):
-                # Near samples find contacts, far ones corners.
-                distance = pixels if tap < _TAPS else min(pixels, 2.0 + 0.22 * pixels)
-                a = i + int(np.rint(pattern[place, tap % _TAPS, 1] * distance))
-                b = j + int(np.rint(pattern[place, tap % _TAPS, 0] * distance))
-                if a < 0 or b < 0 or a >= height or b >= width or depth[a, b] == np.inf:
-                    continue
-                q = depth[a, b]
-                dx = (b + 0.5 - width / 2) / focal * q - px
-                dy, dz = (a + 0.5 - height / 2) / focal * q - py, q - z
-                square = dx * dx + dy * dy + dz * dz + 1e-9
-                cosine = (n0 * dx + n1 * dy + n2 * dz) / np.sqrt(square) - _HORIZON
-                if cosine > 0:
-                    total += cosine * max(0.0, 1 - square / (reach * reach))
-            raw[i, j] = max(0.0, 1 - _STRENGTH * total / _TAPS)
+            raw[i, j] = _open_share(depth, (i, j, z, pixel), normal, pattern, place)
     _blur(raw, depth, smooth)
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@quick
+def _open_share(depth, at, normal, pattern, place):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+    """How open one pixel is."""
+    i, j, z, pixel = at
+    height, width = depth.shape
+    middle_x, middle_y = np.float32(0.5 - width / 2), np.float32(0.5 - height / 2)
+    px, py = (j + middle_x) * pixel * z, (i + middle_y) * pixel * z
+    reach = min(np.float32(_REACH_M) + np.float32(0.02) * z, np.float32(_REACH_OF_DEPTH) * z + np.float32(0.1))
+    far = min(max(reach / (pixel * z), np.float32(3.0)), np.float32(0.2) * width)
+    near = min(far, np.float32(2.0) + np.float32(0.22) * far)
+    inverse_square = 1 / (reach * reach)
+    total = np.float32(0.0)
+    for tap in range(2 * _TAPS):
+        # Near samples find contacts, far ones corners.
+        tick = tap if tap < _TAPS else tap - _TAPS
+        distance = far if tap < _TAPS else near
+        a = i + int(pattern[place, tick, 1] * distance + np.float32(1000.5)) - 1000
+        b = j + int(pattern[place, tick, 0] * distance + np.float32(1000.5)) - 1000
+        if a < 0 or b < 0 or a >= height or b >= width:
+            continue
+        q = depth[a, b]
+        if q - z > reach or z - q > reach:
+            continue
+        dx, dy, dz = (b + middle_x) * pixel * q - px, (a + middle_y) * pixel * q - py, q - z
+        square = dx * dx + dy * dy + dz * dz + np.float32(1e-9)
+        fade = 1 - square * inverse_square
+        if fade <= 0:
+            continue
+        cosine = (normal[0] * dx + normal[1] * dy + normal[2] * dz) / np.sqrt(square) - np.float32(_HORIZON)
+        if cosine > 0:
+            total += cosine * fade
+    return max(np.float32(0.0), 1 - np.float32(_STRENGTH / _TAPS) * total)
+
+
+@quick
 def _blur(raw, depth, smooth) -> None:  # type: ignore[no-untyped-def] # noqa: ANN001
     """Mean over the cell of the dither around each pixel, of what is about as far."""
     height, width = raw.shape
@@ -103,13 +119,16 @@ def _blur(raw, depth, smooth) -> None:  # type: ignore[no-untyped-def] # noqa: A
             smooth[i, j] = 1.0
             if z == np.inf:
                 continue
-            total, count = 0.0, 0
+            total, count = np.float32(0.0), 0
+            margin = np.float32(0.05) * z
             for a in range(max(0, i - 2), min(height, i + 2)):
-                for b in range(max(0, j - 2), min(width, j + 2)):
-                    if abs(depth[a, b] - z) < 0.05 * z:
+                first = max(0, j - 2)
+                for b in range(first + ((a + first) & 1), min(width, j + 2), 2):
+                    if abs(depth[a, b] - z) < margin:
                         total += raw[a, b]
                         count += 1
-            smooth[i, j] = total / max(count, 1)
+            if count > 0:
+                smooth[i, j] = total / count
 
 
 def dither_pattern() -> np.ndarray:

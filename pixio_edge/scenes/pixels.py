@@ -7,10 +7,11 @@ the same surface beside it, and is shaded by itself only where none does: thin t
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from pixio_edge.scenes.jit import exact
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@exact
 def lonely_samples(winner, surface, samples):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201
     """Rows and columns of the samples that no centre can lend its colour, into `samples` (N, 2); returns their number."""
     rows, columns = winner.shape
@@ -24,7 +25,7 @@ def lonely_samples(winner, surface, samples):  # type: ignore[no-untyped-def] # 
     return count
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@exact
 def _lender(winner, surface, y, x) -> int:  # type: ignore[no-untyped-def] # noqa: ANN001
     """Sample number of a centre beside (y, x) that sees the same surface, or -1."""
     rows, columns = winner.shape
@@ -43,7 +44,7 @@ def _lender(winner, surface, y, x) -> int:  # type: ignore[no-untyped-def] # noq
     return found
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@exact
 def blend(winner, surface, colour, image) -> None:  # type: ignore[no-untyped-def] # noqa: ANN001
     """Pixels (H, W, 3) of the samples' colours; those that were not shaded are filled in first."""
     rows, columns = winner.shape

@@ -9,10 +9,10 @@ the inverse depth, linear in x and y. Edges that triangles share get the same nu
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from pixio_edge.scenes.assemble import World
+from pixio_edge.scenes.jit import exact
 
 # Triangles nearer than this are not seen, metres.
 NEAR_M = 0.05
@@ -50,7 +50,7 @@ def project(
     return best, winner, projected
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@exact
 def _draw(mesh, view, near, projected, best, winner) -> None:  # type: ignore[no-untyped-def] # noqa: ANN001
     vertices, triangles, vertex_starts, triangle_starts, spheres = mesh
     for i in range(len(spheres)):
@@ -72,7 +72,7 @@ def _draw(mesh, view, near, projected, best, winner) -> None:  # type: ignore[no
             )
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@exact
 def _in_view(sphere, view, near, size) -> bool:  # type: ignore[no-untyped-def] # noqa: ANN001
     """Whether a sphere may be seen: in front, large enough, and not beyond one of the sides."""
     x, y, z, radius = sphere[0], sphere[1], sphere[2], sphere[3]
@@ -99,7 +99,7 @@ def _in_view(sphere, view, near, size) -> bool:  # type: ignore[no-untyped-def] 
     return True
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@exact
 def _triangle(a, b, c, near, index, best, winner) -> None:  # type: ignore[no-untyped-def] # noqa: ANN001
     """Fill one triangle where it is nearer than what is there."""
     height, width = best.shape
@@ -145,7 +145,7 @@ def _triangle(a, b, c, near, index, best, winner) -> None:  # type: ignore[no-un
                 winner[y, x] = index
 
 
-@njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
+@exact
 def _clip(slope, rest, low, high):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
     """The part of [low, high] where `slope * x + rest` is not negative; low > high if there is none."""
     if slope > 0:

@@ -14,21 +14,25 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pixio_edge.errors import InputError
+from pixio_edge.errors import InputError, SpecError
 from pixio_edge.scenes.assemble import World, assemble
 from pixio_edge.scenes.kit import Kit
 from pixio_edge.scenes.library import Library
 from pixio_edge.scenes.occlusion import dither_pattern, occlude, pixel_geometry
+from pixio_edge.scenes.panorama import mirror_map
 from pixio_edge.scenes.pixels import blend, lonely_samples
 from pixio_edge.scenes.rasterise import NEAR_M, project
 from pixio_edge.scenes.scene import Camera, Scene
 from pixio_edge.scenes.sensor import photograph, plain
-from pixio_edge.scenes.shade import GAMMA_TABLE, Geometry, Sight, Surroundings, shade_samples
-from pixio_edge.scenes.shadow_map import shadow_map
-from pixio_edge.training.textures import MIP_LEVELS, TILE_PX, TextureAtlas
+from pixio_edge.scenes.shade import Geometry, Sight, Surroundings, shade_samples
+from pixio_edge.scenes.shadow_map import ShadowMap, shadow_map
+from pixio_edge.scenes.texels import texture_means
+from pixio_edge.scenes.textures import TextureAtlas
 
 # Views of each scene.
 VIEWS = 4
+# Of an image, in pixels: less shows nothing.
+MIN_SIDE = 16
 _PATTERN = dither_pattern()
 Layouts = dict[str, tuple[Callable[[Kit], Scene], float]]
 
@@ -74,6 +78,7 @@ def render(
     Raises:
         InputError: There is no such layout.
     """
+    check_size(size)
     parts = []
     for number, views in _by_scene(indices):
         scene = sample_scene(seed, number, atlas, library, layout)
@@ -109,6 +114,18 @@ def sample_scene(seed: int, number: int, atlas: TextureAtlas, library: Library, 
     return scene
 
 
+def check_size(size: tuple[int, int]) -> None:
+    """Refuse a (height, width) that is too small to show anything.
+
+    Raises:
+        SpecError: A side is shorter than 16 pixels.
+    """
+    if min(size) < MIN_SIDE:
+        raise SpecError(
+            f"render size: got {size[0]}x{size[1]}, expected at least {MIN_SIDE} pixels. Fix: take larger sides"
+        )
+
+
 def known_layouts() -> Layouts:
     """All layouts; imported late, since they need the kit and this module needs neither of them to render."""
     from pixio_edge.scenes.layouts import LAYOUTS  # noqa: PLC0415
@@ -132,13 +149,11 @@ def render_scene(
     world = assemble(scene, library)
     geometry = Geometry(
         world.vertices,
-        world.normals,
-        world.uv,
         world.triangles,
         world.surface,
         world.looks,
         world.textures,
-        atlas.texels.numpy(),
+        atlas.texels,
         texture_means(atlas),
     )
     light = _surroundings(scene, world, atlas)
@@ -186,9 +201,9 @@ def _view(
     _, winner, projected = project(world, view, samples, NEAR_M)
     occlusion = np.ones(size, np.float32)
     sight = Sight(eye, axes.T @ np.linalg.inv(inner), 1 / focal, winner, projected, occlusion)
-    depth, normals, raw = np.empty(size, np.float32), np.empty((*size, 3), np.float32), np.empty(size, np.float32)
-    pixel_geometry(geometry, sight, depth, normals)
-    occlude(depth, normals, axes, focal, _PATTERN, raw, occlusion)
+    depth, normals = np.empty(size, np.float32), np.empty((*size, 3), np.float32)
+    pixel_geometry(geometry, sight, axes, depth, normals)
+    occlude(depth, normals, focal, _PATTERN, occlusion, np.empty(size, np.float32))
     colour = np.empty((*samples, 3), np.float32)
     shade_samples(geometry, light, sight, _centres(size), colour)
     lonely = np.empty((samples[0] * samples[1], 2), np.int32)
@@ -214,35 +229,28 @@ def _surroundings(scene: Scene, world: World, atlas: TextureAtlas) -> Surroundin
         dtype=np.float64,
     ).reshape(-1, 8)
     sun = sum(sum(lamp.colour) / 3 for lamp in scene.lamps if lamp.is_sun)
-    above = np.array(scene.ambient_above, dtype=np.float32)
-    level = min(1.8, max(0.3, float(above.mean()) + 0.35 * sun))
+    ambient = np.array((scene.ambient_above, scene.ambient_below))
+    brightness = float(ambient[0].mean())
+    level = min(1.8, max(0.3, brightness + 0.35 * sun))
+    image, yaw = atlas.backdrops[scene.backdrop], float(scene.backdrop_yaw)
     return Surroundings(
         lamps,
-        above,
-        np.array(scene.ambient_below, dtype=np.float32),
-        float(scene.haze_per_m),
-        np.asarray(above * np.float32(0.55 * level / max(float(above.mean()), 1e-3)), dtype=np.float32),
-        atlas.backdrops[scene.backdrop].numpy(),
-        float(scene.backdrop_yaw),
-        level,
+        ambient,
+        np.array((scene.haze_per_m, *(0.55 * level / max(brightness, 1e-3) * ambient[0]))),
+        image,
+        (yaw, level),
+        mirror_map(image, yaw, ambient),
         shadows.nearest,
         shadows.view,
-        shadows.texel,
-        shadows.is_sun,
-        0.7 if shadows.is_sun else 2.0,
+        (shadows.texel, shadows.is_sun, _softness(scene, shadows)),
     )
 
 
-_MEANS: dict[int, tuple[TextureAtlas, NDArray[np.float32]]] = {}
-
-
-def texture_means(atlas: TextureAtlas) -> NDArray[np.float32]:
-    """Mean linear colours of an atlas, (T, 3), made once; the atlas is kept so that its id stays its own."""
-    if id(atlas) not in _MEANS:
-        coarsest = atlas.texels[:, -((TILE_PX >> (MIP_LEVELS - 1)) ** 2) :].numpy()
-        channels = np.stack([GAMMA_TABLE[coarsest >> bits & 255] for bits in (16, 8, 0)], axis=-1)
-        _MEANS[id(atlas)] = (atlas, np.ascontiguousarray(channels.mean(axis=1), dtype=np.float32))
-    return _MEANS[id(atlas)][1]
+def _softness(scene: Scene, shadows: ShadowMap) -> int:
+    """Texels between the samples of the map: lamps are of different sizes, which their place tells."""
+    if shadows.is_sun:
+        return 1
+    return 1 + int(1000 * abs(sum(scene.lamps[shadows.lamp].position))) % 3
 
 
 def _by_scene(indices: Sequence[int]) -> Iterator[tuple[int, list[int]]]:

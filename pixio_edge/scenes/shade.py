@@ -1,23 +1,30 @@
-"""Colour of visible points: textures, lamps with shadow, ambient light with occlusion, gloss, haze, panorama."""
+"""Colour of visible points: textures, lamps with shadow, ambient light with occlusion, gloss, haze, panorama.
+
+The kernels pass scalars and tuples: views of arrays would cost more than the arithmetic.
+"""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from pixio_edge.scenes.assemble import BLUE, CONTRAST, GLOSS, GLOW, GREEN, RED, REPEAT
+from pixio_edge.scenes.assemble import CONTRAST, GLOSS, GLOW, RED, REPEAT
+from pixio_edge.scenes.jit import exact, quick
+from pixio_edge.scenes.panorama import mirrored, panorama
 from pixio_edge.scenes.shadow_map import lit_share
-from pixio_edge.training.textures import BACKDROP_SIZE, MIP_LEVELS, TILE_PX
+from pixio_edge.scenes.texels import texture_colour
 
-GAMMA_TABLE = ((np.arange(256) / 255.0) ** 2.2).astype(np.float32)
-_MIP_STARTS = np.cumsum([0, *((TILE_PX >> level) ** 2 for level in range(MIP_LEVELS))]).astype(np.int64)
 # Lamps are no brighter than at this distance, metres.
 _SOFT_M = 0.5
 # Light that comes around a corner: lamps and windows are no points.
 _WRAP = 0.1
+# Below this, surfaces have no highlights or reflections worth their time.
+_DULL = 0.02
+_NO_MIRROR = 0.12
+# Cosine to the eye below which the footprint of a pixel grows no more.
+_GRAZING = 0.06
 
 
 class Surroundings(NamedTuple):
@@ -25,33 +32,25 @@ class Surroundings(NamedTuple):
 
     Attributes:
         lamps: float64 (L, 8): position or direction, colour, whether it is the sun, whether it has the shadow map.
-        above: float32 (3,), ambient light.
-        below: float32 (3,).
-        haze: Share per metre.
-        haze_colour: float32 (3,).
+        ambient: float64 (2, 3), from above and from below.
+        haze: float64 (4,), share per metre and colour.
         panorama: int32 (192, 512), packed RGB.
-        turn: Its yaw.
-        level: Factor of its brightness.
+        sky: Yaw of the panorama, factor of its brightness.
+        mirror: float32 (M, M, 3), what shiny things reflect, see `panorama.mirror_map`.
         shadow: float32 map.
         shadow_view: float64 (4, 4).
-        texel: World size of a texel of the map.
-        sun_shadow: Whether the map is of the sun.
-        spread: Softness of shadows, texels.
+        shadow_light: World size of a texel of the map, whether it is of the sun, softness.
     """
 
     lamps: NDArray[np.float64]
-    above: NDArray[np.float32]
-    below: NDArray[np.float32]
-    haze: float
-    haze_colour: NDArray[np.float32]
+    ambient: NDArray[np.float64]
+    haze: NDArray[np.float64]
     panorama: NDArray[np.int32]
-    turn: float
-    level: float
+    sky: tuple[float, float]
+    mirror: NDArray[np.float32]
     shadow: NDArray[np.float32]
     shadow_view: NDArray[np.float64]
-    texel: float
-    sun_shadow: bool
-    spread: float
+    shadow_light: tuple[float, bool, int]
 
 
 class Sight(NamedTuple):
@@ -75,11 +74,9 @@ class Sight(NamedTuple):
 
 
 class Geometry(NamedTuple):
-    """The mesh, as the kernels take it; see `assemble.World`. `texels` and `means` are the atlas'."""
+    """The mesh, as the kernels take it, see `assemble.World`; texels and mean colours of the atlas."""
 
     vertices: NDArray[np.float32]
-    normals: NDArray[np.float32]
-    uv: NDArray[np.float32]
     triangles: NDArray[np.int32]
     surface: NDArray[np.int32]
     looks: NDArray[np.float32]
@@ -88,21 +85,22 @@ class Geometry(NamedTuple):
     means: NDArray[np.float32]
 
 
-@njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
-def weights_at(projected, corners, x, y, out):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201
-    """Barycentric weights of a sample in a triangle into `out`; the depth is returned."""
-    a, b, c = projected[corners[0]], projected[corners[1]], projected[corners[2]]
-    ux, uy, uz = b[1] * c[2] - b[2] * c[1], b[2] * c[0] - b[0] * c[2], b[0] * c[1] - b[1] * c[0]
-    vx, vy, vz = c[1] * a[2] - c[2] * a[1], c[2] * a[0] - c[0] * a[2], c[0] * a[1] - c[1] * a[0]
-    wx, wy, wz = a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]
-    out[0], out[1], out[2] = ux * x + uy * y + uz, vx * x + vy * y + vz, wx * x + wy * y + wz
-    total = out[0] + out[1] + out[2]
-    determinant = a[0] * ux + a[1] * uy + a[2] * uz
-    out[0], out[1], out[2] = out[0] / total, out[1] / total, out[2] / total
-    return determinant / total
+@exact
+def depth_and_weights(projected, corners, x, y):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201
+    """Depth of a sample in a triangle, and its three barycentric weights there."""
+    i, j, k = corners
+    ax, ay, aw = projected[i, 0], projected[i, 1], projected[i, 2]
+    bx, by, bw = projected[j, 0], projected[j, 1], projected[j, 2]
+    cx, cy, cw = projected[k, 0], projected[k, 1], projected[k, 2]
+    ux, uy, uw = by * cw - bw * cy, bw * cx - bx * cw, bx * cy - by * cx
+    u = ux * x + uy * y + uw
+    v = (cy * aw - cw * ay) * x + (cw * ax - cx * aw) * y + (cx * ay - cy * ax)
+    w = (ay * bw - aw * by) * x + (aw * bx - ax * bw) * y + (ax * by - ay * bx)
+    total = 1 / (u + v + w)
+    return (ax * ux + ay * uy + aw * uw) * total, u * total, v * total, w * total
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@quick
 def shade_samples(geometry, light, sight, samples, colour):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201
     """Colours of samples.
 
@@ -113,167 +111,138 @@ def shade_samples(geometry, light, sight, samples, colour):  # type: ignore[no-u
         samples: int32 (N, 2), row and column of each.
         colour: float32 (2H + 1, 2W + 1, 3), linear light, written at the samples.
     """
-    weights, direction, point = np.empty(3), np.empty(3), np.empty(3)
-    normal, albedo, result = np.empty(3), np.empty(3, np.float32), np.empty(3, np.float32)
+    rays, eye, haze, looks = sight.rays, sight.eye, light.haze, geometry.looks
+    rows, columns = sight.occlusion.shape
     for i in range(len(samples)):
         y, x = samples[i, 0], samples[i, 1]
-        for k in range(3):
-            direction[k] = sight.rays[k, 0] * x + sight.rays[k, 1] * y + sight.rays[k, 2]
-        length = np.sqrt(direction[0] ** 2 + direction[1] ** 2 + direction[2] ** 2)
+        dx = rays[0, 0] * x + rays[0, 1] * y + rays[0, 2]
+        dy = rays[1, 0] * x + rays[1, 1] * y + rays[1, 2]
+        dz = rays[2, 0] * x + rays[2, 1] * y + rays[2, 2]
+        length = np.sqrt(dx * dx + dy * dy + dz * dz)
+        toward = (dx / length, dy / length, dz / length)
         t = sight.winner[y, x]
         if t < 0:
-            for k in range(3):
-                direction[k] /= length
-            panorama(light.panorama, light.turn, direction, result)
-            for k in range(3):
-                colour[y, x, k] = result[k] * light.level
-            continue
-        corners = geometry.triangles[t]
-        depth = weights_at(sight.projected, corners, x, y, weights)
-        for k in range(3):
-            point[k] = sight.eye[k] + depth * direction[k]
-            direction[k] /= length
-        density = _normal(geometry, corners, weights, direction, normal)
-        look = geometry.looks[geometry.surface[t]]
-        facing = -(normal[0] * direction[0] + normal[1] * direction[1] + normal[2] * direction[2])
-        footprint = density * depth * sight.sample / np.sqrt(max(facing, 0.06))
-        _albedo(geometry, t, weights, footprint, albedo)
-        open_share = sight.occlusion[
-            min(y // 2, sight.occlusion.shape[0] - 1), min(x // 2, sight.occlusion.shape[1] - 1)
-        ]
-        _light(light, point, normal, direction, (facing, open_share, look[GLOSS], look[GLOW]), albedo, result)
-        clear = np.exp(-light.haze * depth * length)
-        for k in range(3):
-            colour[y, x, k] = result[k] * clear + light.haze_colour[k] * (1 - clear)
+            red, green, blue = panorama(light.panorama, light.sky, toward)
+        else:
+            corners = (geometry.triangles[t, 0], geometry.triangles[t, 1], geometry.triangles[t, 2])
+            depth, a, b, c = depth_and_weights(sight.projected, corners, x, y)
+            point = (eye[0] + depth * dx, eye[1] + depth * dy, eye[2] + depth * dz)
+            normal, density = _normal(geometry.vertices, corners, (a, b, c), toward)
+            facing = -(normal[0] * toward[0] + normal[1] * toward[1] + normal[2] * toward[2])
+            footprint = density * depth * sight.sample / np.sqrt(max(facing, _GRAZING))
+            row = geometry.surface[t]
+            albedo = _albedo(geometry, row, corners, (a, b, c, footprint))
+            open_share = sight.occlusion[min(y // 2, rows - 1), min(x // 2, columns - 1)]
+            factors = (facing, open_share, looks[row, GLOSS], looks[row, GLOW])
+            red, green, blue = _light(light, (point, normal, toward), factors, albedo)
+            if haze[0] > 0:
+                clear = np.exp(-haze[0] * depth * length)
+                red = haze[1] + (red - haze[1]) * clear
+                green = haze[2] + (green - haze[2]) * clear
+                blue = haze[3] + (blue - haze[3]) * clear
+        colour[y, x, 0], colour[y, x, 1], colour[y, x, 2] = red, green, blue
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _normal(geometry, corners, weights, direction, normal):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
-    """Unit normal towards the eye into `normal`; returns units of uv per metre."""
-    a, b, c = corners[0], corners[1], corners[2]
-    v, n, uv = geometry.vertices, geometry.normals, geometry.uv
+@quick
+def _normal(vertices, corners, weights, toward):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+    """Unit normal towards the eye, and units of uv per metre."""
+    v, (a, b, c) = vertices, corners
     ex, ey, ez = v[b, 0] - v[a, 0], v[b, 1] - v[a, 1], v[b, 2] - v[a, 2]
     fx, fy, fz = v[c, 0] - v[a, 0], v[c, 1] - v[a, 1], v[c, 2] - v[a, 2]
     gx, gy, gz = ey * fz - ez * fy, ez * fx - ex * fz, ex * fy - ey * fx
     area = np.sqrt(gx * gx + gy * gy + gz * gz)
-    flat = (uv[b, 0] - uv[a, 0]) * (uv[c, 1] - uv[a, 1]) - (uv[b, 1] - uv[a, 1]) * (uv[c, 0] - uv[a, 0])
-    for k in range(3):
-        normal[k] = weights[0] * n[a, k] + weights[1] * n[b, k] + weights[2] * n[c, k]
+    flat = (v[b, 6] - v[a, 6]) * (v[c, 7] - v[a, 7]) - (v[b, 7] - v[a, 7]) * (v[c, 6] - v[a, 6])
+    p, q, r = weights
+    x = p * v[a, 3] + q * v[b, 3] + r * v[c, 3]
+    y = p * v[a, 4] + q * v[b, 4] + r * v[c, 4]
+    z = p * v[a, 5] + q * v[b, 5] + r * v[c, 5]
+    scale = 1 / np.sqrt(max(x * x + y * y + z * z, 1e-24))
     # The flat normal tells which side is seen; that of a smooth surface may turn away a little at its outline.
-    side = gx * normal[0] + gy * normal[1] + gz * normal[2]
-    seen = gx * direction[0] + gy * direction[1] + gz * direction[2]
-    scale = 1 / max(np.sqrt(normal[0] ** 2 + normal[1] ** 2 + normal[2] ** 2), 1e-12)
-    if side * seen > 0:
+    if (gx * x + gy * y + gz * z) * (gx * toward[0] + gy * toward[1] + gz * toward[2]) > 0:
         scale = -scale
-    for k in range(3):
-        normal[k] *= scale
-    return np.sqrt(abs(flat) / max(area, 1e-12))
+    return (x * scale, y * scale, z * scale), np.sqrt(abs(flat) / max(area, 1e-12))
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _albedo(geometry, t, weights, footprint, albedo) -> None:  # type: ignore[no-untyped-def] # noqa: ANN001
-    """Colour of the surface into `albedo`; `footprint` is the width of a pixel in units of uv."""
-    row = geometry.surface[t]
-    look, texture = geometry.looks[row], geometry.textures[row]
-    contrast = look[CONTRAST]
-    mean = geometry.means[texture]
-    albedo[0], albedo[1], albedo[2] = mean[0], mean[1], mean[2]
+@quick
+def _albedo(geometry, row, corners, weights):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+    """Colour of a surface; the last of the weights is the width of a pixel in units of uv."""
+    looks, texture = geometry.looks, geometry.textures[row]
+    red, green, blue = geometry.means[texture, 0], geometry.means[texture, 1], geometry.means[texture, 2]
+    contrast = looks[row, CONTRAST]
     if contrast > 0.01:
-        a, b, c = geometry.triangles[t, 0], geometry.triangles[t, 1], geometry.triangles[t, 2]
-        uv = geometry.uv
-        scale = 1.0 / look[REPEAT] if look[REPEAT] > 0 else 1.0
-        u = scale * (weights[0] * uv[a, 0] + weights[1] * uv[b, 0] + weights[2] * uv[c, 0])
-        v = scale * (weights[0] * uv[a, 1] + weights[1] * uv[b, 1] + weights[2] * uv[c, 1])
-        wide = footprint * scale * TILE_PX
-        level = 0
-        while wide > 1.5 and level < MIP_LEVELS - 1:
-            wide *= 0.5
-            level += 1
-        _bilinear(geometry.texels[texture], level, u, v, contrast, albedo)
-    for k in range(3):
-        albedo[k] = min(albedo[k] * look[RED + k], np.float32(0.95))
+        i, j, k = corners
+        a, b, c, footprint = weights
+        v = geometry.vertices
+        scale = 1.0 / looks[row, REPEAT] if looks[row, REPEAT] > 0 else 1.0
+        at = (
+            scale * (a * v[i, 6] + b * v[j, 6] + c * v[k, 6]),
+            scale * (a * v[i, 7] + b * v[j, 7] + c * v[k, 7]),
+            footprint * scale,
+        )
+        r, g, b = texture_colour(geometry.texels, texture, at)
+        red, green, blue = red + contrast * (r - red), green + contrast * (g - green), blue + contrast * (b - blue)
+    return (
+        min(red * looks[row, RED], 0.95),
+        min(green * looks[row, RED + 1], 0.95),
+        min(blue * looks[row, RED + 2], 0.95),
+    )
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _bilinear(texels, level, u, v, contrast, albedo) -> None:  # type: ignore[no-untyped-def] # noqa: ANN001
-    """Mix the texture at (u, v) in repeats into `albedo`, which holds its mean."""
-    side = TILE_PX >> level
-    start = _MIP_STARTS[level]
-    x, y = (u - np.floor(u)) * side - 0.5, (v - np.floor(v)) * side - 0.5
-    x0, y0 = int(np.floor(x)), int(np.floor(y))
-    fx, fy = np.float32(x - x0), np.float32(y - y0)
-    mask = side - 1
-    left, right, top, low = x0 & mask, (x0 + 1) & mask, start + (y0 & mask) * side, start + ((y0 + 1) & mask) * side
-    p, q, r, s = texels[top + left], texels[top + right], texels[low + left], texels[low + right]
-    for k in range(3):
-        bits = 16 - 8 * k
-        one = GAMMA_TABLE[p >> bits & 255] * (1 - fx) + GAMMA_TABLE[q >> bits & 255] * fx
-        two = GAMMA_TABLE[r >> bits & 255] * (1 - fx) + GAMMA_TABLE[s >> bits & 255] * fx
-        albedo[k] += contrast * (one * (1 - fy) + two * fy - albedo[k])
-
-
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def panorama(image, turn, direction, out) -> None:  # type: ignore[no-untyped-def] # noqa: ANN001
-    """Linear light of a panorama in a unit direction into `out`, bilinear."""
-    height, width = BACKDROP_SIZE
-    x = (np.arctan2(direction[0], direction[1]) + turn) / (2 * np.pi)
-    x = (x - np.floor(x)) * width - 0.5
-    y = (0.5 - np.arcsin(min(1.0, max(-1.0, direction[2]))) / np.pi) * height - 0.5
-    x0, y0 = int(np.floor(x)), int(np.floor(y))
-    fx, fy = x - x0, y - y0
-    top, low = max(0, y0), min(height - 1, y0 + 1)
-    left, right = x0 % width, (x0 + 1) % width
-    for k in range(3):
-        bits = 16 - 8 * k
-        one = GAMMA_TABLE[image[top, left] >> bits & 255] * (1 - fx) + GAMMA_TABLE[image[top, right] >> bits & 255] * fx
-        two = GAMMA_TABLE[image[low, left] >> bits & 255] * (1 - fx) + GAMMA_TABLE[image[low, right] >> bits & 255] * fx
-        out[k] = one * (1 - fy) + two * fy
-
-
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _light(light, point, normal, direction, factors, albedo, result) -> None:  # type: ignore[no-untyped-def] # noqa: ANN001
-    """Light that a point sends to the eye into `result`."""
+@quick
+def _light(light, frame, factors, albedo):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+    """Light that a point sends to the eye."""
+    point, normal, toward = frame
     facing, open_share, gloss, glow = factors
+    ambient, lamps = light.ambient, light.lamps
     up = 0.5 + 0.5 * normal[2]
-    for k in range(3):
-        ambient = light.below[k] + (light.above[k] - light.below[k]) * up
-        result[k] = albedo[k] * (ambient * open_share + glow)
-    power, strength = 12.0 + 90.0 * gloss, 0.9 * gloss
-    for i in range(len(light.lamps)):
-        lamp = light.lamps[i]
-        lx, ly, lz, reach = lamp[0], lamp[1], lamp[2], 1.0
-        if lamp[6] == 0:
-            lx, ly, lz = lx - point[0], ly - point[1], lz - point[2]
-            square = lx * lx + ly * ly + lz * lz
-            reach = 1 / max(square, _SOFT_M * _SOFT_M)
-            far = 1 / np.sqrt(max(square, 1e-12))
-            lx, ly, lz = lx * far, ly * far, lz * far
+    red = (ambient[1, 0] + (ambient[0, 0] - ambient[1, 0]) * up) * open_share + glow
+    green = (ambient[1, 1] + (ambient[0, 1] - ambient[1, 1]) * up) * open_share + glow
+    blue = (ambient[1, 2] + (ambient[0, 2] - ambient[1, 2]) * up) * open_share + glow
+    shine_red, shine_green, shine_blue = 0.0, 0.0, 0.0
+    for i in range(len(lamps)):
+        (lx, ly, lz), share = _toward_lamp(lamps, i, point)
         cosine = (normal[0] * lx + normal[1] * ly + normal[2] * lz + _WRAP) / (1 + _WRAP)
-        if cosine <= 0:
+        if cosine <= 0 or share <= 0:
             continue
-        share = reach * (0.5 + 0.5 * open_share)
-        if lamp[7] > 0:
-            share *= lit_share(
-                light.shadow, light.shadow_view, light.texel, light.sun_shadow, point, normal, light.spread
-            )
-        hx, hy, hz = lx - direction[0], ly - direction[1], lz - direction[2]
-        tall = (normal[0] * hx + normal[1] * hy + normal[2] * hz) / np.sqrt(max(hx * hx + hy * hy + hz * hz, 1e-12))
-        highlight = strength * max(tall, 0.0) ** power if gloss > 0.02 else 0.0
-        for k in range(3):
-            result[k] += (albedo[k] * cosine + highlight) * share * lamp[3 + k]
-    if gloss > 0.1:
-        _mirror(light, normal, direction, facing, gloss * open_share, result)
+        share *= 0.5 + 0.5 * open_share
+        if lamps[i, 7] > 0:
+            share *= lit_share(light.shadow, light.shadow_view, light.shadow_light, point, normal)
+        red += share * cosine * lamps[i, 3]
+        green += share * cosine * lamps[i, 4]
+        blue += share * cosine * lamps[i, 5]
+        if gloss > _DULL:
+            shine = share * _highlight(normal, (lx - toward[0], ly - toward[1], lz - toward[2]), gloss)
+            shine_red += shine * lamps[i, 3]
+            shine_green += shine * lamps[i, 4]
+            shine_blue += shine * lamps[i, 5]
+    red, green, blue = red * albedo[0] + shine_red, green * albedo[1] + shine_green, blue * albedo[2] + shine_blue
+    if gloss > _NO_MIRROR:
+        share = gloss * open_share * (0.08 + 0.25 * gloss + 0.67 * (1 - min(1.0, max(facing, 0.0))) ** 5)
+        twice = 2 * facing
+        sent = (toward[0] + twice * normal[0], toward[1] + twice * normal[1], toward[2] + twice * normal[2])
+        r, g, b = mirrored(light.mirror, sent)
+        red, green, blue = red + share * (r - red), green + share * (g - green), blue + share * (b - blue)
+    return red, green, blue
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _mirror(light, normal, direction, facing, gloss, result) -> None:  # type: ignore[no-untyped-def] # noqa: ANN001
-    """Add what shines back of the surroundings."""
-    sent, sky = np.empty(3), np.empty(3, np.float32)
-    for k in range(3):
-        sent[k] = direction[k] + 2 * facing * normal[k]
-    panorama(light.panorama, light.turn, sent, sky)
-    share = gloss * (0.08 + 0.25 * gloss + 0.67 * (1 - min(1.0, max(facing, 0.0))) ** 5)
-    up = 0.5 + 0.5 * sent[2]
-    for k in range(3):
-        ambient = light.below[k] + (light.above[k] - light.below[k]) * up
-        result[k] = result[k] * (1 - share) + share * ambient * (0.3 + 1.4 * sky[k])
+@quick
+def _toward_lamp(lamps, i, point):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+    """Unit direction to a lamp, and how much of its colour arrives."""
+    x, y, z = lamps[i, 0], lamps[i, 1], lamps[i, 2]
+    if lamps[i, 6] > 0:
+        return (x, y, z), 1.0
+    x, y, z = x - point[0], y - point[1], z - point[2]
+    square = max(x * x + y * y + z * z, 1e-9)
+    inverse = 1 / np.sqrt(square)
+    return (x * inverse, y * inverse, z * inverse), 1 / max(square, _SOFT_M * _SOFT_M)
+
+
+@quick
+def _highlight(normal, halfway, gloss):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+    """Strength of a highlight: a cosine to the power of 16 to 128, by squaring."""
+    x, y, z = halfway
+    tall = (normal[0] * x + normal[1] * y + normal[2] * z) / np.sqrt(max(x * x + y * y + z * z, 1e-12))
+    tall = max(tall, 0.0)
+    for _ in range(4 + int(gloss * 3.5)):
+        tall *= tall
+    return 0.9 * gloss * tall

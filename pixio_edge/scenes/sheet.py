@@ -24,7 +24,7 @@ from pixio_edge.scenes.mesh import Look
 from pixio_edge.scenes.render import Rendered, join, render, render_scene
 from pixio_edge.scenes.scene import Camera, Scene
 from pixio_edge.scenes.shapes import box
-from pixio_edge.training.textures import load_atlas
+from pixio_edge.scenes.textures import load_atlas
 
 COLUMNS = 4
 
