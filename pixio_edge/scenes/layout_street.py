@@ -9,11 +9,11 @@ import numpy as np
 
 from pixio_edge.scenes.hulls import quads
 from pixio_edge.scenes.kit import Kit
-from pixio_edge.scenes.light import daylight
 from pixio_edge.scenes.mesh import Look
 from pixio_edge.scenes.roadside import blocks, car, facing, field, green, halls, houses, terraces, trees_behind
 from pixio_edge.scenes.scene import Camera, Scene
 from pixio_edge.scenes.site import VIEWS, Site, draw_frame
+from pixio_edge.scenes.skies import open_air
 
 # Where the street begins and ends, metres along it.
 START, END = -22.0, 190.0
@@ -28,7 +28,7 @@ def street(kit: Kit) -> Scene:
     road = kit.uniform(2.6, 6.5) if kit.chance(0.85) else kit.uniform(6.5, 10.5)
     scene = Scene("street")
     site = Site(kit, scene, draw_frame(kit, road, kit.uniform(1.3, 4.5), rough=0.8))
-    daylight(kit, scene)
+    open_air(kit, scene)
     lay_street(site)
     for side in (-1, 1):
         roadsides(site, side, TOWN)
