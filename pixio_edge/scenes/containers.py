@@ -149,7 +149,9 @@ def suitcase(rng: np.random.Generator) -> Model:
     u = rng.uniform
     width, depth, height = u(0.35, 0.5), u(0.18, 0.28), u(0.5, 0.72)
     parts = [box((width, depth, height), at=(0, 0, 0.05), bevel=u(0.02, 0.06))]
-    parts += [box((1.01 * width, 0.02, height), at=(0, y * depth, 0.05), bevel=0.005, slot=1) for y in (-0.2, 0.2)]
+    parts += [
+        box((1.02 * width, 0.02, 1.01 * height), at=(0, y * depth, 0.05), bevel=0.005, slot=1) for y in (-0.2, 0.2)
+    ]
     parts += [
         moved(cylinder(0.025, 0.03, sides=8, slot=1), (x * width, y * depth, 0.025), pitch=math.pi / 2)
         for x in (-0.4, 0.4)
