@@ -82,8 +82,8 @@ def render(
     parts = []
     for number, views in _by_scene(indices):
         scene = sample_scene(seed, number, atlas, library, layout)
-        scene.cameras = [scene.cameras[view] for view in views]
-        parts.append(render_scene(scene, library, atlas, size, seed=_mixed(seed, number, views[0]), effects=effects))
+        effects_seed = seed * 1_000_003 + number
+        parts.append(render_scene(scene, library, atlas, size, seed=effects_seed, effects=effects, views=views))
     return join(parts)
 
 
@@ -134,9 +134,16 @@ def known_layouts() -> Layouts:
 
 
 def render_scene(
-    scene: Scene, library: Library, atlas: TextureAtlas, size: tuple[int, int], *, seed: int, effects: bool = True
+    scene: Scene,
+    library: Library,
+    atlas: TextureAtlas,
+    size: tuple[int, int],
+    *,
+    seed: int,
+    effects: bool = True,
+    views: Sequence[int] | None = None,
 ) -> Rendered:
-    """Render all cameras of a scene.
+    """Render the cameras of a scene.
 
     Args:
         scene: What stands where, light and cameras.
@@ -145,6 +152,7 @@ def render_scene(
         size: (height, width).
         seed: Seed of the camera effects.
         effects: Add them.
+        views: Which cameras; None: all.
     """
     world = assemble(scene, library)
     geometry = Geometry(
@@ -157,16 +165,14 @@ def render_scene(
         texture_means(atlas),
     )
     light = _surroundings(scene, world, atlas)
+    chosen = range(len(scene.cameras)) if views is None else views
     images, depths = [], []
-    for number, camera in enumerate(scene.cameras):
-        colour, depth = _view(world, geometry, light, camera, size)
-        rng = np.random.default_rng([seed, number])
-        images.append(photograph(colour, rng) if effects else plain(colour))
+    for view in chosen:
+        colour, depth = _view(world, geometry, light, scene.cameras[view], size)
+        images.append(photograph(colour, np.random.default_rng([seed, view])) if effects else plain(colour))
         depths.append(depth)
-    focal = [focal_px(camera, size[1]) for camera in scene.cameras]
-    return Rendered(
-        np.stack(images), np.stack(depths), np.array(focal, dtype=np.float32), (scene.kind,) * len(scene.cameras)
-    )
+    focal = np.array([focal_px(scene.cameras[view], size[1]) for view in chosen], dtype=np.float32)
+    return Rendered(np.stack(images), np.stack(depths), focal, (scene.kind,) * len(chosen))
 
 
 def focal_px(camera: Camera, width: int) -> float:
@@ -261,7 +267,3 @@ def _by_scene(indices: Sequence[int]) -> Iterator[tuple[int, list[int]]]:
         if position + 1 == len(indices) or indices[position + 1] // VIEWS != index // VIEWS:
             yield index // VIEWS, group
             group = []
-
-
-def _mixed(seed: int, number: int, view: int) -> int:
-    return (seed * 1_000_003 + number) * VIEWS + view
