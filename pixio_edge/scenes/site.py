@@ -20,7 +20,8 @@ Array = NDArray[np.float64]
 # The road is straight beyond these v, metres.
 BEND_FROM, BEND_TO = -60.0, 160.0
 VIEWS = 4
-_TRIES = 60
+# Categories whose leaves may hang before a camera.
+CROWNED = frozenset({"tree", "tree_far", "street_tree"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,11 +158,13 @@ class Site:
         scene: What is built.
         frame: Its ground.
         taken: (x, y, radius) of what stands on the ground, for cameras to keep off, metres.
+        crowns: The same of the crowns of trees, which only cameras keep out of.
     """
 
     def __init__(self, kit: Kit, scene: Scene, frame: Frame) -> None:
         self.kit, self.scene, self.frame = kit, scene, frame
         self.taken: list[tuple[float, float, float]] = []
+        self.crowns: list[tuple[float, float, float]] = []
 
     def lay_ground(self, surfaces: Sequence[Surface], *, reach: tuple[float, float] = (-70.0, 700.0)) -> None:
         """Add the ground; surfaces: of the road, kerb, pavement, land to the left, land to the right."""
@@ -214,6 +217,8 @@ class Site:
         half = 0.5 * min(size[0], size[1]) * factor if radius is None else radius
         if half > 0:
             self._take(x + u, v, yaw - heading, half, placed)
+        if size[2] > 2.5 and kit.library.categories[index] in CROWNED:
+            self.crowns.append((x + u, v, 0.3 * max(size[0], size[1]) * factor))
         return placed
 
     def _take(self, x: float, y: float, yaw: float, radius: float, placed: Placed) -> None:
@@ -240,6 +245,8 @@ class Site:
         x, heading = f.middle(v)
         yaw = turn - heading
         ahead = (x - 1.8 * math.sin(yaw), v + 1.8 * math.cos(yaw))
+        if any((x + u - a) ** 2 + (v - b) ** 2 < (r + 0.4) ** 2 for a, b, r in self.crowns):
+            return None
         if not self.free(x + u, v, 0.45) or not self.free(ahead[0] + u, ahead[1], 0.5):
             return None
         rise = (f.height(u, v + 4.0) - f.height(u, v - 4.0)) / 8.0

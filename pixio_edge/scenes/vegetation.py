@@ -184,6 +184,22 @@ def bare_tree(rng: Rng) -> Model:
     return Model(merge(parts), _leaf_looks(rng)[:1])
 
 
+def forest_trunk(rng: Rng) -> Model:
+    """A tall trunk whose crown is above the picture, with dead twigs and roots."""
+    height, r = float(rng.uniform(9, 18)), float(rng.uniform(0.1, 0.35))
+    lean = rng.normal(0, 0.3, (4, 2)).cumsum(axis=0)
+    path = [(0, 0, 0), (0, 0, 0.4), *((float(x), float(y), height * (i + 1) / 4) for i, (x, y) in enumerate(lean))]
+    parts = [tube(path, [1.5 * r, 1.05 * r, r, 0.85 * r, 0.6 * r, 0.3 * r], sides=8)]
+    for _ in range(int(rng.integers(3, 12))):
+        z, turn, out = rng.uniform(1.0, 0.7 * height), rng.uniform(0, 6.3), rng.uniform(0.4, 2.5)
+        x, y = (float(np.interp(z, [p[2] for p in path], [p[axis] for p in path])) for axis in (0, 1))
+        tip = (x + out * math.cos(turn), y + out * math.sin(turn), z + rng.uniform(-0.3, 0.8))
+        parts.append(tube([(x, y, z), tip], [0.12 * r + 0.012, 0.008], sides=4))
+    crown = rng.normal(0, 0.1 * height, (150, 3)) + np.array([*lean[2], 0.85 * height])
+    parts.append(leaf_cards(crown, 0.07 * height, rng, slimness=0.7, slot=1))
+    return Model(merge(parts), _leaf_looks(rng)[:2])
+
+
 def bush(rng: Rng) -> Model:
     """A shrub of leaves down to the ground."""
     height = float(rng.uniform(0.5, 2.2))
@@ -274,6 +290,7 @@ MODELS: dict[str, tuple[str, Callable[[np.random.Generator], Model], int]] = {
     "bare_tree": ("tree", bare_tree, 4),
     "broadleaf_far": ("tree_far", broadleaf_far, 10),
     "conifer_far": ("tree_far", conifer_far, 4),
+    "forest_trunk": ("forest_trunk", forest_trunk, 6),
     "bush": ("bush", bush, 10),
     "hedge": ("hedge", hedge, 6),
     "grass_tuft": ("grass_tuft", grass_tuft, 6),
