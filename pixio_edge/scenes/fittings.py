@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from pixio_edge.scenes.carpentry import Parts, cushion, folds, grid
+from pixio_edge.scenes.carpentry import Parts
 from pixio_edge.scenes.mesh import Look, Model
-from pixio_edge.scenes.seats import BLACK, FABRIC, METAL, PLASTIC, WOOD
-from pixio_edge.scenes.shapes import cylinder, lathe, tube
+from pixio_edge.scenes.seats import METAL, PLASTIC, WOOD
+from pixio_edge.scenes.shapes import cylinder, tube
 
 PAINT = Look("paint", gloss=(0.0, 0.3))
 WHITE = Look("paint", gloss=(0.0, 0.3), tint=(0.93, 0.93, 0.91))
@@ -22,7 +22,7 @@ DOOR_WIDTH, DOOR_HEIGHT = 0.86, 2.02
 
 
 def _door_leaf(rng: np.random.Generator, parts: Parts, hinge: float, swing: float) -> None:
-    """A leaf (slot 1) with panels and a handle (slot 2) hinged at x = hinge, opened by `swing` radians into the room."""
+    """A leaf (slot 1) with panels and a handle (slot 2) hinged at x = hinge, opened by `swing` radians."""
     u = rng.uniform
     sign = 1.0 if hinge < 0 else -1.0
     turn = -sign * swing
@@ -108,30 +108,6 @@ def bright_window(rng: np.random.Generator) -> Model:
     return parts.model([WHITE if u() < 0.7 else WOOD, Look("window", fit=True)])
 
 
-def curtain(rng: np.random.Generator) -> Model:
-    """One or two curtains on a rod."""
-    u = rng.uniform
-    parts, wide, high = Parts(), u(1.0, 2.6), u(1.5, 2.4)
-    rod = np.array([[-wide / 2 - 0.1, 0, high], [wide / 2 + 0.1, 0, high]])
-    parts.add(tube(rod, 0.014, sides=6, slot=1))
-    for side in (-1, 1) if u() < 0.8 else (-1,):
-        part = wide * u(0.14, 0.45)
-        cloth = folds(rng, part, high - 0.02, depth=u(0.05, 0.12), columns=round(20 + 30 * part))
-        cloth.vertices[:, 0] += side * (wide - part) / 2
-        parts.add(cloth)
-    return parts.model([FABRIC, METAL if u() < 0.6 else WOOD])
-
-
-def blind(rng: np.random.Generator) -> Model:
-    """Venetian blind, lowered in part."""
-    u = rng.uniform
-    parts, wide, high, tilt = Parts(), u(0.8, 2.0), u(0.5, 1.5), u(-1.2, 1.2)
-    parts.box((wide, 0.05, 0.05), (0, 0, high))
-    for z in np.arange(0.03, high, 0.045):
-        parts.box((wide, 0.04, 0.003), (0, 0, float(z)), 0, lean=tilt)
-    return parts.model([WHITE if u() < 0.6 else PLASTIC])
-
-
 def radiator(rng: np.random.Generator) -> Model:
     """Radiator of ribs or with a flat front."""
     u = rng.uniform
@@ -187,58 +163,6 @@ def railing(rng: np.random.Generator) -> Model:
     return parts.model([METAL if u() < 0.6 else WOOD, WOOD])
 
 
-def pendant(rng: np.random.Generator) -> Model:
-    """Lamp that hangs from the ceiling on a cable: a cone, a bell, a ball or a drum."""
-    u = rng.uniform
-    drop, wide = u(0.3, 1.0), u(0.1, 0.28)
-    shades = (
-        [[wide, 0.0], [0.05, wide * 1.1]],
-        [[wide, 0.0], [wide * 0.9, 0.08], [wide * 0.5, 0.18], [0.04, 0.26]],
-        [[0.02, 0.0], [wide * 0.7, wide * 0.3], [wide, wide], [wide * 0.7, wide * 1.7], [0.03, wide * 2]],
-        [[wide, 0.0], [wide, wide * 0.8]],
-    )
-    shade = np.array(shades[int(rng.integers(0, 4))])
-    parts = Parts()
-    parts.add(lathe(shade, sides=16, slot=0))
-    parts.add(cylinder(wide * 0.5, 0.02, sides=10, at=(0, 0, 0.0), slot=1))
-    top = float(shade[-1, 1])
-    parts.box((0.008, 0.008, drop), (0, 0, top), 2)
-    parts.box((0.1, 0.1, 0.03), (0, 0, top + drop - 0.03), 2)
-    return parts.model([LIGHT if u() < 0.5 else METAL, LIGHT, BLACK])
-
-
-def ceiling_panel(rng: np.random.Generator) -> Model:
-    """Flat lamp below the ceiling: round, square, or a long tube in a housing."""
-    u = rng.uniform
-    parts, kind = Parts(), rng.integers(0, 3)
-    if kind == 0:
-        parts.add(lathe(np.array([[0.05, 0.0], [u(0.12, 0.25), 0.03], [0.26, 0.08]]), sides=18, slot=1))
-    elif kind == 1:
-        side = u(0.3, 0.62)
-        parts.box((side, side, 0.03), (0, 0, 0.0), 1)
-        parts.box((side + 0.04, side + 0.04, 0.03), (0, 0, 0.01))
-    else:
-        long = u(0.6, 1.5)
-        parts.box((0.12, long, 0.05), (0, 0, 0.04))
-        parts.box((0.05, long - 0.05, 0.04), (0, 0, 0.0), 1)
-    return parts.model([WHITE, LIGHT])
-
-
-def floor_lamp(rng: np.random.Generator) -> Model:
-    """Standing lamp with a shade, straight or on an arc."""
-    u = rng.uniform
-    parts, high, wide = Parts(), u(1.3, 1.8), u(0.14, 0.25)
-    parts.add(cylinder(u(0.11, 0.17), 0.025, sides=14, slot=1))
-    bend = u(0.0, 0.5) if u() < 0.3 else 0.0
-    path = np.array(
-        [[bend * t**3, 0.0, 0.02 + high * math.sin(t * 1.45) / math.sin(1.45)] for t in np.linspace(0, 1, 7)]
-    )
-    parts.add(tube(path, 0.012, sides=6, slot=1))
-    shade = np.array([[wide, 0.0], [wide * u(0.5, 0.95), u(0.2, 0.32)]])
-    parts.add(lathe(shade, sides=16, at=(bend, 0, high - 0.2), slot=0))
-    return parts.model([LIGHT if u() < 0.6 else FABRIC, METAL])
-
-
 def duct(rng: np.random.Generator) -> Model:
     """Ventilation duct or bundle of pipes below a ceiling, along x."""
     u = rng.uniform
@@ -272,138 +196,15 @@ def pillar(rng: np.random.Generator) -> Model:
     return parts.model([Look("plaster", repeat_m=(0.5, 2.0)), PAINT])
 
 
-def rug(rng: np.random.Generator) -> Model:
-    """Carpet, square or round, with waves of a few millimetres."""
-    u = rng.uniform
-    parts, wide, deep = Parts(), u(0.6, 2.8), u(0.5, 2.0)
-    if u() < 0.2:
-        parts.add(cylinder(wide * 0.4, 0.012, sides=24, slot=1))
-    else:
-        parts.box((wide, deep, 0.01), (0, 0, 0), 0, fit=True)
-        parts.box((wide + 0.06, deep - 0.06, 0.006), (0, 0, 0), 1)
-    return parts.model([Look("fabric", fit=True), FABRIC])
-
-
-def board(rng: np.random.Generator) -> Model:
-    """Whiteboard or notice board with notes."""
-    u = rng.uniform
-    parts, wide, high = Parts(), u(0.6, 2.4), u(0.5, 1.25)
-    parts.box((wide, 0.02, high), (0, 0, 0), 1)
-    for side in (-1, 1):
-        parts.box((0.03, 0.03, high), (side * wide / 2, 0, 0))
-    for z in (0.0, high - 0.03):
-        parts.box((wide, 0.03, 0.03), (0, 0, z))
-    for _ in range(int(rng.integers(0, 14))):
-        size = (u(0.08, 0.3), 0.004, u(0.08, 0.32))
-        at = (u(-0.42, 0.42) * wide, -0.012 - u(0.0, 0.004), u(0.05, 0.95) * (high - size[2]))
-        parts.box(size, at, 2 if u() < 0.7 else 3, fit=True, roll=u(-0.1, 0.1))
-    if u() < 0.5:
-        parts.box((wide * 0.8, 0.07, 0.02), (0, -0.04, 0.0))
-    pale = Look("paint", gloss=(0.2, 0.6), tint=(0.93, 0.94, 0.94))
-    return parts.model(
-        [METAL if u() < 0.6 else WOOD, pale if u() < 0.6 else Look("cardboard"), PICTURE, Look("paper", fit=True)]
-    )
-
-
-def framed_picture(rng: np.random.Generator) -> Model:
-    """Picture in a frame, or a poster, for a wall."""
-    u = rng.uniform
-    parts, wide, high = Parts(), u(0.2, 1.1), u(0.2, 0.9)
-    parts.box((wide, 0.015, high), (0, 0, 0), 1, fit=True)
-    if u() < 0.75:
-        bar = u(0.012, 0.06)
-        for side in (-1, 1):
-            parts.box((bar, 0.035, high), (side * wide / 2, 0, 0))
-        for z in (0.0, high - bar):
-            parts.box((wide, 0.035, bar), (0, 0, z))
-    return parts.model([WOOD if u() < 0.6 else METAL, PICTURE])
-
-
-def television(rng: np.random.Generator) -> Model:
-    """Flat screen, for a wall or with a foot."""
-    u = rng.uniform
-    wide = u(0.6, 1.5)
-    high, parts = wide * 0.57, Parts()
-    foot = u(0.04, 0.1)
-    parts.box((wide, 0.04, high), (0, 0, foot))
-    parts.box((wide - 0.03, 0.006, high - 0.03), (0, -0.022, foot + 0.015), 1, fit=True)
-    for x in (-0.3, 0.3):
-        parts.box((0.04, 0.22, 0.012), (x * wide, 0, 0))
-        parts.box((0.04, 0.03, foot), (x * wide, 0, 0))
-    return parts.model([BLACK, SCREEN])
-
-
-def coat_rack(rng: np.random.Generator) -> Model:
-    """Coats and bags on hooks, for a wall."""
-    u = rng.uniform
-    parts, count = Parts(), int(rng.integers(2, 6))
-    high = u(0.8, 1.1)
-    parts.box((count * 0.22, 0.025, 0.1), (0, 0, high))
-    for i in range(count):
-        x = (i - (count - 1) / 2) * 0.22
-        parts.box((0.02, 0.07, 0.02), (x, -0.04, high + 0.03), 1)
-        if u() < 0.85:
-            drop = u(0.4, 0.98) * high
-            size = (u(0.2, 0.34), u(0.1, 0.2), drop)
-            parts.add(cushion(size, (x, -0.11, high + 0.02 - drop), 2 + i % 3, round_flat=0.5, round_side=0.8))
-    return parts.model([WOOD, METAL, FABRIC, FABRIC, FABRIC])
-
-
-def partition(rng: np.random.Generator) -> Model:
-    """Office partition or folding screen."""
-    u = rng.uniform
-    parts, wide, high, count = Parts(), u(0.5, 0.9), u(1.2, 1.9), int(rng.integers(2, 4))
-    x = y = 0.0
-    turn = u(0.0, 0.6)
-    for i in range(count):
-        angle = turn if i % 2 else -turn
-        dx, dy = wide * math.cos(angle), wide * math.sin(angle)
-        parts.box((wide, 0.03, high), (x + dx / 2, y + dy / 2, 0.03), 0, yaw=angle)
-        parts.box((0.03, 0.045, high + 0.03), (x, y, 0), 1)
-        x, y = x + dx, y + dy
-    parts.box((0.03, 0.045, high + 0.03), (x, y, 0), 1)
-    return parts.model([FABRIC if u() < 0.6 else WOOD, METAL])
-
-
-def clothes_heap(rng: np.random.Generator) -> Model:
-    """Cloth thrown down: a crumpled heap."""
-    u = rng.uniform
-    n, wide = 12, u(0.25, 0.7)
-    t = np.linspace(-1, 1, n)
-    x, y = np.meshgrid(t, t)
-    bumps = sum(u(0.1, 0.4) * np.sin(u(-6, 6) * x + u(-6, 6) * y + u(0, 6)) for _ in range(6))
-    edge = np.clip(1.15 - np.maximum(np.abs(x), np.abs(y)) ** 2, 0.0, 1.0)
-    z = wide * 0.22 * edge * (0.9 + np.asarray(bumps) * 0.6)
-    wave = 0.1 * np.sin(3 * y + u(0, 6))
-    points = np.stack(
-        [wide * 0.5 * (x + wave), wide * u(0.35, 0.5) * (y + 0.1 * np.sin(3 * x)), np.maximum(z, 0.004)], axis=-1
-    )
-    parts = Parts()
-    parts.add(grid(points, 0, uv_m=(wide * 1.3, wide * 1.3)))
-    return parts.model([FABRIC])
-
-
 MODELS: dict[str, tuple[str, Callable[[np.random.Generator], Model], int]] = {
     "door": ("door", door, 8),
     "open_door": ("door_leaf", open_door, 4),
     "door_frame": ("door_frame", door_frame, 4),
     "window_frame": ("window_frame", window_frame, 5),
     "bright_window": ("window", bright_window, 8),
-    "curtain": ("curtain", curtain, 8),
-    "blind": ("blind", blind, 4),
     "radiator": ("radiator", radiator, 6),
     "stairs": ("stairs", stairs, 5),
     "railing": ("railing", railing, 4),
-    "pendant": ("pendant", pendant, 8),
-    "ceiling_panel": ("ceiling_lamp", ceiling_panel, 6),
-    "floor_lamp": ("floor_lamp", floor_lamp, 6),
     "duct": ("duct", duct, 5),
     "pillar": ("pillar", pillar, 5),
-    "rug": ("rug", rug, 8),
-    "board": ("board", board, 8),
-    "framed_picture": ("wall_picture", framed_picture, 10),
-    "television": ("television", television, 5),
-    "coat_rack": ("coat_rack", coat_rack, 5),
-    "partition": ("partition", partition, 4),
-    "clothes_heap": ("cloth_heap", clothes_heap, 6),
 }
