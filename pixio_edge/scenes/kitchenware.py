@@ -165,7 +165,7 @@ def dish_rack(rng: np.random.Generator) -> Model:
             ]
         ]
         parts.append(tube(rail, 0.003, sides=4, slot=1))
-    for x in np.linspace(-width / 2, width / 2, 9):
+    for x in np.linspace(-width / 2, width / 2, 7):
         parts += [
             tube([(x, side * depth / 2, 0), (x, side * depth / 2, height)], 0.002, sides=3, slot=1) for side in (-1, 1)
         ]

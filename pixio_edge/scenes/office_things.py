@@ -10,23 +10,22 @@ import numpy as np
 from pixio_edge.scenes.mesh import Mesh, Model, merge
 from pixio_edge.scenes.outlines import Points
 from pixio_edge.scenes.profiles import hollow, ring, spline, thing
-from pixio_edge.scenes.shapes import ball, box, card, cylinder, extrude, lathe, moved, rounded, sheet, tube
+from pixio_edge.scenes.shapes import ball, box, build, card, cylinder, extrude, lathe, moved, rounded, sheet, tube
 from pixio_edge.scenes.stuff import BLACK, FABRIC, GREY, METAL, PLASTIC, PRINT, SCREEN, STEEL, WHITE, WOOD, bright, pick
 
 _HOUSINGS = (BLACK, BLACK, WHITE, GREY, PLASTIC)
 
 
 def keys(width: float, depth: float, rows: int, columns: int, *, slot: int) -> Mesh:
-    """A field of keys as rows of low blocks, centred on the origin."""
-    parts = []
+    """A field of keys, level and centred on the origin."""
     pitch, step = depth / rows, width / columns
-    for row in range(rows):
-        y = (row - rows / 2 + 0.5) * pitch
-        for column in range(columns):
-            x = (column - columns / 2 + 0.5) * step
-            parts.append(card(0.8 * step, 0.8 * pitch, slot=slot))
-            parts[-1] = moved(parts[-1], (x, y - 0.4 * pitch, 0), pitch=-math.pi / 2)
-    return merge(parts)
+    y, x = np.meshgrid((np.arange(rows) - rows / 2 + 0.5) * pitch, (np.arange(columns) - columns / 2 + 0.5) * step)
+    middles = np.stack([x, y, np.zeros_like(x)], axis=-1).reshape(-1, 1, 3)
+    key = np.array([(-0.4, -0.4, 0), (0.4, -0.4, 0), (0.4, 0.4, 0), (-0.4, 0.4, 0)]) * (step, pitch, 0)
+    points = (middles + key).reshape(-1, 3)
+    first = 4 * np.arange(rows * columns)[:, None]
+    faces = np.concatenate([first + np.array([0, 1, 2]), first + np.array([0, 2, 3])])
+    return build(points, np.tile([0.0, 0.0, 1.0], (len(points), 1)), points[:, :2], faces, slot)
 
 
 def laptop(rng: np.random.Generator) -> Model:

@@ -42,13 +42,14 @@ def box(
         normals += [(s, -c, 0)] * 4
         uv += [((x + w) / (2 * w), 1 - z / height) if fit else (x + w, z) for x, z in corners]
         triangles += [(4 * turn, 4 * turn + 1, 4 * turn + 2), (4 * turn, 4 * turn + 2, 4 * turn + 3)]
-    for z, up in ((height, 1), (0.0, -1)):
-        first, inset = len(points), b if up > 0 else 0.0
-        corners = [(x * (half[0] - inset), y * (half[1] - inset)) for x, y in ((-1, -1), (1, -1), (1, 1), (-1, 1))]
+    square = [(x * (half[0] - b), y * (half[1] - b)) for x, y in ((-1, -1), (1, -1), (1, 1), (-1, 1))]
+    base = [points[4 * turn + end][:2] for turn in range(4) for end in ((0, 1) if b > 0 else (0,))]
+    for z, up, corners in ((height, 1, square), (0.0, -1, base)):
+        first = len(points)
         points += [(x, y, z) for x, y in corners]
-        normals += [(0, 0, up)] * 4
+        normals += [(0, 0, up)] * len(corners)
         uv += [(0.5 + x / (2 * half[0]), 0.5 - y / (2 * half[1])) if fit else (x, y) for x, y in corners]
-        triangles += [(first, first + 1, first + 2), (first, first + 2, first + 3)]
+        triangles += [(first, first + i, first + i + 1) for i in range(1, len(corners) - 1)]
     if b > 0:
         _add_bevels(points, normals, uv, triangles)
     return build(np.asarray(points) + np.asarray(at), normals, uv, triangles, slot)
@@ -56,20 +57,20 @@ def box(
 
 def _add_bevels(points: list, normals: list, uv: list, triangles: list) -> None:  # type: ignore[type-arg]
     """Strips between the faces of `box`, whose corners keep the normals of the faces, so that they look round."""
-    strips: list[list[int]] = []
     for turn in range(4):
         right, own, following = 4 * ((turn + 1) % 4), 4 * turn, (turn + 1) % 4
-        strips.append([own + 1, right, right + 3, own + 2])
-        strips.append([own + 3, own + 2, 16 + following, 16 + turn])
-        strips.append([own + 2, right + 3, 16 + following])
-    for strip in strips:
-        first = len(points)
-        for corner in strip:
-            points.append(points[corner])
-            normals.append(normals[corner])
-            # A strip repeats the edge of its first face; across two faces the texture would be squeezed into it.
-            uv.append(uv[corner if corner in (strip[0], strip[1]) else strip[-1] if len(strip) == 4 else strip[0]])
-        triangles += [(first, first + i, first + i + 1) for i in range(1, len(strip) - 1)]
+        # A strip repeats the edge of its first face; across two faces the texture would be squeezed into it.
+        for strip, edge in (
+            ((own + 1, right, right + 3, own + 2), (own + 1, own + 1, own + 2, own + 2)),
+            ((own + 3, own + 2, 16 + following, 16 + turn), (own + 3, own + 2, own + 2, own + 3)),
+            ((own + 2, right + 3, 16 + following), (own + 2, own + 2, own + 2)),
+        ):
+            first = len(points)
+            for corner, source in zip(strip, edge, strict=True):
+                points.append(points[corner])
+                normals.append(normals[corner])
+                uv.append(uv[source])
+            triangles += [(first, first + i, first + i + 1) for i in range(1, len(strip) - 1)]
 
 
 def lathe(
@@ -104,29 +105,32 @@ def lathe(
     ends_n = shared_normals(faces, closed=False) if smooth else (faces, faces)
     along = np.r_[0.0, np.cumsum(length)]
     around = 2 * math.pi * float(line[:, 0].max())
-    points, normals, uv = [], [], []
-    for end in (0, 1):  # of each part of the profile
-        for side in range(sides):
-            for edge in (0, 1):
-                angle = 2 * math.pi * (side + edge) / sides
-                facing = angle if smooth else 2 * math.pi * (side + 0.5) / sides
-                part = line[end : len(step) + end]
-                normal, distance = ends_n[end], along[end : len(step) + end]
-                points.append(_spun(part, angle))
-                normals.append(_spun(normal, facing))
-                share = (side + edge) / sides
-                u = np.full(len(step), share if fit else share * around)
-                uv.append(np.stack([u, 1 - distance / along[-1] if fit else distance], axis=1))
+    sector = np.arange(sides)[:, None]
+    turns = (sector + np.array([0, 1])) * (2 * math.pi / sides)
+    facing = turns if smooth else np.repeat((sector + 0.5) * (2 * math.pi / sides), 2, axis=1)
+    # Vertices of each part of the profile at each side: (end of the part, side, edge of the side, part).
+    ends = np.stack([line[:-1], line[1:]])
+    points = _spun(ends, turns) + np.asarray(at, dtype=np.float64)
+    normals = _spun(np.stack(ends_n), facing)
+    uv = np.empty((*points.shape[:-1], 2))
+    uv[..., 0] = (turns / (2 * math.pi) * (1.0 if fit else around))[None, :, :, None]
+    distance = np.stack([along[:-1], along[1:]])[:, None, None]
+    uv[..., 1] = 1 - distance / along[-1] if fit else distance
     n, half = len(step), 2 * sides
     base = (2 * np.arange(sides)[:, None] * n + np.arange(n)).reshape(-1)
     quad = [base, base + n, base + (half + 1) * n, base + half * n]
     triangles = np.concatenate([np.stack([quad[0], quad[1], quad[2]], 1), np.stack([quad[0], quad[2], quad[3]], 1)])
-    shifted = np.concatenate(points) + np.asarray(at, dtype=np.float64)
-    return build(shifted, np.concatenate(normals), np.concatenate(uv), triangles, slot)
+    return build(points.reshape(-1, 3), normals.reshape(-1, 3), uv.reshape(-1, 2), triangles, slot)
 
 
-def _spun(line: Points, angle: float) -> Points:
-    return np.stack([line[:, 0] * math.cos(angle), line[:, 0] * math.sin(angle), line[:, 1]], axis=1)
+def _spun(ends: Points, turns: Points) -> Points:
+    """Radius and height (2, n, 2) turned about z by (sides, 2): (2, sides, 2, n, 3)."""
+    radius = ends[:, None, None, :, 0]
+    result = np.empty((2, *turns.shape, ends.shape[1], 3))
+    result[..., 0] = radius * np.cos(turns)[None, :, :, None]
+    result[..., 1] = radius * np.sin(turns)[None, :, :, None]
+    result[..., 2] = ends[:, None, None, :, 1]
+    return result
 
 
 def cylinder(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from pixio_edge.scenes.building_blocks import build, grid_triangles, shared_normals
 from pixio_edge.scenes.mesh import Mesh
@@ -29,20 +29,15 @@ def tube(path: ArrayLike, radius: float | ArrayLike, *, sides: int = 6, slot: in
     step /= np.linalg.norm(step, axis=1, keepdims=True)
     along = np.concatenate([step[:1], step[:-1] + step[1:], step[-1:]])
     along /= np.maximum(np.linalg.norm(along, axis=1, keepdims=True), 1e-9)
-    across = np.zeros(3)
-    across[int(np.abs(along[0]).argmin())] = 1.0
-    rings, ring_normals = [], []
-    angles = np.linspace(0.0, 2 * math.pi, sides + 1)[:, None]
-    for point, direction, r in zip(line, along, radii, strict=True):
-        across = across - direction * float(across @ direction)
-        across /= max(float(np.linalg.norm(across)), 1e-9)
-        unit = np.cos(angles) * across + np.sin(angles) * np.cross(direction, across)
-        rings.append(point + unit * r)
-        ring_normals.append(unit)
+    across = _carried(along)
+    angles = np.linspace(0.0, 2 * math.pi, sides + 1)
+    c, s = np.cos(angles)[None, :, None], np.sin(angles)[None, :, None]
+    unit = c * across[:, None] + s * np.cross(along, across)[:, None]
+    rings = line[:, None] + unit * radii[:, None, None]
     length = np.r_[0.0, np.cumsum(np.linalg.norm(np.diff(line, axis=0), axis=1))]
-    turn, distance = np.meshgrid(angles[:, 0] * float(radii.max()), length)
+    turn, distance = np.meshgrid(angles * float(radii.max()), length)
     uv = np.stack([turn.reshape(-1), distance.reshape(-1)], axis=1)
-    points = np.concatenate([*rings, rings[0][:-1], rings[-1][:-1]])
+    points = np.concatenate([rings.reshape(-1, 3), rings[0, :-1], rings[-1, :-1]])
     ends = np.repeat([-along[0], along[-1]], sides, axis=0)
     first = len(line) * (sides + 1)
     fans = [
@@ -53,11 +48,26 @@ def tube(path: ArrayLike, radius: float | ArrayLike, *, sides: int = 6, slot: in
     uv_ends = np.concatenate([uv[:sides], uv[-sides - 1 : -1]])
     return build(
         points,
-        np.concatenate([*ring_normals, ends]),
+        np.concatenate([unit.reshape(-1, 3), ends]),
         np.concatenate([uv, uv_ends]),
         np.concatenate([grid_triangles(len(line) - 1, sides), np.asarray(fans)]),
         slot,
     )
+
+
+def _carried(along: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A unit vector across each of some unit directions, (n, 3), which turns as little as possible between them."""
+    first = [0.0, 0.0, 0.0]
+    first[int(np.abs(along[0]).argmin())] = 1.0
+    x, y, z = first
+    result = []
+    for dx, dy, dz in along.tolist():
+        part = x * dx + y * dy + z * dz
+        x, y, z = x - part * dx, y - part * dy, z - part * dz
+        size = max(math.sqrt(x * x + y * y + z * z), 1e-9)
+        x, y, z = x / size, y / size, z / size
+        result.append((x, y, z))
+    return np.array(result)
 
 
 def extrude(
