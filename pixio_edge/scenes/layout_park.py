@@ -47,7 +47,7 @@ def square(kit: Kit) -> Scene:
     site.lay_ground([first, first, first, second, second])
     edge = site.frame.edge
     for side in (-1, 1):
-        (terraces if kit.chance(0.6) else blocks)(_shifted(site, kit.uniform(4.0, 22.0)), side, -30.0, 90.0)
+        (terraces if kit.chance(0.6) else blocks)(shifted(site, kit.uniform(4.0, 22.0)), side, -30.0, 90.0)
         if kit.chance(0.5):
             step, v = kit.uniform(5.0, 10.0), -15.0
             row = kit.index("street_tree" if kit.chance(0.6) else "tree")
@@ -69,7 +69,7 @@ def _open_site(kit: Kit, kind: str, path: float, *, rough: float) -> Site:
     return Site(kit, scene, draw_frame(kit, path, 0.0, rough=rough))
 
 
-def _shifted(site: Site, by: float) -> Site:
+def shifted(site: Site, by: float) -> Site:
     """The same site for rows that stand `by` metres farther from the road."""
     f = site.frame
     wider = Frame(f.road, f.walk + by, f.kerb, f.bend, f.slope, f.waves, f.banks, f.hills, f.bumps)
@@ -81,7 +81,7 @@ def _shifted(site: Site, by: float) -> Site:
 def _surroundings(site: Site, side: int, distance: float) -> None:
     kit = site.kit
     if kit.chance(0.5):
-        (terraces if kit.chance(0.5) else blocks)(_shifted(site, distance), side, -30.0, 140.0)
+        (terraces if kit.chance(0.5) else blocks)(shifted(site, distance), side, -30.0, 140.0)
     for row in range(2):
         if kit.chance(0.7):
             trees_behind(site, side, distance - 4.0 + 9.0 * row, -20.0, 130.0)
