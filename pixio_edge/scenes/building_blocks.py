@@ -17,17 +17,27 @@ CREASE_DEG = 50.0
 THIN = 1e-7
 
 
+def cross(a: Points, b: Points) -> Points:
+    """Cross products of rows, (n, 3); several times as quick as numpy's for short arrays."""
+    result = np.empty(np.broadcast_shapes(a.shape, b.shape))
+    result[:, 0] = a[:, 1] * b[:, 2] - a[:, 2] * b[:, 1]
+    result[:, 1] = a[:, 2] * b[:, 0] - a[:, 0] * b[:, 2]
+    result[:, 2] = a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]
+    return result
+
+
 def build(vertices: ArrayLike, normals: ArrayLike, uv: ArrayLike, triangles: ArrayLike, slot: int = 0) -> Mesh:
     """A mesh of arrays of any float type: unit normals, no degenerate triangles, windings as the normals say."""
     points = np.asarray(vertices, dtype=np.float64)
     unit = np.asarray(normals, dtype=np.float64)
-    unit = unit / np.maximum(np.linalg.norm(unit, axis=1, keepdims=True), 1e-12)
+    unit = unit / np.maximum(np.sqrt(np.einsum("ij,ij->i", unit, unit)), 1e-12)[:, None]
     faces = np.asarray(triangles, dtype=np.int64).reshape(-1, 3)
-    a, b, c = (points[faces[:, i]] for i in range(3))
-    cross = np.cross(b - a, c - a)
-    longest = np.maximum(np.maximum(((b - a) ** 2).sum(1), ((c - a) ** 2).sum(1)), ((c - b) ** 2).sum(1))
-    keep = np.linalg.norm(cross, axis=1) > THIN * longest
-    inward = (cross * unit[faces].sum(axis=1)).sum(axis=1) < 0
+    first = points[faces[:, 0]]
+    one, other = points[faces[:, 1]] - first, points[faces[:, 2]] - first
+    upright = cross(one, other)
+    longest = np.maximum(np.einsum("ij,ij->i", one, one), np.einsum("ij,ij->i", other, other))
+    keep = np.einsum("ij,ij->i", upright, upright) > (THIN * longest) ** 2
+    inward = np.einsum("ij,ikj->i", upright, unit[faces]) < 0
     faces[inward] = faces[inward][:, ::-1]
     faces = faces[keep]
     return Mesh(

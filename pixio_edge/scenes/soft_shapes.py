@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pixio_edge.scenes.building_blocks import build, grid_triangles
+from pixio_edge.scenes.building_blocks import build, cross, grid_triangles
 from pixio_edge.scenes.mesh import Floats, Mesh
 from pixio_edge.scenes.outlines import Points
 
@@ -22,7 +22,7 @@ def smooth_normals(vertices: ArrayLike, triangles: ArrayLike, like: Floats | Non
         like: Former normals: vertices at one place with the same former normal are averaged together, over uv seams.
     """
     points, faces = np.asarray(vertices, dtype=np.float64), np.asarray(triangles)
-    cross = np.cross(points[faces[:, 1]] - points[faces[:, 0]], points[faces[:, 2]] - points[faces[:, 0]])
+    upright = cross(points[faces[:, 1]] - points[faces[:, 0]], points[faces[:, 2]] - points[faces[:, 0]])
     key = np.round(points * 1e5).astype(np.int64)
     if like is not None:
         key = np.concatenate([key, np.round(like * 50).astype(np.int64)], axis=1)
@@ -30,7 +30,7 @@ def smooth_normals(vertices: ArrayLike, triangles: ArrayLike, like: Floats | Non
     group = group.reshape(-1)
     total = np.zeros((int(group.max()) + 1, 3))
     for corner in range(3):
-        np.add.at(total, group[faces[:, corner]], cross)
+        np.add.at(total, group[faces[:, corner]], upright)
     return total[group]
 
 
@@ -109,9 +109,9 @@ def leaf_cards(
     length = np.broadcast_to(np.asarray(size, dtype=np.float64), (n,))[:, None]
     along = rng.normal(size=(n, 3))
     along /= np.linalg.norm(along, axis=1, keepdims=True)
-    across = np.cross(along, rng.normal(size=(n, 3)))
+    across = cross(along, rng.normal(size=(n, 3)))
     across /= np.linalg.norm(across, axis=1, keepdims=True)
-    facing = np.cross(along, across)
+    facing = cross(along, across)
     away = where - (where.mean(axis=0) if centre is None else np.asarray(centre))
     away /= np.maximum(np.linalg.norm(away, axis=1, keepdims=True), 1e-9)
     facing *= np.where((facing * away).sum(1, keepdims=True) < 0, -1.0, 1.0)

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pixio_edge.scenes.building_blocks import build, grid_triangles, shared_normals
+from pixio_edge.scenes.building_blocks import build, cross, grid_triangles, shared_normals
 from pixio_edge.scenes.mesh import Mesh
 from pixio_edge.scenes.outlines import counter_clockwise, triangulate
 
@@ -32,7 +32,7 @@ def tube(path: ArrayLike, radius: float | ArrayLike, *, sides: int = 6, slot: in
     across = _carried(along)
     angles = np.linspace(0.0, 2 * math.pi, sides + 1)
     c, s = np.cos(angles)[None, :, None], np.sin(angles)[None, :, None]
-    unit = c * across[:, None] + s * np.cross(along, across)[:, None]
+    unit = c * across[:, None] + s * cross(along, across)[:, None]
     rings = line[:, None] + unit * radii[:, None, None]
     length = np.r_[0.0, np.cumsum(np.linalg.norm(np.diff(line, axis=0), axis=1))]
     turn, distance = np.meshgrid(angles * float(radii.max()), length)
