@@ -10,6 +10,9 @@ from pixio_edge.scenes.kit import Kit, Placed, Spot
 from pixio_edge.scenes.rooms import Room, Wall, hang, set_against, stand
 from pixio_edge.scenes.scene import Scene
 
+# Lower edges of what does not hang at eye level, metres.
+_LEVELS = {"coat_rack": 0.75, "towel": 0.8, "air_conditioner": 1.95, "wall_lamp": 1.6}
+
 
 def clutter(
     kit: Kit,
@@ -226,13 +229,15 @@ def along_walls(
 
 
 def on_walls(kit: Kit, scene: Scene, room: Room, count: int, kinds: Sequence[str]) -> None:
-    """Pictures, boards, clocks, shelves on the walls, at eye level."""
+    """Pictures, boards, clocks, shelves on the walls, most at eye level."""
     for _ in range(count):
         kind = kit.pick(kinds)
         index = kit.index(kind)
         high = kit.size(index)[2]
-        low = 1.55 - high / 2 + kit.normal(0.0, 0.15) if kind != "coat_rack" else 0.75
-        placed = hang(kit, scene, room, index, max(low, 0.7))
+        low = _LEVELS[kind] if kind in _LEVELS else 1.55 - high / 2 + kit.normal(0.0, 0.15)
+        if kind == "wall_detail":
+            low = kit.pick((0.3, 1.1, 1.1, 1.5, 2.1))
+        placed = hang(kit, scene, room, index, max(low, 0.3))
         clutter(kit, scene, placed, mixes.SHELF, (0.2, 0.6), most=12)
 
 
@@ -244,8 +249,23 @@ def on_floor(kit: Kit, scene: Scene, room: Room, count: int, mix: mixes.Mix = mi
             placed = set_against(kit, scene, room, kind, gap=kit.uniform(0.0, 0.1), beside=0.7)
         else:
             placed = stand(kit, scene, room, kind)
-        if placed is not None and kit.chance(0.4):
+        if placed is None:
+            continue
+        if kit.chance(0.6):
             clutter(kit, scene, placed, mixes.STORE, (0.2, 0.6), most=4)
+        if kind == "cardboard" and kit.chance(0.4):
+            _stack(kit, scene, placed)
+
+
+def _stack(kit: Kit, scene: Scene, placed: Placed) -> None:
+    """One or two more boxes on a box."""
+    level = placed.shift[2] + placed.high[2]
+    for _ in range(kit.integer(1, 2)):
+        index = kit.index("cardboard")
+        factor = min(1.0, (placed.high[0] - placed.low[0]) / kit.size(index)[0])
+        at = (placed.shift[0], placed.shift[1], level)
+        kit.place(scene, index, at, placed.yaw + kit.normal(0.0, 0.2), scale=factor)
+        level += kit.size(index)[2] * factor
 
 
 def below_ceiling(kit: Kit, scene: Scene, room: Room) -> None:

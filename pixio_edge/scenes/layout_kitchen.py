@@ -21,7 +21,7 @@ _AT_COUNTER = Stance((1.1, 1.75), (0.35, 1.6), (0.8, 1.25), 0.08, 0.2)
 
 def kitchen(kit: Kit) -> Scene:
     """A kitchen in L, U or one line, with an island or a table, seen from close by as well as from the door."""
-    scene, room = begin_room(kit, "kitchen", (2.2, 4.5), (2.4, 5.5), tiles=0.6)
+    scene, room = begin_room(kit, "kitchen", (2.2, 4.5), (2.4, 5.5), tiles=0.6, doors=1)
     scheme = {0: kit.surface(Look("stone", gloss=(0.1, 0.7), repeat_m=(0.4, 1.2))), 1: kit.surface(Look("furniture"))}
     if kit.chance(0.4):
         scheme[0] = kit.surface(Look("wood", gloss=(0.1, 0.5)))
@@ -29,10 +29,10 @@ def kitchen(kit: Kit) -> Scene:
         scheme[1] = kit.surface(Look("plastic", gloss=(0.2, 0.7)))
     first = kit.integer(0, len(room.walls) - 1)
     counters: list[Placed] = []
-    for i in range(kit.integer(1, 3)):
+    for i in range(kit.integer(2, 3)):
         counters += _line(kit, scene, room, room.walls[(first + i) % len(room.walls)], scheme, 0.0 if i == 0 else 0.66)
     for placed in counters:
-        clutter(kit, scene, placed, mixes.COUNTER, (0.05, 0.6), most=10)
+        clutter(kit, scene, placed, mixes.COUNTER, (0.1, 0.7), most=12)
     if kit.chance(0.25):
         island = stand(kit, scene, room, "island", yaw=kit.pick((0.0, math.pi / 2)), margin=0.3)
         clutter(kit, scene, island, mixes.COUNTER, (0.1, 0.5))
@@ -41,10 +41,10 @@ def kitchen(kit: Kit) -> Scene:
             over(kit, scene, room, island)
     elif kit.chance(0.7):
         dining(kit, scene, room)
-    for kind in ("fridge", "shelf", "storage", "rack", "bin"):
-        if kit.chance(0.35):
+    for kind in ("fridge", "shelf", "storage", "rack", "bin", "seat", "floor_plant"):
+        if kit.chance(0.4):
             clutter(kit, scene, set_against(kit, scene, room, kind), mixes.COUNTER, (0.1, 0.6), most=10)
-    finish_room(kit, scene, room, pictures=(0, 4), loose=(0, 3))
+    finish_room(kit, scene, room, pictures=(2, 8), loose=(0, 6))
     near = [_near_view(kit, room, counters) for _ in range(kit.integer(1, 3))] if counters else []
     cameras = [camera for camera in near if camera is not None]
     scene.cameras = cameras + room_views(kit, scene, room, count=VIEWS - len(cameras))
@@ -68,7 +68,7 @@ def _near_view(kit: Kit, room: Room, counters: list[Placed]) -> Camera | None:
 def _line(kit: Kit, scene: Scene, room: Room, wall: Wall, scheme: dict[int, Surface], start: float) -> list[Placed]:
     """Units side by side along a wall, with cupboards, a hood and shelves above."""
     placed: list[Placed] = []
-    along, end = start, wall.length - (0.0 if kit.chance(0.6) else kit.uniform(0.0, 0.4) * wall.length)
+    along, end = start, wall.length - (0.0 if kit.chance(0.75) else kit.uniform(0.0, 0.3) * wall.length)
     seen: set[str] = set()
     fronts = kit.chance(0.85)
     while along < end - 0.4:
@@ -78,7 +78,7 @@ def _line(kit: Kit, scene: Scene, room: Room, wall: Wall, scheme: dict[int, Surf
         surfaces = kit.surfaces(kit.library.model(index), scheme if fronts and kind != "fridge" else None)
         unit = set_against(kit, scene, room, index, wall=wall, along=along + wide / 2, gap=0.0, surfaces=surfaces)
         if unit is None:
-            along += 0.15
+            along += 0.08
             continue
         if kind != "counter":
             seen.add(kind)

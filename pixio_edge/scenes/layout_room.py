@@ -22,7 +22,23 @@ from pixio_edge.scenes.rooms import Room, add_shell, make_room, set_against, she
 from pixio_edge.scenes.scene import Scene
 from pixio_edge.scenes.viewpoints import room_views
 
-_PICTURES = ("wall_picture", "wall_picture", "board", "wall_shelf", "television", "coat_rack")
+_PICTURES = (
+    "wall_picture",
+    "wall_picture",
+    "wall_picture",
+    "posters",
+    "posters",
+    "board",
+    "wall_shelf",
+    "wall_shelf",
+    "television",
+    "coat_rack",
+    "mirror",
+    "wall_detail",
+    "wall_detail",
+    "wall_lamp",
+    "air_conditioner",
+)
 
 
 def begin_room(
@@ -50,9 +66,14 @@ def begin_room(
 
 
 def finish_room(
-    kit: Kit, scene: Scene, room: Room, *, pictures: tuple[int, int] = (1, 7), loose: tuple[int, int] = (0, 7)
+    kit: Kit, scene: Scene, room: Room, *, pictures: tuple[int, int] = (3, 14), loose: tuple[int, int] = (2, 14)
 ) -> Scene:
     """What every room has besides its furniture: things on walls, floor and ceiling; and the cameras."""
+    for _ in range(kit.integer(0, 3)):
+        if kit.chance(0.7):
+            stand(kit, scene, room, kit.pick(("room_thing", "room_thing", "floor_plant", "floor_lamp", "seat")))
+        else:
+            clutter(kit, scene, set_against(kit, scene, room, kit.pick(("wall_thing", "floor_plant"))), mixes.SHELF)
     on_walls(kit, scene, room, kit.integer(*pictures), _PICTURES)
     on_floor(kit, scene, room, kit.integer(*loose))
     below_ceiling(kit, scene, room)
@@ -85,7 +106,7 @@ def bedroom(kit: Kit) -> Scene:
     sleeping(kit, scene, room)
     if kit.chance(0.2):
         sleeping(kit, scene, room)
-    along_walls(kit, scene, room, ("storage", "storage", "bookcase", "shelf", "low_table"), kit.integer(2, 5))
+    along_walls(kit, scene, room, ("storage", "storage", "bookcase", "shelf", "low_table"), kit.integer(3, 8))
     if kit.chance(0.55):
         workplace(kit, scene, room)
     chair = set_against(kit, scene, room, "seat")
@@ -97,14 +118,14 @@ def bedroom(kit: Kit) -> Scene:
 def office(kit: Kit) -> Scene:
     """Office or laboratory: desks at walls and back to back, shelves, boards, boxes."""
     scene, room = begin_room(kit, "office", (3.0, 8.0), (3.0, 9.0))
-    for _ in range(kit.integer(2, 6)):
+    for _ in range(kit.integer(2, 8)):
         workplace(kit, scene, room, free=kit.chance(0.35))
-    along_walls(kit, scene, room, ("bookcase", "bookcase", "storage", "shelf", "rack", "table"), kit.integer(2, 6))
+    along_walls(kit, scene, room, ("bookcase", "bookcase", "storage", "shelf", "rack", "table"), kit.integer(3, 10))
     if kit.chance(0.3):
         dining(kit, scene, room, mixes.DESK)
     if kit.chance(0.25):
         stand(kit, scene, room, "partition")
-    on_walls(kit, scene, room, kit.integer(0, 2), ("board",))
+    on_walls(kit, scene, room, kit.integer(0, 2), ("board", "posters"))
     return finish_room(kit, scene, room)
 
 
@@ -113,9 +134,9 @@ def meeting(kit: Kit) -> Scene:
     scene, room = begin_room(kit, "meeting", (3.0, 8.0), (3.5, 9.0))
     for _ in range(kit.integer(1, 5)):
         dining(kit, scene, room, mixes.TABLE if kit.chance(0.6) else mixes.DESK)
-    along_walls(kit, scene, room, ("storage", "shelf", "table", "seat", "bookcase"), kit.integer(1, 5))
+    along_walls(kit, scene, room, ("storage", "shelf", "table", "seat", "bookcase"), kit.integer(2, 9))
     on_walls(kit, scene, room, kit.integer(0, 2), ("board", "television"))
-    return finish_room(kit, scene, room, loose=(0, 4))
+    return finish_room(kit, scene, room, loose=(0, 8))
 
 
 def store(kit: Kit) -> Scene:
@@ -133,7 +154,7 @@ def store(kit: Kit) -> Scene:
         clutter(kit, scene, stand(kit, scene, room, kit.pick(("table", "rack", "island"))), mixes.STORE, (0.2, 0.6))
     if kit.chance(0.3):
         stand(kit, scene, room, "pillar")
-    return finish_room(kit, scene, room, loose=(5, 18))
+    return finish_room(kit, scene, room, loose=(8, 26))
 
 
 def bathroom(kit: Kit) -> Scene:
@@ -142,8 +163,9 @@ def bathroom(kit: Kit) -> Scene:
     for kind in ("bathtub", "toilet", "washbasin", "white_goods", "storage", "shelf"):
         if kit.chance(0.75):
             placed = set_against(kit, scene, room, kind, beside=0.6)
+            on_walls(kit, scene, room, 1, ("towel", "mirror", "wall_shelf"))
             clutter(kit, scene, placed, {"bottle": 4, "cloth_heap": 0.3}, (0.1, 0.5), most=8)
-    return finish_room(kit, scene, room, pictures=(1, 4), loose=(0, 3))
+    return finish_room(kit, scene, room, pictures=(2, 8), loose=(0, 4))
 
 
 def room(kit: Kit) -> Scene:

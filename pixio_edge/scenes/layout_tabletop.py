@@ -39,8 +39,8 @@ def tabletop(kit: Kit) -> Scene:
         kit.scatter(scene, top, mix, kit.uniform(0.03, 0.2), most=20, aligned=0.3)
     else:
         spot = _part(kit, top, kit.uniform(0.25, 0.6)) if kit.chance(0.6) else top
-        density = kit.uniform(0.08, 0.6)
-        things = kit.scatter(scene, spot, mix, density, most=kit.integer(5, 40), aligned=kit.uniform(0.0, 0.6))
+        density = kit.uniform(0.12, 0.75)
+        things = kit.scatter(scene, spot, mix, density, most=kit.integer(6, 45), aligned=kit.uniform(0.0, 0.6))
         for thing in things:
             if thing.tops and kit.chance(0.7):
                 clutter(kit, scene, thing, mixes.SMALL, (0.2, 0.6), most=6)
@@ -84,8 +84,8 @@ def _around(kit: Kit, scene: Scene, room: Room, table: Placed) -> None:
     """What is behind and beside the table."""
     if kit.chance(0.6):
         chairs_at(kit, scene, room, table, kit.integer(1, 4), people=0.15)
-    along_walls(kit, scene, room, ("bookcase", "shelf", "storage", "table", "sofa", "rack"), kit.integer(1, 4))
-    finish_room(kit, scene, room, pictures=(1, 5), loose=(0, 6))
+    along_walls(kit, scene, room, ("bookcase", "shelf", "storage", "table", "sofa", "rack"), kit.integer(2, 7))
+    finish_room(kit, scene, room, pictures=(2, 9), loose=(0, 10))
 
 
 def _view(kit: Kit, room: Room, top: Spot, places: np.ndarray) -> Camera:

@@ -17,7 +17,7 @@ from pixio_edge.scenes.scene import Camera, Scene, Vector
 VIEWS = 4
 _TRIES = 40
 # Sensible views of which the fullest is taken, give or take.
-_CANDIDATES = 4
+_CANDIDATES = 7
 # How far along its outer and middle rays a camera is to see nothing, metres.
 _FREE_SIGHT = (0.2, 0.4)
 
