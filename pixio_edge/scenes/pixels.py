@@ -1,41 +1,52 @@
 """From samples to pixels: a tent of 3 x 3 half-pixel samples, of which only those that need it are shaded.
 
-Shading every sample would cost four times as much. A sample between pixel centres takes the colour of a centre that sees
-the same surface beside it, and is shaded by itself only where none does: thin things.
+Shading every sample would cost four times as much. A sample between pixel centres takes the colour of a centre beside
+it that sees the same surface, and is shaded by itself only where none does: thin things.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from pixio_edge.scenes.jit import exact
+from pixio_edge.scenes.jit import exact, quick
 
 
 @exact
-def lonely_samples(winner, surface, samples):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201
-    """Rows and columns of the samples that no centre can lend its colour, into `samples` (N, 2); returns their number."""
+def lend_colours(winner, surface, colour, samples):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201
+    """Copy the colours of the centres to the samples between them.
+
+    Args:
+        winner: int32 (2H + 1, 2W + 1), triangles.
+        surface: int32 (T,), surface of each triangle.
+        colour: float32 (2H + 1, 2W + 1, 3), read at the centres and written between them.
+        samples: int32 (N, 2), gets row and column of those that no centre can lend its colour to.
+
+    Returns:
+        How many of these there are.
+    """
     rows, columns = winner.shape
     count = 0
     for y in range(rows):
-        for x in range(columns):
-            if (y & 1 and x & 1) or _lender(winner, surface, y, x) >= 0:
+        for x in range(0, columns, 1 + (y & 1)):
+            lender = _lender(winner, surface, y, x)
+            if lender < 0:
+                samples[count, 0], samples[count, 1] = y, x
+                count += 1
                 continue
-            samples[count, 0], samples[count, 1] = y, x
-            count += 1
+            a, b = lender // columns, lender % columns
+            colour[y, x, 0], colour[y, x, 1], colour[y, x, 2] = colour[a, b, 0], colour[a, b, 1], colour[a, b, 2]
     return count
 
 
 @exact
-def _lender(winner, surface, y, x) -> int:  # type: ignore[no-untyped-def] # noqa: ANN001
-    """Sample number of a centre beside (y, x) that sees the same surface, or -1."""
+def _lender(winner, surface, y, x):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+    """Sample number of a centre beside (y, x) that sees the same triangle, or surface, or -1."""
     rows, columns = winner.shape
     mine = winner[y, x]
     step_y, step_x = 1 - (y & 1), 1 - (x & 1)
     found = -1
-    for a in range(y - step_y, y + step_y + 1, 2):
-        for b in range(x - step_x, x + step_x + 1, 2):
-            if a < 0 or b < 0 or a >= rows or b >= columns:
-                continue
+    for a in range(max(1, y - step_y), min(rows - 1, y + step_y + 1), 2):
+        for b in range(max(1, x - step_x), min(columns - 1, x + step_x + 1), 2):
             other = winner[a, b]
             if other == mine:
                 return a * columns + b
@@ -44,29 +55,15 @@ def _lender(winner, surface, y, x) -> int:  # type: ignore[no-untyped-def] # noq
     return found
 
 
-@exact
-def blend(winner, surface, colour, image) -> None:  # type: ignore[no-untyped-def] # noqa: ANN001
-    """Pixels (H, W, 3) of the samples' colours; those that were not shaded are filled in first."""
-    rows, columns = winner.shape
-    for y in range(rows):
-        for x in range(columns):
-            if y & 1 and x & 1:
-                continue
-            lender = _lender(winner, surface, y, x)
-            if lender >= 0:
-                for k in range(3):
-                    colour[y, x, k] = colour[lender // columns, lender % columns, k]
+@quick
+def blend(colour, image):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201
+    """Pixels (H, W, 3) of the samples' colours."""
     for i in range(image.shape[0]):
+        y = 2 * i
         for j in range(image.shape[1]):
+            x = 2 * j
             for k in range(3):
-                total = 0.0
-                for a in range(3):
-                    weight = 2.0 if a == 1 else 1.0
-                    y, x = 2 * i + a, 2 * j
-                    # Highlights are cut as a sensor does: else one sample outshines its pixel.
-                    total += weight * (
-                        min(colour[y, x, k], np.float32(4.0))
-                        + 2 * min(colour[y, x + 1, k], np.float32(4.0))
-                        + min(colour[y, x + 2, k], np.float32(4.0))
-                    )
-                image[i, j, k] = total / 16
+                top = colour[y, x, k] + 2 * colour[y, x + 1, k] + colour[y, x + 2, k]
+                middle = colour[y + 1, x, k] + 2 * colour[y + 1, x + 1, k] + colour[y + 1, x + 2, k]
+                low = colour[y + 2, x, k] + 2 * colour[y + 2, x + 1, k] + colour[y + 2, x + 2, k]
+                image[i, j, k] = (top + 2 * middle + low) * np.float32(1 / 16)

@@ -20,7 +20,7 @@ from pixio_edge.scenes.kit import Kit
 from pixio_edge.scenes.library import Library
 from pixio_edge.scenes.occlusion import dither_pattern, occlude, pixel_geometry
 from pixio_edge.scenes.panorama import mirror_map
-from pixio_edge.scenes.pixels import blend, lonely_samples
+from pixio_edge.scenes.pixels import blend, lend_colours
 from pixio_edge.scenes.rasterise import NEAR_M, project
 from pixio_edge.scenes.scene import Camera, Scene
 from pixio_edge.scenes.sensor import photograph, plain
@@ -213,10 +213,10 @@ def _view(
     colour = np.empty((*samples, 3), np.float32)
     shade_samples(geometry, light, sight, _centres(size), colour)
     lonely = np.empty((samples[0] * samples[1], 2), np.int32)
-    count = lonely_samples(winner, world.surface, lonely)
+    count = lend_colours(winner, world.surface, colour, lonely)
     shade_samples(geometry, light, sight, lonely[:count], colour)
     image = np.empty((*size, 3), np.float32)
-    blend(winner, world.surface, colour, image)
+    blend(colour, image)
     return image, depth
 
 

@@ -23,6 +23,8 @@ _WRAP = 0.1
 # Below this, surfaces have no highlights or reflections worth their time.
 _DULL = 0.02
 _NO_MIRROR = 0.12
+# Most light of a sample.
+_MOST = 4.0
 # Cosine to the eye below which the footprint of a pixel grows no more.
 _GRAZING = 0.06
 
@@ -140,7 +142,8 @@ def shade_samples(geometry, light, sight, samples, colour):  # type: ignore[no-u
                 red = haze[1] + (red - haze[1]) * clear
                 green = haze[2] + (green - haze[2]) * clear
                 blue = haze[3] + (blue - haze[3]) * clear
-        colour[y, x, 0], colour[y, x, 1], colour[y, x, 2] = red, green, blue
+        # Cut as a sensor does: else one sample outshines its pixel.
+        colour[y, x, 0], colour[y, x, 1], colour[y, x, 2] = min(red, _MOST), min(green, _MOST), min(blue, _MOST)
 
 
 @quick

@@ -13,13 +13,15 @@ from pixio_edge.scenes.jit import quick
 from pixio_edge.scenes.rasterise import project
 from pixio_edge.scenes.scene import Camera, Lamp, Scene
 
-SUN_SIDE, LAMP_SIDE = 1024, 640
+SUN_SIDE, LAMP_SIDE = 896, 512
 # Most of the half side of what the map of the sun covers, metres.
 _SUN_REACH_M = 45.0
 # Tangent of half the opening of the map of a lamp; what lies outside counts as lit.
 _LAMP_OPENING = 1.9
 # Shades and sockets nearer than this to a lamp cast no shadow, metres.
 _LAMP_NEAR_M = 0.3
+# Things of fewer texels cast no shadow.
+_SMALLEST = 3.0
 # Values of the map of the sun are heights above this far below, so that they are positive.
 _BELOW_M = 10_000.0
 
@@ -50,7 +52,7 @@ def shadow_map(scene: Scene, world: World) -> ShadowMap:
             continue
         view, texel = _sun_view(scene, lamp, world) if lamp.is_sun else _lamp_view(lamp, world)
         side = SUN_SIDE if lamp.is_sun else LAMP_SIDE
-        nearest, _, _ = project(world, view, (side, side), _LAMP_NEAR_M)
+        nearest, _, _ = project(world, view, (side, side), _LAMP_NEAR_M, smallest=_SMALLEST)
         return ShadowMap(index, nearest, view, texel, lamp.is_sun)
     return ShadowMap(-1, np.zeros((1, 1), np.float32), np.eye(4), 1.0, is_sun=True)
 
@@ -109,7 +111,7 @@ def lit_share(nearest, view, light, point, normal):  # type: ignore[no-untyped-d
     Args:
         nearest: The map.
         view: Its view.
-        light: World size of a texel (of a lamp at 1 m); whether it is the sun; texels between samples, which is softness.
+        light: World size of a texel (of a lamp at 1 m); whether it is the sun; texels between samples: softness.
         point: World point.
         normal: Unit normal towards the eye.
     """
