@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from pixio_edge.scenes import mixes
 from pixio_edge.scenes.groups import before, clutter, dining, over
 from pixio_edge.scenes.kit import Kit, Placed
@@ -11,7 +13,7 @@ from pixio_edge.scenes.layout_room import begin_room, finish_room
 from pixio_edge.scenes.mesh import Look
 from pixio_edge.scenes.rooms import Room, Wall, hang, set_against, stand
 from pixio_edge.scenes.scene import Camera, Scene, Surface
-from pixio_edge.scenes.viewpoints import VIEWS, Stance, look_at, room_views, sees_freely
+from pixio_edge.scenes.viewpoints import VIEWS, Stance, look_at, room_views, sees_freely, things_seen
 
 # Between neighbouring units, metres.
 _SEAM = 0.003
@@ -30,7 +32,9 @@ def kitchen(kit: Kit) -> Scene:
     first = kit.integer(0, len(room.walls) - 1)
     counters: list[Placed] = []
     for i in range(kit.integer(2, 3)):
-        counters += _line(kit, scene, room, room.walls[(first + i) % len(room.walls)], scheme, 0.0 if i == 0 else 0.66)
+        counters += _line(
+            kit, scene, room, room.walls[(first + i) % len(room.walls)], scheme=scheme, start=0.0 if i == 0 else 0.66
+        )
     for placed in counters:
         clutter(kit, scene, placed, mixes.COUNTER, (0.1, 0.7), most=12)
     if kit.chance(0.25):
@@ -45,27 +49,30 @@ def kitchen(kit: Kit) -> Scene:
         if kit.chance(0.4):
             clutter(kit, scene, set_against(kit, scene, room, kind), mixes.COUNTER, (0.1, 0.6), most=10)
     finish_room(kit, scene, room, pictures=(2, 8), loose=(0, 6))
-    near = [_near_view(kit, room, counters) for _ in range(kit.integer(1, 3))] if counters else []
+    near = [_near_view(kit, scene, room, counters) for _ in range(kit.integer(1, 3))] if counters else []
     cameras = [camera for camera in near if camera is not None]
     scene.cameras = cameras + room_views(kit, scene, room, count=VIEWS - len(cameras))
     return scene
 
 
-def _near_view(kit: Kit, room: Room, counters: list[Placed]) -> Camera | None:
-    """From before one counter along the line, down on what stands there."""
+def _near_view(kit: Kit, scene: Scene, room: Room, counters: list[Placed]) -> Camera | None:
+    """From before one counter along the line, down on what stands there; the fullest of some."""
+    places = np.array([instance.shift for instance in scene.instances])
+    best, best_score = None, 3.0
     for _ in range(12):
         counter = kit.pick(counters)
         x, y = before(counter, kit.uniform(*_AT_COUNTER.distance), kit.uniform(-1.2, 1.2))
         position = (x, y, kit.uniform(*_AT_COUNTER.height))
         target = (counter.shift[0], counter.shift[1], kit.uniform(0.75, 1.15))
-        if room.clear(position, 0.12):
-            camera = look_at(kit, position, target, _AT_COUNTER)
-            if sees_freely(room, camera):
-                return camera
-    return None
+        camera = look_at(kit, position, target, _AT_COUNTER)
+        if room.clear(position, 0.12) and sees_freely(room, camera):
+            score = things_seen(camera, places, reach=2.5) * kit.uniform(0.5, 1.0)
+            if score > best_score:
+                best, best_score = camera, score
+    return best
 
 
-def _line(kit: Kit, scene: Scene, room: Room, wall: Wall, scheme: dict[int, Surface], start: float) -> list[Placed]:
+def _line(kit: Kit, scene: Scene, room: Room, wall: Wall, *, scheme: dict[int, Surface], start: float) -> list[Placed]:
     """Units side by side along a wall, with cupboards, a hood and shelves above."""
     placed: list[Placed] = []
     along, end = start, wall.length - (0.0 if kit.chance(0.75) else kit.uniform(0.0, 0.3) * wall.length)
@@ -83,7 +90,7 @@ def _line(kit: Kit, scene: Scene, room: Room, wall: Wall, scheme: dict[int, Surf
         if kind != "counter":
             seen.add(kind)
         placed.append(unit)
-        _above(kit, scene, room, wall, (kind, along + wide / 2), scheme)
+        _above(kit, scene, room, wall, unit=(kind, along + wide / 2), scheme=scheme)
         along += wide + _SEAM
     return placed
 

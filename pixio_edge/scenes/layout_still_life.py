@@ -9,10 +9,12 @@ import numpy as np
 from pixio_edge.scenes import mixes
 from pixio_edge.scenes.groups import along_walls, on_walls
 from pixio_edge.scenes.heaps import fallen
-from pixio_edge.scenes.kit import Kit, Placed
+from pixio_edge.scenes.kit import Kit, Placed, Spot
 from pixio_edge.scenes.layout_room import begin_room
+from pixio_edge.scenes.mesh import Look
 from pixio_edge.scenes.rooms import Block, Room, hang
 from pixio_edge.scenes.scene import Camera, Scene
+from pixio_edge.scenes.shapes import box
 from pixio_edge.scenes.viewpoints import VIEWS, Stance, look_at, sees_freely, things_seen
 
 _STANCE = Stance((0.3, 1.6), (0.4, 1.6), (0.65, 1.15), 0.04, 0.12)
@@ -59,7 +61,7 @@ def still_life(kit: Kit) -> Scene:
         hang(kit, scene, room, kit.pick(_BEHIND), kit.uniform(0.2, 1.3))
     along_walls(kit, scene, room, ("bookcase", "shelf", "rack", "storage"), kit.integer(0, 3))
     mix = kit.pick(_MIXES)
-    supports = _rows(kit, scene, room, mix)
+    supports = _rows(kit, scene, room, mix) if kit.chance(0.45) else _stage(kit, scene, room, mix)
     _panels(kit, scene, room, kit.integer(0, 5))
     on_walls(kit, scene, room, kit.integer(0, 4), ("wall_picture", "wall_shelf", "board", "posters"))
     scene.cameras = _views(kit, scene, room, supports)
@@ -91,13 +93,43 @@ def _rows(kit: Kit, scene: Scene, room: Room, mix: mixes.Mix) -> list[Placed]:
     return placed
 
 
+def _stage(kit: Kit, scene: Scene, room: Room, mix: mixes.Mix) -> list[Placed]:
+    """Two to four wide steps that rise towards the back wall, crowded, with panels between them."""
+    placed: list[Placed] = []
+    level, y = kit.uniform(0.3, 0.85), room.low[1] + kit.uniform(0.9, 1.5)
+    look = Look(kit.pick(("fabric", "wood", "paint", "plastic", "paper", "stone")), repeat_m=(0.3, 1.5))
+    scale = kit.log_uniform(0.9, 2.0)
+    while y < room.high[1] - 0.15:
+        deep = min(kit.uniform(0.25, 0.8), room.high[1] - y)
+        wide = (room.high[0] - room.low[0]) * kit.uniform(0.7, 1.0)
+        block = Block(-wide / 2, y, wide / 2, y + deep, level)
+        room.blocks.append(block)
+        kit.add(scene, box((wide, deep, level)), (kit.surface(look),), (0.0, y + deep / 2, 0.0))
+        spot = Spot((0.0, y + deep / 2, level), (wide / 2, deep / 2), 0.0, 1.2)
+        size = (0.8 * scale, 1.25 * scale)
+        placed += kit.scatter(
+            scene, spot, mix, kit.uniform(0.35, 0.9), most=kit.integer(6, 30), aligned=0.5, scale=size
+        )
+        if kit.chance(0.3):
+            fallen(kit, scene, spot, mix, kit.integer(1, 3))
+        if kit.chance(0.35):
+            index = kit.index(kit.pick(("wall_picture", "board", "lattice", "posters", "books", "mirror")))
+            at = spot.at(kit.uniform(-0.7, 0.7) * wide / 2, spot.half[1])
+            kit.place(scene, index, at, kit.normal(0.0, 0.4), tilt=(kit.uniform(-0.35, 0.0), 0.0))
+        y += deep
+        level += kit.uniform(0.0, 0.3) if kit.chance(0.7) else kit.uniform(-0.3, 0.0)
+        level = max(level, 0.05)
+        scale *= kit.uniform(0.9, 1.25)
+    return placed
+
+
 def _support(kit: Kit, scene: Scene, room: Room, kind: str, corner: tuple[float, float]) -> Placed | None:
     """A thing whose back left corner is about there."""
     index = kit.index(kind)
     wide, deep, high = kit.size(index)
     x, y = corner[0] + wide / 2, corner[1] - deep / 2
     block = Block(x - wide / 2, y - deep / 2, x + wide / 2, y + deep / 2, high)
-    if wide > 1.3 or high > room.height or not room.free(block):
+    if wide > 1.4 or high > 1.5 or not room.free(block):
         return None
     room.blocks.append(block)
     yaw = kit.normal(0.0, 0.12) if kit.chance(0.75) else kit.normal(math.pi, 0.5)
@@ -175,9 +207,10 @@ def _view(kit: Kit, room: Room, supports: list[Placed]) -> Camera:
         target = (kit.uniform(*(0.5 * x for x in (room.low[0], room.high[0]))), room.high[1], 1.0)
     else:
         aim = kit.pick(supports)
-        target = (aim.shift[0], aim.shift[1], aim.high[2] + kit.uniform(-0.1, 0.35))
+        top = aim.shift[2] + aim.high[2]
+        target = (aim.shift[0], aim.shift[1], min(top, 1.3) + kit.uniform(-0.15, 0.2))
     reach, turn = kit.uniform(*_STANCE.distance), kit.normal(-math.pi / 2, 0.7)
-    height = target[2] + kit.uniform(-0.2, 0.7)
+    height = target[2] + reach * kit.uniform(-0.15, 0.55)
     position = (
         target[0] + reach * math.cos(turn),
         target[1] + reach * math.sin(turn),

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pixio_edge.scenes.carpentry import Parts
 from pixio_edge.scenes.hulls import quads
@@ -121,6 +122,18 @@ class Room:
             and z < block.top + margin
             for block in self.blocks
         )
+
+    def taken(self, points: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Which points, (N, 3), are outside or in something that stands here."""
+        x, y, z = points[:, 0, None], points[:, 1, None], points[:, 2, None]
+        outside = (x < self.low[0]) | (x > self.high[0]) | (y < self.low[1]) | (y > self.high[1])
+        outside |= (z < 0.0) | (z > self.height)
+        if not self.blocks:
+            return outside[:, 0]
+        sides = np.array([(block.x0, block.y0, block.x1, block.y1, block.top) for block in self.blocks]).T
+        inside = (x > sides[0]) & (x < sides[2]) & (y > sides[1]) & (y < sides[3]) & (z < sides[4])
+        result: NDArray[np.bool_] = outside[:, 0] | inside.any(axis=1)
+        return result
 
 
 def make_room(kit: Kit, width: float, length: float, height: float, *, corner: float = 0.0) -> Room:

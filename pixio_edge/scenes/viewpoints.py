@@ -18,8 +18,11 @@ VIEWS = 4
 _TRIES = 40
 # Sensible views of which the fullest is taken, give or take.
 _CANDIDATES = 7
-# How far along its outer and middle rays a camera is to see nothing, metres.
-_FREE_SIGHT = (0.2, 0.4)
+# Rays of a camera that are looked along, as shares of its field of view to the right and up.
+_RAYS = np.array([(x, y) for x in (-0.42, 0.0, 0.42) for y in (-0.3, 0.0, 0.3)])
+# How far along all of them it is to see nothing, metres, and last how far along most of them.
+_FREE_SIGHT = np.array([0.22, 0.4, 0.7])
+_MOST_BLOCKED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,16 +77,15 @@ def look_at(kit: Kit, position: Vector, target: Vector, stance: Stance) -> Camer
 
 
 def sees_freely(room: Room, camera: Camera) -> bool:
-    """Whether nothing stands right before the camera."""
-    for offset in (-0.4, 0.0, 0.4):
-        yaw = camera.yaw + offset * camera.fov
-        c = math.cos(camera.pitch)
-        ray = (-math.sin(yaw) * c, math.cos(yaw) * c, -math.sin(camera.pitch))
-        for reach in _FREE_SIGHT:
-            x, y, z = (p + reach * r for p, r in zip(camera.position, ray, strict=True))
-            if not room.clear((x, y, z), 0.02):
-                return False
-    return True
+    """Whether nothing stands right before the camera, and most of its rays go on for a while."""
+    outward = np.tan(camera.fov * _RAYS)
+    c, s = math.cos(camera.yaw), math.sin(camera.yaw)
+    cp, sp = math.cos(camera.pitch), math.sin(camera.pitch)
+    ahead, right, up = np.array((-s * cp, c * cp, -sp)), np.array((c, s, 0.0)), np.array((-s * sp, c * sp, cp))
+    rays = ahead + outward[:, :1] * right + outward[:, 1:] * up
+    points = np.asarray(camera.position) + _FREE_SIGHT[:, None, None] * rays
+    taken = room.taken(points.reshape(-1, 3)).reshape(len(_FREE_SIGHT), -1)
+    return not taken[:-1].any() and int(taken[-1].sum()) <= _MOST_BLOCKED
 
 
 def room_views(
