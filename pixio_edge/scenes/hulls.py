@@ -133,11 +133,11 @@ def quads(
 
 
 def wheel(
-    radius: float, width: float, at: Sequence[float], side: float, *, slots: tuple[int, int], sides: int = 10
+    radius: float, width: float, at: Sequence[float], side: float, *, slots: tuple[int, int], sides: int = 9
 ) -> Mesh:
     """A wheel with its axle along x, its outer face to `side` (+1 or -1); slots of tyre and rim."""
     turn = np.linspace(0, 2 * math.pi, sides + 1)
-    profile = [(-0.5, 1.0), (0.5, 1.0), (0.5, 0.68), (0.32, 0.6), (0.4, 0.0)]
+    profile = [(-0.5, 1.0), (0.5, 1.0), (0.42, 0.66), (0.34, 0.0)]
     rings = np.array(
         [
             [
@@ -147,5 +147,5 @@ def wheel(
             for x, r in profile
         ]
     )
-    each = np.repeat(np.array([[slots[0]], [slots[0]], [slots[1]], [slots[1]]]), sides, axis=1)
+    each = np.repeat(np.array([[slots[0]], [slots[0]], [slots[1]]]), sides, axis=1)
     return loft(rings if side > 0 else rings[:, ::-1], each)

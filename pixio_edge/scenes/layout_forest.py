@@ -44,7 +44,9 @@ def _trees(site: Site) -> None:
         v = kit.uniform(-25.0, 130.0)
         far = abs(v - 20.0) > 45.0
         u = (1 if kit.chance(0.5) else -1) * kit.uniform(edge + 2.0 if far else edge + 20.0, 60.0)
-        site.put("tree_far", u, v, kit.uniform(0.0, 6.3), scale=kit.uniform(0.8, 1.5), radius=0.0)
+        site.put(
+            "tree_speck" if far else "tree_far", u, v, kit.uniform(0, 6.3), scale=kit.uniform(0.8, 1.5), radius=0.0
+        )
 
 
 def _undergrowth(site: Site) -> None:

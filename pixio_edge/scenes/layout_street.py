@@ -199,7 +199,7 @@ def street_views(site: Site, parking: list[bool]) -> list[Camera]:
     while len(cameras) < VIEWS:
         attempts += 1
         back = len(cameras) == VIEWS - 1
-        v = kit.uniform(70.0, 110.0) if back else kit.uniform(0.0, 22.0) + 18.0 * len(cameras)
+        v = kit.uniform(48.0, 75.0) if back else kit.uniform(0.0, 16.0) + 13.0 * len(cameras)
         on_foot = kit.chance(0.3)
         side = -1 if kit.chance(0.5) else 1
         if on_foot:

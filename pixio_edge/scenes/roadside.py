@@ -7,10 +7,14 @@ import math
 from pixio_edge.scenes.site import Site
 
 # Things stand nearer to each other and in more detail up to this v; beyond it stand simpler models.
-NEAR_TO = 100.0
+NEAR_TO = 60.0
+# Beyond this v trees are specks.
+FAR_FROM = 110.0
+# What stands there instead.
+_SIMPLER = {"tree": "tree_far", "bush": "bush_far", "hedge": "hedge_far", "tree_far": "tree_speck"}
 # Categories of different sizes, those that face the road, and those that nobody minds standing in.
-_GROWN = frozenset({"tree", "tree_far", "bush", "grass_tuft", "rock", "cypress"})
-_TURNED = frozenset({"billboard", "park_bench", "house", "hedge", "sign"})
+_GROWN = frozenset({"tree", "tree_far", "tree_speck", "bush", "bush_far", "grass_tuft", "rock", "cypress"})
+_TURNED = frozenset({"billboard", "park_bench", "house", "hedge", "hedge_far", "sign"})
 _FLAT = frozenset({"grass_tuft", "flower_bed"})
 
 
@@ -33,7 +37,7 @@ def terraces(site: Site, side: int, start: float, end: float) -> None:
         site.put(index, side * (f.edge + garden + 0.1 + depth / 2), v + half, facing(side), scale=scale, sink=True)
         v += 2 * half + (kit.uniform(1.5, 7.0) if kit.chance(0.12) else 0.0)
     if garden > 0:
-        boundary(site, side, f.edge + 0.3, start, min(end, NEAR_TO))
+        boundary(site, side, f.edge + 0.3, start, min(end, FAR_FROM))
         sprinkle(site, {"bush": 3, "street_tree": 0.7, "flower_bed": 1, "street_bin": 0.7, "cypress": 0.5}, side,
                  (f.edge + 0.8, f.edge + garden), (start, end), every=7.0)  # fmt: skip
 
@@ -52,7 +56,7 @@ def houses(site: Site, side: int, start: float, end: float) -> None:
         if gap > 5.5 and kit.chance(0.4):
             site.put("shed", side * (u - 1.0), v + width + gap / 2, facing(side), sink=True)
         v += width + gap
-    boundary(site, side, f.edge + 0.4, start, min(end, 1.2 * NEAR_TO))
+    boundary(site, side, f.edge + 0.4, start, min(end, FAR_FROM))
     garden = {"bush": 4, "tree": 1.2, "cypress": 0.8, "street_tree": 1.5, "flower_bed": 0.7}
     sprinkle(site, garden, side, (f.edge + 1.2, f.edge + setback), (start, end), every=4.5)
     trees_behind(site, side, f.edge + setback + 13.0, start, end)
@@ -90,13 +94,13 @@ def halls(site: Site, side: int, start: float, end: float) -> None:
         v += width + kit.uniform(2.0, 20.0)
     if setback > 9.0:
         place = start
-        while place < min(end, NEAR_TO):
+        while place < min(end, FAR_FROM):
             if kit.chance(0.65):
                 yaw = facing(side) + (math.pi if kit.chance(0.5) else 0.0) + kit.normal(0.0, 0.03)
                 site.put(car(site), side * (f.edge + 4.5), place, yaw, radius=0.95)
             place += 2.6
     if kit.chance(0.6):
-        boundary(site, side, f.edge + 0.5, start, min(end, NEAR_TO))
+        boundary(site, side, f.edge + 0.5, start, min(end, FAR_FROM))
     sprinkle(site, {"billboard": 1, "bush": 2, "tree": 1, "street_box": 0.5, "utility_pole": 0.6}, side,
              (f.edge + 0.8, f.edge + 2.5), (start, end), every=11.0)  # fmt: skip
 
@@ -111,20 +115,21 @@ def green(site: Site, side: int, start: float, end: float) -> None:
             u = first + row * dense + kit.uniform(0.0, 0.7 * dense)
             near = v < NEAR_TO and row < 2
             scale = kit.uniform(0.7, 1.25)
-            site.put("tree" if near else "tree_far", side * u, v, kit.uniform(0.0, 6.3), scale=scale,
+            kind = "tree" if near else "tree_far" if v < FAR_FROM else "tree_speck"
+            site.put(kind, side * u, v, kit.uniform(0.0, 6.3), scale=scale,
                      radius=1.6 if row == 0 else 0.0)  # fmt: skip
             v += dense * kit.uniform(0.6, 1.7) * (1.0 if near else 1.3)
     under = {"bush": 6, "grass_tuft": 2, "rock": 0.4, "hedge": 1}
-    sprinkle(site, under, side, (f.edge + 0.4, first + dense), (start, min(end, NEAR_TO)), every=2.2)
+    sprinkle(site, under, side, (f.edge + 0.4, first + dense), (start, min(end, FAR_FROM)), every=2.2)
     if kit.chance(0.3):
-        boundary(site, side, f.edge + 0.3, start, min(end, NEAR_TO))
+        boundary(site, side, f.edge + 0.3, start, min(end, FAR_FROM))
 
 
 def field(site: Site, side: int, start: float, end: float) -> None:
     """Open land with single trees, hedgerows, and a wood or village far off."""
     kit, f = site.kit, site.frame
     if kit.chance(0.6):
-        boundary(site, side, f.edge + kit.uniform(0.5, 3.0), start, min(end, NEAR_TO))
+        boundary(site, side, f.edge + kit.uniform(0.5, 3.0), start, min(end, FAR_FROM))
     weeds = {"grass_tuft": 8, "bush": 1.0, "rock": 0.6, "sign": 0.15, "tree": 0.5}
     sprinkle(site, weeds, side, (f.edge + 0.2, f.edge + 5.0), (start, min(end, 60.0)), every=1.6)
     sprinkle(
@@ -159,7 +164,9 @@ def boundary(site: Site, side: int, u: float, start: float, end: float) -> None:
     kit = site.kit
     kind = kit.weighted({"hedge": 4, "fence": 3, "garden_wall": 3, "guard_rail": 0.5})
     index = kit.index(kind)
+    simple = kit.index(_SIMPLER.get(kind, kind)) if kind == "hedge" else index
     length = kit.size(index)[0]
+    stretch = length / kit.size(simple)[0]
     scale = (1.0, 1.0, kit.uniform(0.75, 1.2))
     surfaces = kit.surfaces(kit.library.models[index])
     v = start
@@ -167,9 +174,11 @@ def boundary(site: Site, side: int, u: float, start: float, end: float) -> None:
         if kit.chance(0.9):
             x, heading = site.frame.middle(v + length / 2)
             at = (x + side * u, v + length / 2, site.frame.height(side * u, v + length / 2) - 0.04)
-            kit.place(site.scene, index, at, facing(side) - heading, scale=scale, surfaces=surfaces)
+            far = v > NEAR_TO
+            size = (scale[0] * stretch, *scale[1:]) if far else scale
+            kit.place(site.scene, simple if far else index, at, facing(side) - heading, scale=size, surfaces=surfaces)
             for t in (-0.35, 0.0, 0.35):
-                site.taken.append((at[0], at[1] + t * length, 0.55))
+                site.take(at[0], at[1] + t * length, 0.55)
             v += length
         else:
             v += kit.uniform(1.2, 4.0)
@@ -198,12 +207,12 @@ def sprinkle(
     v = along[0] + kit.uniform(0.0, every)
     while v < along[1]:
         kind = kit.weighted(mix)
-        if kind == "tree" and v > NEAR_TO:
-            kind = "tree_far"
+        if v > NEAR_TO or across[0] > 24.0:
+            kind = _SIMPLER.get(kind, kind)
         size = kit.uniform(0.6, 1.3) if kind in _GROWN else 1.0
         u = kit.uniform(*across) if across[1] > across[0] else across[0]
         if site.room(side * u, v, 0.3):
-            radius = 0.4 if kind == "hedge" else 0.0 if kind in _FLAT else None
+            radius = 0.4 if kind in {"hedge", "hedge_far"} else 0.0 if kind in _FLAT else None
             yaw = facing(side) if kind in _TURNED else kit.uniform(0.0, 2 * math.pi)
             site.put(kind, side * u, v, yaw, scale=size, radius=radius)
         v += every * kit.uniform(0.4, 1.6)

@@ -22,6 +22,10 @@ BEND_FROM, BEND_TO = -60.0, 160.0
 VIEWS = 4
 # Categories whose leaves may hang before a camera.
 CROWNED = frozenset({"tree", "tree_far", "street_tree"})
+# Categories whose members look different from each other.
+VARIED = frozenset({"car", "van", "pedestrian", "terrace", "house", "block", "rider", "cycle", "sign", "billboard"})
+# Side of the squares in which taken ground is looked up, metres.
+CELL = 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +169,8 @@ class Site:
         self.kit, self.scene, self.frame = kit, scene, frame
         self.taken: list[tuple[float, float, float]] = []
         self.crowns: list[tuple[float, float, float]] = []
+        self._cells: dict[tuple[int, int], list[tuple[float, float, float]]] = {}
+        self._dressed: dict[int, tuple[Surface, ...]] = {}
 
     def lay_ground(self, surfaces: Sequence[Surface], *, reach: tuple[float, float] = (-70.0, 700.0)) -> None:
         """Add the ground; surfaces: of the road, kerb, pavement, land to the left, land to the right."""
@@ -212,7 +218,8 @@ class Site:
         if sink:
             reach = 0.5 * max(size[0], size[1])
             z = min(z, f.height(u, v - reach), f.height(u, v + reach), f.height(u - math.copysign(reach, u), v)) + lift
-        placed = kit.place(self.scene, index, (x + u, v, z), yaw - heading, scale=scale)
+        surfaces = self._dress(index)
+        placed = kit.place(self.scene, index, (x + u, v, z), yaw - heading, scale=scale, surfaces=surfaces)
         factor = scale if isinstance(scale, float | int) else max(scale[:2])
         half = 0.5 * min(size[0], size[1]) * factor if radius is None else radius
         if half > 0:
@@ -220,6 +227,15 @@ class Site:
         if size[2] > 2.5 and kit.library.categories[index] in CROWNED:
             self.crowns.append((x + u, v, 0.3 * max(size[0], size[1]) * factor))
         return placed
+
+    def _dress(self, index: int) -> tuple[Surface, ...]:
+        """Surfaces of a model; plants and street furniture of one kind look the same all over a scene."""
+        kit = self.kit
+        if kit.library.categories[index] in VARIED:
+            return kit.surfaces(kit.library.models[index])
+        if index not in self._dressed:
+            self._dressed[index] = kit.surfaces(kit.library.models[index])
+        return self._dressed[index]
 
     def _take(self, x: float, y: float, yaw: float, radius: float, placed: Placed) -> None:
         """Mark the ground under a thing: a row of discs along its longer side."""
@@ -229,11 +245,24 @@ class Site:
         c, s = (math.cos(yaw), math.sin(yaw)) if wide > deep else (-math.sin(yaw), math.cos(yaw))
         for i in range(count):
             t = 0.0 if count == 1 else over * (2.0 * i / (count - 1) - 1.0)
-            self.taken.append((x + c * t, y + s * t, 1.1 * radius))
+            self.take(x + c * t, y + s * t, 1.1 * radius)
+
+    def take(self, x: float, y: float, radius: float) -> None:
+        """Mark a disc of ground as taken, world metres."""
+        disc = (x, y, radius)
+        self.taken.append(disc)
+        for i in range(int((x - radius) // CELL), int((x + radius) // CELL) + 1):
+            for j in range(int((y - radius) // CELL), int((y + radius) // CELL) + 1):
+                self._cells.setdefault((i, j), []).append(disc)
 
     def free(self, x: float, y: float, radius: float) -> bool:
         """Whether nothing stands within a radius of a world place."""
-        return all((x - a) ** 2 + (y - b) ** 2 > (radius + r) ** 2 for a, b, r in self.taken)
+        for i in range(int((x - radius) // CELL), int((x + radius) // CELL) + 1):
+            for j in range(int((y - radius) // CELL), int((y + radius) // CELL) + 1):
+                for a, b, r in self._cells.get((i, j), ()):
+                    if (x - a) ** 2 + (y - b) ** 2 < (radius + r) ** 2:
+                        return False
+        return True
 
     def room(self, u: float, v: float, radius: float) -> bool:
         """The same for a place along the road."""

@@ -1,4 +1,4 @@
-"""Trees, bushes, hedges, grass and rocks."""
+"""Trees, in several degrees of detail."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pixio_edge.scenes.mesh import Look, Mesh, Model, merge
-from pixio_edge.scenes.shapes import ball, box, displaced, leaf_cards, moved, tube
+from pixio_edge.scenes.shapes import ball, displaced, leaf_cards, tube
 
 Rng = np.random.Generator
 Points = NDArray[np.float64]
@@ -21,7 +21,7 @@ GREENS = (
 AUTUMN = ((0.62, 0.48, 0.14), (0.6, 0.3, 0.12), (0.45, 0.25, 0.14), (0.5, 0.45, 0.2))
 
 
-def _leaf_looks(rng: Rng, autumn: float = 0.12) -> tuple[Look, ...]:
+def leaf_looks(rng: Rng, autumn: float = 0.12) -> tuple[Look, ...]:
     """Bark, leaves, and the darker leaves inside."""
     colours = AUTUMN if rng.random() < autumn else GREENS
     red, green, blue = colours[int(rng.integers(len(colours)))]
@@ -43,7 +43,7 @@ def _on_ball(rng: Rng, count: int, centre: Points, radii: Points) -> Points:
     return centre + direction * radii * rng.uniform(0.78, 1.08, (count, 1))
 
 
-def _clump(rng: Rng, centre: Points, radii: Points, *, leaves: int, size: float, crown: Points) -> list[Mesh]:
+def clump(rng: Rng, centre: Points, radii: Points, *, leaves: int, size: float, crown: Points) -> list[Mesh]:
     """A mass of leaves: a dark lump with leaf cards over it."""
     lump = displaced(
         ball(radii * 0.8, at=centre, detail=0, slot=DARK), rng, 0.1 * float(radii.mean()), 1.2 * float(radii.mean())
@@ -78,7 +78,7 @@ def _broadleaf(rng: Rng, clumps: int, leaves: int, *, size: float, branches: int
     parts = _branches(rng, base + 1.3 * tall, 0.02 * height + 0.05, centres[:branches], base)
     for centre in centres:
         r = wide * float(rng.uniform(0.42, 0.62)) * (1.25 if clumps < 6 else 1.0)
-        parts += _clump(
+        parts += clump(
             rng,
             centre,
             np.array([r, r, r * rng.uniform(0.7, 1.0)]),
@@ -86,17 +86,22 @@ def _broadleaf(rng: Rng, clumps: int, leaves: int, *, size: float, branches: int
             size=size * height / 10,
             crown=crown,
         )
-    return Model(merge(parts), _leaf_looks(rng))
+    return Model(merge(parts), leaf_looks(rng))
 
 
 def broadleaf(rng: Rng) -> Model:
     """A leafy tree seen from near."""
-    return _broadleaf(rng, int(rng.integers(7, 10)), 40, size=0.75, branches=4)
+    return _broadleaf(rng, int(rng.integers(7, 10)), 50, size=0.6, branches=4)
 
 
 def broadleaf_far(rng: Rng) -> Model:
     """A leafy tree seen from a distance, with few large leaves."""
-    return _broadleaf(rng, int(rng.integers(4, 6)), 22, size=1.25, branches=0)
+    return _broadleaf(rng, int(rng.integers(4, 6)), 15, size=1.3, branches=0)
+
+
+def broadleaf_speck(rng: Rng) -> Model:
+    """A leafy tree on the horizon."""
+    return _broadleaf(rng, 3, 8, size=1.9, branches=0)
 
 
 def street_tree(rng: Rng) -> Model:
@@ -107,8 +112,8 @@ def street_tree(rng: Rng) -> Model:
     parts = _branches(rng, base + tall, float(rng.uniform(0.05, 0.11)), np.zeros((0, 3)), base)
     for turn in np.arange(5) * 1.3:
         at = crown + 0.45 * np.array([math.cos(turn) * wide, math.sin(turn) * wide, (turn - 2.6) / 2.6 * tall])
-        parts += _clump(rng, at, np.array([0.65 * wide, 0.65 * wide, 0.55 * tall]), leaves=38, size=0.45, crown=crown)
-    return Model(merge(parts), _leaf_looks(rng))
+        parts += clump(rng, at, np.array([0.65 * wide, 0.65 * wide, 0.55 * tall]), leaves=38, size=0.45, crown=crown)
+    return Model(merge(parts), leaf_looks(rng))
 
 
 def _needle_tree(rng: Rng, tiers: int, leaves: int, size: float) -> Model:
@@ -117,7 +122,8 @@ def _needle_tree(rng: Rng, tiers: int, leaves: int, size: float) -> Model:
     parts = _branches(rng, height * 0.98, 0.014 * height + 0.04, np.zeros((0, 3)), 0.5 * height, lean=0.0)
     for tier in range(tiers):
         share = tier / tiers
-        z, r = base + (height - base) * share, wide * (1 - share) ** 0.85
+        z = base + (height - base) * (share + float(rng.normal(0, 0.02)))
+        r = wide * (1 - share) ** 0.85 * float(rng.uniform(0.8, 1.15))
         turn = rng.uniform(0, 2 * math.pi, leaves)
         out = r * np.sqrt(rng.uniform(0.15, 1.1, leaves))
         droop = (r - out) * 0.45 + rng.uniform(-0.1, 0.15, leaves) * (height - base) / tiers
@@ -127,17 +133,22 @@ def _needle_tree(rng: Rng, tiers: int, leaves: int, size: float) -> Model:
         step = (height - base) / tiers
         cone = [[0, 0, z - 0.1 * step], [0, 0, z + 1.5 * step]]
         parts.append(tube(cone, [0.8 * r, 0.05 * r], sides=6, slot=DARK))
-    return Model(merge(parts), _leaf_looks(rng, autumn=0.0))
+    return Model(merge(parts), leaf_looks(rng, autumn=0.0))
 
 
 def conifer(rng: Rng) -> Model:
     """A spruce or fir in tiers."""
-    return _needle_tree(rng, int(rng.integers(8, 12)), 34, 0.7)
+    return _needle_tree(rng, int(rng.integers(9, 13)), 36, 0.55)
 
 
 def conifer_far(rng: Rng) -> Model:
     """A conifer seen from a distance."""
-    return _needle_tree(rng, 5, 16, 1.5)
+    return _needle_tree(rng, 5, 12, 1.5)
+
+
+def conifer_speck(rng: Rng) -> Model:
+    """A conifer on the horizon."""
+    return _needle_tree(rng, 3, 8, 2.2)
 
 
 def cypress(rng: Rng) -> Model:
@@ -151,10 +162,10 @@ def cypress(rng: Rng) -> Model:
     out = np.interp(1 - level, rings, [0.62 * r, 0.98 * r, 0.9 * r, 0.55 * r, 0.05 * r])
     points = np.stack([np.cos(turn) * out, np.sin(turn) * out, (1 - level) * height], axis=1)
     leaves = leaf_cards(points, 0.14 * height**0.7 * rng.uniform(0.6, 1.4, 180), rng, slot=LEAF)
-    return Model(merge([displaced(body, rng, 0.06 * r, r), _lifted(leaves)]), _leaf_looks(rng, autumn=0.0))
+    return Model(merge([displaced(body, rng, 0.06 * r, r), lifted(leaves)]), leaf_looks(rng, autumn=0.0))
 
 
-def _lifted(mesh: Mesh) -> Mesh:
+def lifted(mesh: Mesh) -> Mesh:
     """The mesh with what is below the ground pressed up to it."""
     vertices = mesh.vertices.copy()
     vertices[:, 2] = np.maximum(vertices[:, 2], 0.02 * np.abs(vertices[:, 2]))
@@ -181,7 +192,7 @@ def bare_tree(rng: Rng) -> Model:
         reach = following if depth < 3 else []
         if depth == 3:
             break
-    return Model(merge(parts), _leaf_looks(rng)[:1])
+    return Model(merge(parts), leaf_looks(rng)[:1])
 
 
 def forest_trunk(rng: Rng) -> Model:
@@ -197,104 +208,18 @@ def forest_trunk(rng: Rng) -> Model:
         parts.append(tube([(x, y, z), tip], [0.12 * r + 0.012, 0.008], sides=4))
     crown = rng.normal(0, 0.1 * height, (150, 3)) + np.array([*lean[2], 0.85 * height])
     parts.append(leaf_cards(crown, 0.07 * height, rng, slimness=0.7, slot=1))
-    return Model(merge(parts), _leaf_looks(rng)[:2])
-
-
-def bush(rng: Rng) -> Model:
-    """A shrub of leaves down to the ground."""
-    height = float(rng.uniform(0.5, 2.2))
-    wide = height * float(rng.uniform(0.4, 0.9))
-    crown, parts = np.array([0, 0, 0.25 * height]), []
-    for _ in range(int(rng.integers(3, 6))):
-        r = wide * float(rng.uniform(0.5, 0.75))
-        at = np.array([*(rng.uniform(-0.4, 0.4, 2) * wide), rng.uniform(0.3, 0.6) * height])
-        parts += _clump(
-            rng,
-            at,
-            np.array([r, r, max(0.1, min(0.9 * at[2], height - at[2]))]),
-            leaves=45,
-            size=0.2 * height**0.6,
-            crown=crown,
-        )
-    return Model(_lifted(merge(parts)), _leaf_looks(rng))
-
-
-def hedge(rng: Rng) -> Model:
-    """A clipped piece of hedge, 3 to 5 m long along x."""
-    length, deep, height = float(rng.uniform(3, 5)), float(rng.uniform(0.5, 1.1)), float(rng.uniform(0.7, 2.4))
-    body = displaced(_rough_box(length, deep, height), rng, 0.05, 0.9)
-    count = 330
-    side = rng.random(count)
-    x, z = rng.uniform(-0.5, 0.5, count) * length, rng.uniform(0.0, 1.0, count) * height
-    y = np.where(side < 0.4, -0.5, np.where(side < 0.65, 0.5, rng.uniform(-0.5, 0.5, count))) * deep
-    z = np.where(side >= 0.65, height, z)
-    points = np.stack([x, y, z], axis=1) + rng.normal(0, 0.03, (count, 3))
-    size = float(rng.uniform(0.12, 0.26))
-    leaves = leaf_cards(
-        points, size * rng.uniform(0.6, 1.5, count), rng, slimness=0.8, centre=(0, 0, 0.3 * height), slot=LEAF
-    )
-    return Model(_lifted(merge([body, leaves])), _leaf_looks(rng, autumn=0.05))
-
-
-def _rough_box(length: float, deep: float, height: float) -> Mesh:
-    """A box cut into short pieces, so that it can be bent."""
-    size, places = (length / 6, 0.96 * deep, 0.97 * height), (np.arange(6) - 2.5) * length / 6
-    return merge([box(size, at=(float(x), 0, 0), slot=DARK) for x in places])
-
-
-def grass_tuft(rng: Rng) -> Model:
-    """Long blades of grass or weeds."""
-    blades, height = 26, float(rng.uniform(0.12, 0.6))
-    parts = []
-    for _ in range(blades):
-        foot = np.append(rng.normal(0, 0.25 * height, 2), 0.0)
-        lean = rng.normal(0, 0.45, 2) * height
-        tip = foot + np.array([*lean, height * rng.uniform(0.5, 1.1)])
-        middle = foot + np.array([*(0.35 * lean), 0.6 * tip[2]])
-        parts.append(tube([foot, middle, tip], [0.02 * height + 0.004, 0.02 * height + 0.004, 0.001], sides=3, slot=0))
-    return Model(merge(parts), _leaf_looks(rng, autumn=0.4)[1:2])
-
-
-def flower_bed(rng: Rng) -> Model:
-    """Low plants with flowers."""
-    wide = float(rng.uniform(0.4, 1.2))
-    points = np.concatenate([rng.uniform(-wide, wide, (120, 2)), rng.uniform(0.03, 0.3, (120, 1))], axis=1)
-    leaves = leaf_cards(points, 0.2 * rng.uniform(0.6, 1.4, 120), rng, slot=LEAF)
-    flowers = leaf_cards(points[::3] + np.array([0.0, 0.0, 0.1]), 0.1, rng, slimness=1.0, slot=BARK)
-    colour = rng.uniform(0.25, 0.95, 3)
-    colour[int(rng.integers(3))] = 0.9
-    looks = (Look("plastic", tint=(float(colour[0]), float(colour[1]), float(colour[2]))), *_leaf_looks(rng)[1:])
-    return Model(_lifted(merge([leaves, flowers])), looks)
-
-
-def rock(rng: Rng) -> Model:
-    """A boulder, partly in the ground."""
-    r = float(rng.uniform(0.2, 0.9))
-    body = ball((r, r * rng.uniform(0.6, 1.0), r * rng.uniform(0.45, 0.8)), at=(0, 0, 0.3 * r), detail=2)
-    return Model(_lifted(displaced(body, rng, 0.12 * r, 0.9 * r)), (Look("stone", repeat_m=(0.5, 2.0)),))
-
-
-def log(rng: Rng) -> Model:
-    """A felled trunk."""
-    length, r = float(rng.uniform(1.2, 4.0)), float(rng.uniform(0.12, 0.35))
-    bent = rng.normal(0, 0.06, 3)
-    path = [[-length / 2, bent[0], r], [0, bent[1], r], [length / 2, bent[2], 0.95 * r]]
-    return Model(moved(tube(path, [r, 0.95 * r, 0.85 * r], sides=9)), _leaf_looks(rng)[:1])
+    return Model(merge(parts), leaf_looks(rng)[:2])
 
 
 MODELS: dict[str, tuple[str, Callable[[np.random.Generator], Model], int]] = {
     "broadleaf": ("tree", broadleaf, 12),
     "street_tree": ("street_tree", street_tree, 8),
-    "conifer": ("tree", conifer, 5),
+    "conifer": ("tree", conifer, 4),
     "cypress": ("cypress", cypress, 4),
-    "bare_tree": ("tree", bare_tree, 4),
+    "bare_tree": ("tree", bare_tree, 3),
     "broadleaf_far": ("tree_far", broadleaf_far, 10),
-    "conifer_far": ("tree_far", conifer_far, 4),
+    "conifer_far": ("tree_far", conifer_far, 3),
+    "broadleaf_speck": ("tree_speck", broadleaf_speck, 8),
+    "conifer_speck": ("tree_speck", conifer_speck, 2),
     "forest_trunk": ("forest_trunk", forest_trunk, 6),
-    "bush": ("bush", bush, 10),
-    "hedge": ("hedge", hedge, 6),
-    "grass_tuft": ("grass_tuft", grass_tuft, 6),
-    "flower_bed": ("flower_bed", flower_bed, 4),
-    "rock": ("rock", rock, 8),
-    "log": ("log", log, 3),
 }
