@@ -267,7 +267,7 @@ MODELS: dict[str, tuple[str, Callable[[np.random.Generator], Model], int]] = {
     "box_of_things": ("container", box_of_things, 8),
     "tub": ("container", tub, 5),
     "tissue_box": ("container", tissue_box, 4),
-    "suitcase": ("bag", suitcase, 5),
+    "trolley_case": ("bag", suitcase, 5),
     "gift": ("container", gift, 4),
     "mail_parcels": ("container", mail_parcels, 5),
     "bottle_crate": ("container", bottle_crate, 3),

@@ -57,10 +57,11 @@ def fruit(rng: np.random.Generator) -> Model:
         body = ball((radius * 1.4, radius, radius), at=(0, 0, radius), detail=2)
     else:
         line = silhouette([(0.0, 0.0), (1, 0.8), (0.5, 1.9), (0.3, 2.3), (0, 2.4)], 10) * radius
-        body = moved(lathe(line, sides=12), roll=u(0, 1.4))
+        body = lathe(line, sides=12)
     high = float(body.vertices[:, 2].max())
     stem = tube([(0, 0, 0.9 * high), (0.005, 0, high + 0.3 * radius)], 0.002, sides=4, slot=1)
-    return thing([body, stem], [plain(_PEELS[int(rng.integers(6))], rng), plain((0.25, 0.18, 0.08), rng)])
+    whole = moved(merge([body, stem]), roll=u(0.2, 1.5) if u() < 0.6 else 0.0)
+    return thing([whole], [plain(_PEELS[int(rng.integers(6))], rng), plain((0.25, 0.18, 0.08), rng)])
 
 
 def fruit_bowl(rng: np.random.Generator) -> Model:
@@ -226,7 +227,7 @@ MODELS: dict[str, tuple[str, Callable[[np.random.Generator], Model], int]] = {
     "vegetable": ("food", vegetable, 8),
     "bread": ("food", bread, 4),
     "cake": ("food", cake, 4),
-    "carton": ("food", carton, 5),
+    "drink_carton": ("food", carton, 5),
     "packet": ("food", packet, 6),
     "packed_box": ("food", packed_box, 10),
     "egg_box": ("food", egg_box, 2),

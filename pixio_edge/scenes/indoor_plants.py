@@ -156,7 +156,7 @@ def cactus(rng: np.random.Generator) -> Model:
     else:
         for i in range(int(rng.integers(3, 8))):
             size, turn = radius * u(0.6, 1.0), u(0, 6.28)
-            ear = moved(ball((0.6 * size, 0.2 * size, size), slot=GREEN, detail=2), (0, 0, size), roll=u(-0.6, 0.6))
+            ear = moved(ball((0.6 * size, 0.2 * size, size), slot=GREEN, detail=1), (0, 0, size), roll=u(-0.6, 0.6))
             out = 0.45 * radius * min(i, 1)
             parts.append(
                 moved(ear, (out * math.cos(turn), out * math.sin(turn), level + (i // 3) * 1.2 * radius), yaw=turn)

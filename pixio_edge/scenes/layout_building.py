@@ -17,7 +17,7 @@ BEFORE = {
     "park_bench": 1.5, "street_bin": 1.5, "cycle": 3.0, "planter": 2.5, "bush": 2.5, "cypress": 1.2, "bollard": 1.2,
     "flower_bed": 1.0, "hedge": 1.0, "lamp_post": 0.8, "sign": 0.8, "statue": 0.4, "parasol": 1.2, "car": 1.0,
     "street_box": 0.8, "tree": 0.5, "street_tree": 0.8, "garden_wall": 0.6, "fence": 0.8, "outside_stairs": 0.4,
-    "canopy": 0.3, "billboard": 0.3, "fountain": 0.2, "seat": 0.5, "carton": 0.3, "soil_heap": 0.2,
+    "canopy": 0.3, "billboard": 0.3, "fountain": 0.2, "seat": 0.5, "cardboard": 0.3, "soil_heap": 0.2,
 }  # fmt: skip
 
 

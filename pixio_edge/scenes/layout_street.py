@@ -118,7 +118,7 @@ def kerbside(site: Site, side: int) -> None:
     v = START + kit.uniform(0.0, 9.0)
     things = {"sign": 4, "street_bin": 2, "bollard": 1.5, "street_box": 1, "cycle": 1.5, "traffic_light": 0.8,
               "shelter": 0.25, "cone": 0.4, "barrier": 0.4, "planter": 0.6, "billboard": 0.3, "park_bench": 0.4,
-              "parasol": 0.25, "carton": 0.2}  # fmt: skip
+              "parasol": 0.25, "cardboard": 0.2}  # fmt: skip
     while v < 110.0:
         kind = kit.weighted(things)
         u = near if kind in {"sign", "traffic_light", "bollard"} or kit.chance(0.5) else f.road + f.walk - 0.5

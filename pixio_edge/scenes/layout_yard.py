@@ -15,7 +15,7 @@ from pixio_edge.scenes.site import Site, draw_frame
 from pixio_edge.scenes.skies import open_air
 
 STORES = {
-    "container": 1.5, "soil_heap": 1.0, "street_bin": 3.0, "crate": 2.5, "carton": 1.5, "cycle": 2.0, "cone": 1.5,
+    "freight": 1.5, "soil_heap": 1.0, "street_bin": 3.0, "crate": 2.5, "cardboard": 1.5, "cycle": 2.0, "cone": 1.5,
     "barrier": 1.2, "lorry": 0.6, "car": 1.5, "van": 1.0, "planter": 0.8, "bush": 0.8, "log": 0.6, "rack": 0.5,
     "scaffolding": 0.4, "bollard": 0.8, "street_box": 0.8, "street_tree": 0.6, "lamp_post": 0.7, "bin": 1.0,
 }  # fmt: skip

@@ -224,6 +224,6 @@ MODELS: dict[str, tuple[str, Callable[[np.random.Generator], Model], int]] = {
     "scaffolding": ("scaffolding", scaffolding, 3),
     "fountain": ("fountain", fountain, 3),
     "footbridge": ("footbridge", footbridge, 2),
-    "container": ("container", container, 4),
+    "freight_container": ("freight", container, 4),
     "embankment": ("embankment", embankment, 3),
 }
