@@ -19,7 +19,7 @@ def clutter(
     scene: Scene,
     placed: Placed | None,
     mix: mixes.Mix,
-    density: tuple[float, float] = (0.1, 0.5),
+    density: tuple[float, float] = (0.12, 0.65),
     *,
     most: int = 25,
 ) -> list[Placed]:
@@ -82,7 +82,7 @@ def dining(kit: Kit, scene: Scene, room: Room, mix: mixes.Mix = mixes.TABLE) -> 
     table = stand(kit, scene, room, "table", yaw=yaw, margin=0.2)
     if table is None:
         return None
-    clutter(kit, scene, table, mix, (0.08, 0.55), most=30)
+    clutter(kit, scene, table, mix, (0.1, 0.65), most=40)
     chairs_at(kit, scene, room, table, kit.integer(1, 6))
     if kit.chance(0.35):
         over(kit, scene, room, table)
@@ -139,7 +139,7 @@ def equip_desk(kit: Kit, scene: Scene, desk: Placed) -> None:
             low, high = (edge, top.half[0]) if side > 0 else (-top.half[0], edge)
             if high - low > 0.12:
                 spot = Spot(top.at((low + high) / 2, 0.0), ((high - low) / 2, top.half[1]), top.yaw, top.headroom)
-                kit.scatter(scene, spot, mixes.DESK, kit.uniform(0.1, 0.6), most=14, aligned=0.6)
+                kit.scatter(scene, spot, mixes.DESK, kit.uniform(0.15, 0.75), most=24, aligned=0.6)
 
 
 def lounge(kit: Kit, scene: Scene, room: Room) -> Placed | None:

@@ -98,7 +98,7 @@ def _stage(kit: Kit, scene: Scene, room: Room, mix: mixes.Mix) -> list[Placed]:
     placed: list[Placed] = []
     level, y = kit.uniform(0.3, 0.85), room.low[1] + kit.uniform(0.9, 1.5)
     look = Look(kit.pick(("fabric", "wood", "paint", "plastic", "paper", "stone")), repeat_m=(0.3, 1.5))
-    scale = kit.log_uniform(0.9, 2.0)
+    scale = kit.log_uniform(0.9, 1.9)
     while y < room.high[1] - 0.15:
         deep = min(kit.uniform(0.25, 0.8), room.high[1] - y)
         wide = (room.high[0] - room.low[0]) * kit.uniform(0.7, 1.0)
@@ -164,7 +164,7 @@ def fill(kit: Kit, scene: Scene, placed: Placed, mix: mixes.Mix, scale: float) -
             for spot in upper.tops:
                 kit.scatter(scene, spot, mix, 0.5, most=4, scale=size)
             continue
-        kit.scatter(scene, top, mix, kit.uniform(0.3, 0.8), most=kit.integer(2, 12), aligned=0.5, scale=size)
+        kit.scatter(scene, top, mix, kit.uniform(0.3, 0.9), most=20, aligned=0.5, scale=size)
         if kit.chance(0.15):
             fallen(kit, scene, top, mix, 1)
 
@@ -210,7 +210,7 @@ def _view(kit: Kit, room: Room, supports: list[Placed]) -> Camera:
         top = aim.shift[2] + aim.high[2]
         target = (aim.shift[0], aim.shift[1], min(top, 1.3) + kit.uniform(-0.15, 0.2))
     reach, turn = kit.uniform(*_STANCE.distance), kit.normal(-math.pi / 2, 0.7)
-    height = target[2] + reach * kit.uniform(-0.15, 0.55)
+    height = target[2] + reach * kit.uniform(0.0, 0.65)
     position = (
         target[0] + reach * math.cos(turn),
         target[1] + reach * math.sin(turn),

@@ -30,26 +30,37 @@ def tabletop(kit: Kit) -> Scene:
     top = max(table.tops, key=lambda spot: spot.centre[2])
     if kit.chance(0.3):
         top = _cloth(kit, scene, top)
+    _lay(kit, scene, table, top)
+    _around(kit, scene, room, table)
+    places = np.array([instance.shift for instance in scene.instances])
+    scene.cameras = [_view(kit, room, top, places) for _ in range(VIEWS)]
+    return scene
+
+
+def _lay(kit: Kit, scene: Scene, table: Placed, top: Spot) -> None:
+    """Things on the table: a workplace, a heap, or anything side by side."""
     mix = kit.pick(_MIXES)
     style = kit.uniform(0.0, 1.0)
-    if style < 0.15:
+    if style < 0.12:
         equip_desk(kit, scene, table)
-    elif style < 0.3:
-        heap(kit, scene, _part(kit, top, 0.2), mix, kit.integer(6, 20))
-        kit.scatter(scene, top, mix, kit.uniform(0.03, 0.2), most=20, aligned=0.3)
+    elif style < 0.27:
+        part = _part(kit, top, 0.2)
+        heap(kit, scene, part, mix, kit.integer(6, 20))
+        for x, y in ((-1, -1), (-1, 1), (1, -1), (1, 1)):
+            half = (top.half[0] / 2, top.half[1] / 2)
+            corner = Spot(top.at(x * half[0], y * half[1]), half, top.yaw, top.headroom)
+            if math.dist(corner.centre, part.centre) > 0.3:
+                kit.scatter(scene, corner, mix, kit.uniform(0.1, 0.5), most=10, aligned=0.3)
     else:
-        spot = _part(kit, top, kit.uniform(0.25, 0.6)) if kit.chance(0.6) else top
-        density = kit.uniform(0.12, 0.75)
-        things = kit.scatter(scene, spot, mix, density, most=kit.integer(6, 45), aligned=kit.uniform(0.0, 0.6))
+        spot = _part(kit, top, kit.uniform(0.3, 0.7)) if kit.chance(0.6) else top
+        small = kit.uniform(0.0, 1.5)
+        mixed = mix | {key: mix.get(key, 0.0) + small * weight for key, weight in mixes.SMALL.items()}
+        things = kit.scatter(scene, spot, mixed, kit.uniform(0.15, 0.8), most=60, aligned=kit.uniform(0.0, 0.6))
         for thing in things:
             if thing.tops and kit.chance(0.7):
                 clutter(kit, scene, thing, mixes.SMALL, (0.2, 0.6), most=6)
     if kit.chance(0.4):
         fallen(kit, scene, top, mix, kit.integer(1, 5))
-    _around(kit, scene, room, table)
-    places = np.array([instance.shift for instance in scene.instances])
-    scene.cameras = [_view(kit, room, top, places) for _ in range(VIEWS)]
-    return scene
 
 
 def _table(kit: Kit, scene: Scene, room: Room) -> Placed:
@@ -82,7 +93,7 @@ def _part(kit: Kit, top: Spot, half: float) -> Spot:
 
 def _around(kit: Kit, scene: Scene, room: Room, table: Placed) -> None:
     """What is behind and beside the table."""
-    if kit.chance(0.6):
+    if table.high[2] > 0.65 and kit.chance(0.6):
         chairs_at(kit, scene, room, table, kit.integer(1, 4), people=0.15)
     along_walls(kit, scene, room, ("bookcase", "shelf", "storage", "table", "sofa", "rack"), kit.integer(2, 7))
     finish_room(kit, scene, room, pictures=(2, 9), loose=(0, 10))
