@@ -27,7 +27,7 @@ def daylight(kit: Kit, scene: Scene, *, clear: float = 0.6) -> None:
     blue = kit.uniform(0.0, 0.3) if sunny else kit.uniform(0.0, 0.08)
     scene.ambient_above = _times(sky, (1.0 - blue, 1.0 - 0.4 * blue, 1.0))
     scene.ambient_below = _times(sky * kit.uniform(0.35, 0.6), (1.0, 0.97, 0.92))
-    scene.haze_per_m = kit.log_uniform(0.0008, 0.012) if kit.chance(0.6) else 0.0
+    scene.haze_per_m = kit.log_uniform(0.0004, 0.006) if kit.chance(0.6) else 0.0
     scene.backdrop, scene.backdrop_yaw = kit.backdrop(), kit.uniform(0, 2 * math.pi)
 
 
@@ -44,17 +44,17 @@ def room_light(kit: Kit, scene: Scene, low: Vector, high: Vector) -> None:
     lamps: list[Lamp] = []
     tone = kit.uniform(0.0, 0.4)
     if kit.chance(0.45):
-        lamps.append(_window(kit, low, high, kit.uniform(0.5, 1.2)))
+        lamps.append(_window(kit, low, high, kit.uniform(0.7, 2.0)))
     for _ in range(kit.integer(1, 3) if not lamps else kit.integer(0, 2)):
         at = (
             kit.uniform(0.8 * low[0] + 0.2 * high[0], 0.2 * low[0] + 0.8 * high[0]),
             kit.uniform(0.8 * low[1] + 0.2 * high[1], 0.2 * low[1] + 0.8 * high[1]),
             high[2] - kit.uniform(0.15, 0.6),
         )
-        power = kit.uniform(0.3, 0.8) * (1.0 + 0.25 * size * size / 4)
+        power = kit.uniform(0.4, 1.3) * (1.0 + 0.25 * size * size / 4)
         lamps.append(Lamp(at, _times(power, (1.0, 1.0 - 0.4 * tone, 1.0 - tone)), shadows=not lamps))
     scene.lamps = lamps
-    level = kit.uniform(0.25, 0.6)
+    level = kit.uniform(0.15, 0.45)
     scene.ambient_above = _times(level, (1.0, 1.0 - 0.2 * tone, 1.0 - 0.5 * tone))
     scene.ambient_below = _times(level * kit.uniform(0.5, 0.8), (1.0, 1.0 - 0.25 * tone, 1.0 - 0.6 * tone))
     scene.haze_per_m = 0.0

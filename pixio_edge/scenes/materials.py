@@ -16,7 +16,10 @@ from pixio_edge.scenes.textures import MIP_LEVELS, TILE_PX, TextureAtlas
 # Exponent between stored colour values and light.
 GAMMA = 2.2
 # Bounds of a tint: a black texture cannot be made white without showing its noise.
-_TINT_BOUNDS = (0.02, 6.0)
+_TINT_BOUNDS = (0.005, 8.0)
+# Uses whose textures are only ever recoloured, and the least mean of their channels.
+_PAINTED = frozenset({"plaster", "metal"})
+_PAINTABLE = 0.12
 # Surfaces that a scene has few of: those of one room or street are alike.
 _SHARED = frozenset({"wood", "furniture", "fabric", "metal", "plaster", "wall", "facade", "tiles", "stone"})
 _SHARED_DRAWS = 3
@@ -190,15 +193,17 @@ MATERIALS: dict[str, tuple[tuple[float, Material], ...]] = (
         ),
         "light": ((1.0, Material("plaster", _grey(0.85, 0.98, 0.03), contrast=(0.0, 0.1), glow=(1.5, 4.0))),),
         "window": (
-            (0.6, Material("picture", contrast=(0.1, 0.8), gloss=0.3, glow=(1.0, 3.0))),
-            (0.4, Material("plaster", _grey(0.75, 0.98, 0.05), contrast=(0.0, 0.2), gloss=0.3, glow=(1.0, 3.0))),
+            (0.75, Material("plaster", _grey(0.3, 0.6), contrast=(0.0, 0.1), gloss=0.4, glow=(-2.5, -0.7))),
+            (0.25, Material("plaster", _grey(0.75, 0.98, 0.05), contrast=(0.0, 0.2), gloss=0.3, glow=(1.0, 3.0))),
+        ),
+        "road": (
+            (0.75, Material("asphalt", _grey(0.28, 0.6, 0.02), 0.7, (0.5, 1.0))),
+            (0.15, Material("concrete", _grey(0.4, 0.7, 0.02), 0.5, (0.5, 1.0))),
+            (0.1, Material("stone", _grey(0.35, 0.6, 0.03), 0.6, (0.5, 1.0))),
         ),
         "marking": ((1.0, Material("plaster", _grey(0.7, 0.95, 0.02), contrast=(0.2, 0.8))),),
     }
-    | {
-        use: ((1.0, Material(use)),)
-        for use in ("road", "ground", "asphalt", "grass", "soil", "brick", "concrete", "roof")
-    }
+    | {use: ((1.0, Material(use)),) for use in ("ground", "asphalt", "grass", "soil", "brick", "concrete", "roof")}
     | {"stone": ((1.0, Material("stone", contrast=(0.5, 1.0))),)}
 )
 USES = tuple(MATERIALS)
@@ -214,8 +219,10 @@ class Palette:
         self.means: list[Vector] = [(float(r), float(g), float(b)) for r, g, b in means]
         self.textures: dict[str, list[int]] = {}
         for use, indices in atlas.uses.items():
-            real = [int(i) for i in indices if atlas.origins[i] != "noise"]
-            self.textures[use] = real or [int(i) for i in indices]
+            real = [int(i) for i in indices if atlas.origins[i] != "noise"] or [int(i) for i in indices]
+            # What is painted must be bright and have some of every colour: a tint cannot add what is not there.
+            bright = [i for i in real if min(self.means[i]) > _PAINTABLE]
+            self.textures[use] = (bright or real) if use in _PAINTED else real
 
 
 class Paintbox:

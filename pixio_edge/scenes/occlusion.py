@@ -13,7 +13,7 @@ _TAPS = 6
 _REACH_M, _REACH_OF_DEPTH = 0.7, 0.25
 # A surface does not occlude itself below this cosine, by the rounding of its normal.
 _HORIZON = 0.08
-_STRENGTH = 1.5
+_STRENGTH = 2.0
 _DITHER = 4
 
 

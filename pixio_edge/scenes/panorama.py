@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pixio_edge.scenes.jit import quick
-from pixio_edge.scenes.texels import between
+from pixio_edge.scenes.texels import GAMMA_TABLE, between
 from pixio_edge.scenes.textures import BACKDROP_SIZE
 
 # Side of the map of reflections, a sphere unfolded to an octahedron and that to a square.
@@ -84,3 +84,10 @@ def mirror_map(image: NDArray[np.int32], yaw: float, ambient: NDArray[np.float64
     mirror = np.empty((MIRROR_SIDE, MIRROR_SIDE, 3), np.float32)
     fill_mirror(image, (yaw, 1.0), ambient, mirror)
     return mirror
+
+
+def horizon_light(image: NDArray[np.int32]) -> NDArray[np.float64]:
+    """Mean linear colour of a panorama just above the horizon, (3,): that of haze."""
+    height = BACKDROP_SIZE[0]
+    band = image[int(0.42 * height) : height // 2]
+    return np.array([GAMMA_TABLE[band >> bits & 255].mean() for bits in (16, 8, 0)])

@@ -19,7 +19,7 @@ from pixio_edge.scenes.assemble import World, assemble
 from pixio_edge.scenes.kit import Kit
 from pixio_edge.scenes.library import Library
 from pixio_edge.scenes.occlusion import dither_pattern, occlude, pixel_geometry
-from pixio_edge.scenes.panorama import mirror_map
+from pixio_edge.scenes.panorama import horizon_light, mirror_map
 from pixio_edge.scenes.pixels import blend, lend_colours
 from pixio_edge.scenes.rasterise import NEAR_M, project
 from pixio_edge.scenes.scene import Camera, Scene
@@ -236,13 +236,12 @@ def _surroundings(scene: Scene, world: World, atlas: TextureAtlas) -> Surroundin
     ).reshape(-1, 8)
     sun = sum(sum(lamp.colour) / 3 for lamp in scene.lamps if lamp.is_sun)
     ambient = np.array((scene.ambient_above, scene.ambient_below))
-    brightness = float(ambient[0].mean())
-    level = min(1.8, max(0.3, brightness + 0.35 * sun))
+    level = min(1.8, max(0.3, float(ambient[0].mean()) + 0.35 * sun))
     image, yaw = atlas.backdrops[scene.backdrop], float(scene.backdrop_yaw)
     return Surroundings(
         lamps,
         ambient,
-        np.array((scene.haze_per_m, *(0.55 * level / max(brightness, 1e-3) * ambient[0]))),
+        np.array((scene.haze_per_m, *(level * horizon_light(image)))),
         image,
         (yaw, level),
         mirror_map(image, yaw, ambient),

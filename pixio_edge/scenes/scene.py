@@ -22,7 +22,8 @@ class Surface:
         tint: Colour multiplier.
         contrast: 0 fades the texture to its mean colour, 1 leaves it: painted and moulded things are nearly plain.
         gloss: Strength of highlights, 0 to 1.
-        glow: Light that it gives off by itself, as a factor of its colour: lamps, screens, lit windows.
+        glow: Light that it gives off by itself, as a factor of its colour: lamps, screens, lit windows. Negative: a
+            pane through which the panorama is seen, by this factor.
     """
 
     texture: int

@@ -1,4 +1,7 @@
-"""What a camera makes of light: exposure, white balance, tone curve, vignette, blur, noise, JPEG."""
+"""What a camera makes of light: exposure, white balance, tone curve, vignette, blur, noise, JPEG.
+
+Mild, and often next to nothing: photos that were made smaller show little of it.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pixio_edge.scenes.jit import quick
+
 Floats = NDArray[np.float32]
 
-_GREY = 0.18
-_TABLE = 2048
+# Mean of the light that automatic exposure aims at, and how far it goes towards it.
+_AIM, _ZEAL = 0.24, 0.85
+# Entries of the tone curve, which ends at this light.
+_TABLE, _BRIGHTEST = 2048, 4.0
+# Normal numbers, a power of two of them, that noise is taken from: drawing them anew would take as long as the shading.
+_NOISE = np.random.default_rng(0).standard_normal(2**18, dtype=np.float32)
 
 
 def photograph(light: Floats, rng: np.random.Generator) -> NDArray[np.uint8]:
@@ -24,20 +33,17 @@ def photograph(light: Floats, rng: np.random.Generator) -> NDArray[np.uint8]:
     Returns:
         uint8 (H, W, 3).
     """
-    height, width = light.shape[:2]
-    gain = _exposure(light) * math.exp(rng.uniform(-0.45, 0.4))
-    balance = np.exp(rng.normal(0.0, 0.07, 3))
-    image = light * (gain * balance).astype(np.float32)
-    if rng.random() < 0.7:
-        image *= _vignette(height, width, rng.uniform(0.0, 0.35))
-    image = _blurred(image, rng)
-    image = _develop(image, rng)
-    noise = max(0.0, rng.uniform(-0.02, 0.035))
-    if noise > 0:
-        image += rng.standard_normal(image.shape, dtype=np.float32) * np.float32(noise)
-    stored = np.clip(image * 255 + 0.5, 0, 255).astype(np.uint8)
-    if rng.random() < 0.75:
-        quality = int(rng.integers(35, 97))
+    gain = _exposure(light) * math.exp(rng.uniform(-0.4, 0.4)) * np.exp(rng.normal(0.0, 0.06, 3))
+    curve = _curve(rng)
+    vignette = max(0.0, rng.uniform(-0.2, 0.3))
+    saturation = rng.uniform(0.7, 1.35) if rng.random() < 0.97 else 0.0
+    noise = max(0.0, rng.uniform(-0.045, 0.03))
+    image = _blurred(light, rng)
+    stored = np.empty(light.shape, np.uint8)
+    camera = (gain[0], gain[1], gain[2], vignette, saturation, noise)
+    _develop(image, curve, camera, (_NOISE, int(rng.integers(len(_NOISE)))), stored)
+    if rng.random() < 0.6:
+        quality = int(rng.integers(45, 97))
         encoded = cv2.imencode(".jpg", stored, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
         stored = np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR), dtype=np.uint8)
     return stored
@@ -50,22 +56,16 @@ def plain(light: Floats) -> NDArray[np.uint8]:
 
 
 def _exposure(light: Floats) -> float:
-    """Factor that brings the picture to a mid grey, as automatic exposure does, but not all the way."""
     level = float(np.minimum(light, 2.0).mean())
-    return float((_GREY * 1.25 / max(level, 1e-3)) ** 0.85)
-
-
-def _vignette(height: int, width: int, strength: float) -> Floats:
-    rows, columns = np.linspace(-1, 1, height, dtype=np.float32), np.linspace(-1, 1, width, dtype=np.float32)
-    return np.asarray(1 - np.float32(strength / 2) * (rows[:, None] ** 2 + columns**2), np.float32)[..., None]
+    return float((_AIM / max(level, 1e-3)) ** _ZEAL)
 
 
 def _blurred(image: Floats, rng: np.random.Generator) -> Floats:
-    sigma = rng.uniform(-0.5, 0.9)
-    if sigma > 0.25:
+    sigma = rng.uniform(-0.8, 0.8)
+    if sigma > 0.3:
         image = np.asarray(cv2.GaussianBlur(image, (0, 0), sigma), np.float32)
-    if rng.random() < 0.1:
-        length, angle = rng.uniform(1.5, 5.0), rng.uniform(0, math.pi)
+    if rng.random() < 0.05:
+        length, angle = rng.uniform(1.5, 4.0), rng.uniform(0, math.pi)
         kernel = np.zeros((7, 7), np.float32)
         reach = (length / 2 * math.cos(angle), length / 2 * math.sin(angle))
         ends = [(round(16 * (3 + sign * reach[0])), round(16 * (3 + sign * reach[1]))) for sign in (-1, 1)]
@@ -74,16 +74,38 @@ def _blurred(image: Floats, rng: np.random.Generator) -> Floats:
     return image
 
 
-def _develop(image: Floats, rng: np.random.Generator) -> Floats:
-    """Tone curve, gamma, saturation; by a table, since powers are slow."""
-    x = np.arange(_TABLE, dtype=np.float32) * (4.0 / (_TABLE - 1))
-    shoulder = rng.uniform(0.15, 0.5)
-    curve = np.clip(x * (1 + shoulder * x / 4) / (1 + shoulder * x), 0, 1) ** rng.uniform(0.4, 0.52)
-    contrast = rng.uniform(-0.15, 0.5)
+def _curve(rng: np.random.Generator) -> Floats:
+    """Light to stored value: shoulder, gamma, contrast, black level."""
+    x = np.arange(_TABLE, dtype=np.float32) * (_BRIGHTEST / (_TABLE - 1))
+    shoulder = rng.uniform(0.1, 0.45)
+    curve = np.clip(x * (1 + shoulder * x / _BRIGHTEST) / (1 + shoulder * x), 0, 1) ** rng.uniform(0.41, 0.5)
+    contrast = rng.uniform(-0.1, 0.6)
     curve = curve + contrast * (curve * curve * (3 - 2 * curve) - curve)
-    black = rng.uniform(-0.03, 0.05)
-    curve = (black + (1 - black) * curve).astype(np.float32)
-    developed: Floats = curve[np.minimum(image * ((_TABLE - 1) / 4.0), _TABLE - 1).astype(np.int32)]
-    saturation = np.float32(rng.uniform(0.6, 1.3)) if rng.random() < 0.95 else np.float32(0.0)
-    grey = developed @ np.array((0.3, 0.59, 0.11), np.float32)
-    return grey[..., None] + saturation * (developed - grey[..., None])
+    black = rng.uniform(-0.03, 0.04)
+    return np.asarray(black + (1 - black) * curve, np.float32)
+
+
+@quick
+def _develop(light, curve, camera, noise_source, stored):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+    """Apply gain, vignette, curve, saturation and noise."""
+    red_gain, green_gain, blue_gain, vignette, saturation, noise = camera
+    height, width = stored.shape[:2]
+    scale = np.float32((_TABLE - 1) / _BRIGHTEST)
+    last = np.float32(_TABLE - 1)
+    numbers, place = noise_source
+    mask = len(numbers) - 1
+    for i in range(height):
+        y = 2 * (i + 0.5) / height - 1
+        for j in range(width):
+            x = 2 * (j + 0.5) / width - 1
+            shade = scale * np.float32(1 - vignette * 0.5 * (x * x + y * y))
+            red = curve[int(min(light[i, j, 0] * np.float32(red_gain) * shade, last))]
+            green = curve[int(min(light[i, j, 1] * np.float32(green_gain) * shade, last))]
+            blue = curve[int(min(light[i, j, 2] * np.float32(blue_gain) * shade, last))]
+            grey = np.float32(0.3) * red + np.float32(0.59) * green + np.float32(0.11) * blue
+            for k in range(3):
+                value = red if k == 0 else green if k == 1 else blue
+                value = grey + np.float32(saturation) * (value - grey)
+                value += np.float32(noise) * numbers[place & mask]
+                place += 1
+                stored[i, j, k] = np.uint8(min(max(value * 255 + np.float32(0.5), np.float32(0)), np.float32(255)))

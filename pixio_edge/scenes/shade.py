@@ -135,8 +135,16 @@ def shade_samples(geometry, light, sight, samples, colour):  # type: ignore[no-u
             row = geometry.surface[t]
             albedo = _albedo(geometry, row, corners, (a, b, c, footprint))
             open_share = sight.occlusion[min(y // 2, rows - 1), min(x // 2, columns - 1)]
-            factors = (facing, open_share, looks[row, GLOSS], looks[row, GLOW])
+            factors = (facing, open_share, looks[row, GLOSS], max(looks[row, GLOW], 0.0))
             red, green, blue = _light(light, (point, normal, toward), factors, albedo)
+            if looks[row, GLOW] < 0:
+                # A window pane: what is outside.
+                out_red, out_green, out_blue = panorama(light.panorama, light.sky, toward)
+                red, green, blue = (
+                    0.2 * red - looks[row, GLOW] * out_red,
+                    0.2 * green - looks[row, GLOW] * out_green,
+                    0.2 * blue - looks[row, GLOW] * out_blue,
+                )
             if haze[0] > 0:
                 clear = np.exp(-haze[0] * depth * length)
                 red = haze[1] + (red - haze[1]) * clear
@@ -207,7 +215,7 @@ def _light(light, frame, factors, albedo):  # type: ignore[no-untyped-def] # noq
         cosine = (normal[0] * lx + normal[1] * ly + normal[2] * lz + _WRAP) / (1 + _WRAP)
         if cosine <= 0 or share <= 0:
             continue
-        share *= 0.5 + 0.5 * open_share
+        share *= 0.4 + 0.6 * open_share
         if lamps[i, 7] > 0:
             share *= lit_share(light.shadow, light.shadow_view, light.shadow_light, point, normal)
         red += share * cosine * lamps[i, 3]
