@@ -9,6 +9,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from pixio_edge.training.pool import RENDERER
+
 SIZE = (48, 64)
 
 
@@ -29,7 +31,8 @@ def write_small_pool(folder: Path, *, images: int = 24, seed: int = 0) -> None:
         inverse[index] = depth
     np.save(folder / "rgb-00000.npy", rgb)
     np.save(folder / "inverse-00000.npy", inverse)
-    (folder / "pool.json").write_text(json.dumps({"size": SIZE, "seed": seed, "textures": "noise"}))
+    record = {"size": SIZE, "seed": seed, "textures": "noise", "renderer": RENDERER}
+    (folder / "pool.json").write_text(json.dumps(record))
 
 
 def write_index_folder(folder: Path, *, images: int = 1, **cells: str) -> Path:

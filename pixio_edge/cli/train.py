@@ -135,7 +135,7 @@ def train(
     Ctrl-C saves first. Several processes, GPUs or machines: start it with `accelerate launch`; --batch is that of all.
     """
     with needs_extra("train", "pixio-edge train"):
-        from pixio_edge.scenes.studio import usable_cores
+        from pixio_edge.host import usable_cores
         from pixio_edge.training.device import open_device
         from pixio_edge.training.processes import Processes
         from pixio_edge.training.scene_plan import HELD_BACK, POOL, ScenePlan

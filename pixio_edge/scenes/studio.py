@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import functools
 import multiprocessing
 import os
 import signal
+import tempfile
+import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection
 from pathlib import Path
 from types import TracebackType
 
-from pixio_edge.errors import CheckFailedError
+import cv2
+import numpy as np
+
+from pixio_edge.errors import CheckFailedError, OutputError
 from pixio_edge.scenes.library import Library, build_library
 from pixio_edge.scenes.render import Rendered, render
 from pixio_edge.scenes.textures import TextureAtlas, load_atlas
@@ -32,44 +40,73 @@ class _Stage:
     library: Library
 
 
-_stage: _Stage | None = None
+@dataclass(frozen=True, slots=True)
+class _SharedAtlas:
+    """An atlas whose images lie in files, so that processes have them in memory once between them."""
+
+    folder: Path
+    rest: TextureAtlas
+
+    def open(self) -> TextureAtlas:
+        # Copy on write: writable arrays, as compiled functions expect, of pages that nobody writes to.
+        texels, backdrops = (np.asarray(np.load(self.folder / name, mmap_mode="c")) for name in _FILES)
+        return replace(self.rest, texels=texels, backdrops=backdrops)
 
 
-def usable_cores() -> int:
-    """Cores that this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+_FILES = ("texels.npy", "backdrops.npy")
+_atlas: _SharedAtlas | None = None
 
 
 class Studio:
-    """Renders images of a seed in order; a context manager.
+    """Renders images of a seed in order.
+
+    A context manager. With several workers, a script that uses it needs `if __name__ == "__main__":`, as processes are
+    started afresh and import it.
 
     Args:
         textures: Texture folder; None: procedural noise.
         workers: Processes; 1 renders in this one. Also an attribute.
-
-    Raises:
-        InputError: The texture folder is missing or holds an image that cannot be read.
     """
 
     def __init__(self, textures: Path | None = None, *, workers: int = 1) -> None:
         self.workers = workers
         self._textures = textures
-        self._own: _Stage | None = _open_stage(textures) if workers == 1 else None
         self._executor: ProcessPoolExecutor | None = None
+        self._leash: Connection | None = None
+        self._opened = ExitStack()
 
     def __enter__(self) -> Studio:
-        if self.workers > 1:
-            # Not forked: a copy of a process with threads of torch or OpenMP may hang.
-            self._executor = ProcessPoolExecutor(
-                self.workers, multiprocessing.get_context("spawn"), _start_worker, (self._textures,)
-            )
+        """Start the processes.
+
+        Raises:
+            InputError: The texture folder is missing or holds an image that cannot be read.
+            OutputError: There is no room for the textures in the folder of temporary files.
+        """
+        if self.workers == 1:
+            _ = self._own
+            return self
+        with ExitStack() as opened:
+            atlas = _share(load_atlas(self._textures), Path(opened.enter_context(_temporary_folder())))
+            context = multiprocessing.get_context("spawn")  # a fork of a process with threads of torch may hang
+            held, self._leash = context.Pipe(duplex=False)
+            opened.enter_context(held)
+            opened.enter_context(self._leash)
+            self._executor = ProcessPoolExecutor(self.workers, context, _start_worker, (atlas, held))
+            with _interruptions_held():
+                for _ in range(self.workers):  # each one starts a process, which inherits what is held
+                    self._executor.submit(_open_stage)
+            self._opened = opened.pop_all()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        if kind is not None and self._leash is not None:  # nobody wants what the processes are at: they end at once
+            self._leash.close()
         if self._executor is not None:
             self._executor.shutdown(wait=True, cancel_futures=True)
+        self._executor, self._leash = None, None
+        self._opened.close()
 
-    def render(self, seed: int, indices: range, size: tuple[int, int]) -> Iterator[Rendered]:
+    def render(self, seed: int, indices: Sequence[int], size: tuple[int, int]) -> Iterator[Rendered]:
         """Images of a seed, `TASK_IMAGES` at a time, in order.
 
         Args:
@@ -79,18 +116,19 @@ class Studio:
 
         Raises:
             CheckFailedError: A process died.
+            InputError: The texture folder cannot be used.
             SpecError: A side is shorter than 16 pixels.
         """
         tasks = [indices[first : first + TASK_IMAGES] for first in range(0, len(indices), TASK_IMAGES)]
-        if self._executor is None:
+        if self.workers == 1:
             for task in tasks:
-                stage = self._own or _open_stage(self._textures)
-                yield render(seed, task, size, stage.atlas, stage.library)
+                yield render(seed, task, size, self._own.atlas, self._own.library)
             return
+        if self._executor is None:
+            raise RuntimeError("a studio with several workers renders inside `with`")
         ahead: deque[Future[Rendered]] = deque()
-        remaining = iter(tasks)
         try:
-            for task in remaining:
+            for task in tasks:
                 ahead.append(self._executor.submit(_render_task, seed, task, size))
                 if len(ahead) >= TASKS_AHEAD * self.workers:
                     yield ahead.popleft().result()
@@ -98,23 +136,75 @@ class Studio:
                 yield ahead.popleft().result()
         except BrokenProcessPool as error:
             raise CheckFailedError(
-                "rendering: a process died, usually for want of memory. Fix: render with fewer workers; the same "
-                "command goes on where it stopped"
+                "rendering: a process died, usually for want of memory. Fix: render with fewer processes "
+                "(--renderers); the same command goes on where it stopped"
             ) from error
 
+    @functools.cached_property
+    def _own(self) -> _Stage:
+        return _Stage(load_atlas(self._textures), build_library())
 
-def _open_stage(textures: Path | None) -> _Stage:
-    return _Stage(load_atlas(textures), build_library())
+
+@contextmanager
+def _temporary_folder() -> Iterator[str]:
+    """As `tempfile.TemporaryDirectory`, whose clean-up must not hide why the processes ended."""
+    with tempfile.TemporaryDirectory(prefix="pixio-edge-", ignore_cleanup_errors=True) as folder:
+        yield folder
 
 
-def _start_worker(textures: Path | None) -> None:
-    global _stage  # noqa: PLW0603 - a process of the pool has no other place to keep what all its tasks need
-    # Ctrl-C reaches every process of the terminal; the parent ends its workers.
+@contextmanager
+def _interruptions_held() -> Iterator[None]:
+    """Hold Ctrl-C back from this thread, and for good from the processes it starts: the parent ends these."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _share(atlas: TextureAtlas, folder: Path) -> _SharedAtlas:
+    try:
+        for name, images in zip(_FILES, (atlas.texels, atlas.backdrops), strict=True):
+            np.save(folder / name, images, allow_pickle=False)
+    except OSError as error:
+        raise OutputError(
+            f"rendering: cannot keep textures in '{folder}' ({error.strerror}). Fix: name a folder with more room in "
+            "TMPDIR, or render in one process (--renderers 1)"
+        ) from error
+    return _SharedAtlas(folder, replace(atlas, texels=atlas.texels[:0], backdrops=atlas.backdrops[:0]))
+
+
+def _start_worker(atlas: _SharedAtlas, leash: Connection) -> None:
+    """Begin a process; whatever may fail is left to its tasks, whose errors reach the parent."""
+    global _atlas  # noqa: PLW0603 - a process of the pool has no other place to keep what all its tasks need
+    _atlas = atlas
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _stage = _open_stage(textures)
+    cv2.setNumThreads(1)  # there is a process for every core
+    threading.Thread(target=_end_with_parent, args=(leash,), daemon=True).start()
 
 
-def _render_task(seed: int, indices: range, size: tuple[int, int]) -> Rendered:
-    if _stage is None:
-        raise RuntimeError("got a task before the worker was started")
-    return render(seed, indices, size, _stage.atlas, _stage.library)
+def _end_with_parent(leash: Connection) -> None:
+    """End this process when the parent lets go of the other end of the leash, which it also does by being killed."""
+    try:
+        leash.recv()
+    except (EOFError, OSError):
+        os._exit(1)
+
+
+@functools.cache
+def _stage() -> _Stage:
+    if _atlas is None:
+        raise RuntimeError("got a task before the process was started")
+    return _Stage(_atlas.open(), build_library())
+
+
+def _open_stage() -> None:
+    _stage()
+
+
+def _render_task(seed: int, indices: Sequence[int], size: tuple[int, int]) -> Rendered:
+    stage = _stage()
+    return render(seed, indices, size, stage.atlas, stage.library)

@@ -7,8 +7,9 @@ different crops, mirrors and colours.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from pixio_edge.files import atomic_path, create_folder, write_text_atomic
 from pixio_edge.scenes.render import check_size
 from pixio_edge.scenes.studio import Studio
 
-Rendered = tuple[NDArray[np.uint8], NDArray[np.float16]]
+RenderedImage = tuple[NDArray[np.uint8], NDArray[np.float16]]
 
 SHARD_IMAGES = 256
 # Number of the renderer: pools of another one hold other scenes under the same seed and are not gone on with.
@@ -82,12 +83,20 @@ def render_pool(
         OutputError: The folder cannot be written.
     """
     _claim(folder, config)
-    for shard in range(config.shards):
-        start = shard * SHARD_IMAGES
-        wanted = range(start, min(start + SHARD_IMAGES, config.images))
-        if images_in_shard(folder, shard) < len(wanted):
-            _write_shard(folder, shard, _counted(_render(wanted, config, studio), start, config.images, progress))
-        progress(wanted.stop, config.images)
+    missing = _missing_shards(folder, config)
+    done = config.images - sum(map(len, missing.values()))
+
+    def count(images: int) -> None:
+        nonlocal done
+        done += images
+        progress(done, config.images)
+
+    indices = [index for wanted in missing.values() for index in wanted]
+    images = _render(indices, config, studio, count)
+    for shard, wanted in missing.items():
+        _write_shard(folder, shard, islice(images, len(wanted)))
+    if not missing:
+        progress(config.images, config.images)
 
 
 def missing_images(folder: Path, config: PoolConfig) -> int:
@@ -99,11 +108,7 @@ def missing_images(folder: Path, config: PoolConfig) -> int:
     if not (folder / "pool.json").exists():
         return config.images
     _check_claim(folder, config)
-    missing = 0
-    for shard in range(config.shards):
-        wanted = min(SHARD_IMAGES, config.images - shard * SHARD_IMAGES)
-        missing += wanted if images_in_shard(folder, shard) < wanted else 0
-    return missing
+    return sum(map(len, _missing_shards(folder, config).values()))
 
 
 def images_in_shard(folder: Path, shard: int) -> int:
@@ -132,27 +137,30 @@ def _lasting_values(config: PoolConfig) -> dict[str, Any]:
     return {key: value for key, value in values.items() if key != "images"}
 
 
-def _render(wanted: range, config: PoolConfig, studio: Studio) -> Iterator[Rendered]:
-    """Batches of colours and inverse depths."""
-    for part in studio.render(config.seed, wanted, config.size):
-        yield part.rgb, (1.0 / part.depth).astype(np.float16)
+def _missing_shards(folder: Path, config: PoolConfig) -> dict[int, range]:
+    """Numbers of the images of each shard that is not finished."""
+    shards = {
+        shard: range(shard * SHARD_IMAGES, min((shard + 1) * SHARD_IMAGES, config.images))
+        for shard in range(config.shards)
+    }
+    return {shard: wanted for shard, wanted in shards.items() if images_in_shard(folder, shard) < len(wanted)}
 
 
-def _counted(
-    batches: Iterator[Rendered], done: int, total: int, progress: Callable[[int, int], None]
-) -> Iterator[Rendered]:
-    for batch in batches:
-        done += len(batch[0])
-        progress(done, total)
-        yield batch
+def _render(
+    indices: Sequence[int], config: PoolConfig, studio: Studio, count: Callable[[int], None]
+) -> Iterator[RenderedImage]:
+    """Colours and inverse depth of each image; over all shards, so that no process waits at the end of one."""
+    for part in studio.render(config.seed, indices, config.size):
+        count(len(part.rgb))
+        yield from zip(part.rgb, (1.0 / part.depth).astype(np.float16), strict=True)
 
 
-def _write_shard(folder: Path, shard: int, batches: Iterator[Rendered]) -> None:
-    colours, inverses = zip(*batches, strict=True)
+def _write_shard(folder: Path, shard: int, images: Iterator[RenderedImage]) -> None:
+    colours, inverses = zip(*images, strict=True)
     # "inverse" last: its presence marks a finished shard.
     for name, parts in (("rgb", colours), ("inverse", inverses)):
         with atomic_path(_shard_path(folder, name, shard)) as temporary, temporary.open("wb") as stream:
-            np.save(stream, np.concatenate(parts), allow_pickle=False)
+            np.save(stream, np.stack(parts), allow_pickle=False)
 
 
 def _shard_path(folder: Path, name: str, shard: int) -> Path:

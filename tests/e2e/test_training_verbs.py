@@ -69,7 +69,7 @@ def test_launched_processes_train_one_run_and_print_one_result(tmp_path: Path) -
     for part, seed in (("pool", 1), ("held_back", 2)):
         write_small_pool(tmp_path / "run" / part, images=8, seed=seed)
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "pixio_edge.cli.main"]
-    scenes = ["--scenes", "8", "--held-back", "8", "--scene-size", "48x64", "--no-compile"]
+    scenes = ["--scenes", "8", "--held-back", "8", "--scene-size", "48x64"]
     length = ["--preset", "tiny", "--images", "16", "--batch", "4", "--stage", "1:48x64"]
 
     result = subprocess.run(

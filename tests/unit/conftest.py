@@ -1,13 +1,21 @@
-"""Folders that refuse writes, for tests of output errors."""
+"""Folders that refuse writes, for tests of output errors; what all tests that render share."""
+
+from __future__ import annotations
 
 import os
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2  # noqa: F401  (before root's powers are given up: the virtual environment may be private to root)
 import pytest
+
+if TYPE_CHECKING:
+    from pixio_edge.scenes.library import Library
+    from pixio_edge.scenes.studio import Studio
+    from pixio_edge.scenes.textures import TextureAtlas
 
 NOBODY = 65534
 
@@ -43,3 +51,27 @@ def unwritable_folder() -> Iterator[Path]:
         finally:
             os.seteuid(user)
             folder.chmod(0o755)
+
+
+@pytest.fixture(scope="session")
+def atlas() -> TextureAtlas:
+    """Procedural textures."""
+    from pixio_edge.scenes.textures import load_atlas  # noqa: PLC0415 - of an extra
+
+    return load_atlas()
+
+
+@pytest.fixture(scope="session")
+def library() -> Library:
+    """All models: seconds of work, and the same for every test of a process."""
+    from pixio_edge.scenes.library import build_library  # noqa: PLC0415 - of an extra
+
+    return build_library()
+
+
+@pytest.fixture(scope="session")
+def studio() -> Studio:
+    """Renders with procedural textures in this process."""
+    from pixio_edge.scenes.studio import Studio  # noqa: PLC0415 - of an extra
+
+    return Studio()

@@ -9,7 +9,9 @@ from texture_making import ROWS, write_index, write_textures
 
 from pixio_edge.errors import InputError
 from pixio_edge.scenes.attribution import LICENCES, drawn_textures, write_attribution
-from pixio_edge.scenes.textures import load_atlas
+from pixio_edge.scenes.library import Library
+from pixio_edge.scenes.render import VIEWS
+from pixio_edge.scenes.textures import TextureAtlas, load_atlas
 
 SHARED_TEXTURES = SHARED_DATA.parent / "textures"
 
@@ -93,18 +95,18 @@ def test_image_is_refused_when_its_licence_cannot_be_met(
     assert not (tmp_path / "ATTRIBUTION.md").exists()
 
 
-def test_drawn_textures_are_those_that_scenes_have_on_them(folder: Path) -> None:
+def test_drawn_textures_are_those_that_scenes_have_on_them(folder: Path, library: Library) -> None:
     atlas = load_atlas(folder)
 
-    few, many = drawn_textures(1, 2, atlas), drawn_textures(1, 40, atlas)
+    few, many = drawn_textures(1, 2 * VIEWS, atlas, library), drawn_textures(1, 40 * VIEWS, atlas, library)
 
     assert few <= many <= {*atlas.origins, *atlas.backdrop_origins} - {"noise"}
     # Every use has few images besides noise, so that forty scenes have drawn them all.
     assert {"surfaces/wood.png", "surfaces/brick.png", "photos/photo.png"} <= many
 
 
-def test_drawn_textures_are_none_when_all_is_noise() -> None:
-    assert drawn_textures(1, 3, load_atlas()) == frozenset()
+def test_drawn_textures_are_none_when_all_is_noise(atlas: TextureAtlas, library: Library) -> None:
+    assert drawn_textures(1, 3, atlas, library) == frozenset()
 
 
 def test_every_licence_links_to_its_text() -> None:

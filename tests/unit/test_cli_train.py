@@ -76,7 +76,7 @@ def test_device_is_opened_with_its_threads_when_it_is_here() -> None:
         ({"preset": "giant"}, "giant"),
         ({"textures": Path("nowhere")}, "nowhere"),
         ({"scene_size": "wide"}, "--scene-size"),
-        ({"scene_size": "50x64"}, "multiples of 16"),
+        ({"scene_size": "15x64"}, "at least 16 pixels"),
         ({"device": "abacus"}, "abacus"),
         ({"encoder_from": Path("nowhere.safetensors")}, "nowhere.safetensors"),
         ({"scenes": 0}, "at least 1"),
@@ -90,7 +90,7 @@ def test_device_is_opened_with_its_threads_when_it_is_here() -> None:
 )
 def test_nothing_is_written_when_an_option_is_wrong(options: dict[str, Any], fragment: str, tmp_path: Path) -> None:
     common: dict[str, Any] = {"preset": "tiny", "scenes": 8, "held_back": 8, "images": 8, "batch": 4, "rate": 1e-3}
-    common |= {"textures": None, "stages": None, "seed": 0, "device": "cpu", "compiled": False, "threads": None}
+    common |= {"textures": None, "stages": None, "seed": 0, "device": "cpu", "renderers": 1, "threads": None}
 
     with pytest.raises(PixioEdgeError, match=fragment):
         train(tmp_path / "run", **(common | options))
@@ -113,7 +113,7 @@ def prepare_run(run: Path) -> dict[str, Any]:
         "stages": ["1:48x64"],
         "seed": 0,
         "device": "cpu",
-        "compiled": False,
+        "renderers": 1,
         "threads": 1,
     }
 

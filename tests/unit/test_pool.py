@@ -1,106 +1,109 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from pixio_edge.errors import InputError, OutputError
+from pixio_edge.scenes import studio as studio_module
+from pixio_edge.scenes.library import Library
+from pixio_edge.scenes.render import Rendered, render
+from pixio_edge.scenes.studio import Studio
+from pixio_edge.scenes.textures import TextureAtlas
 from pixio_edge.training import pool as pool_module
-from pixio_edge.training.pool import PoolConfig, ScenePool, missing_images, render_pool
-from pixio_edge.training.scenes import render
-from pixio_edge.scenes.textures import TextureAtlas, load_atlas
+from pixio_edge.training.pool import RENDERER, PoolConfig, ScenePool, missing_images, render_pool
 
 SIZE = (16, 32)
-CPU = torch.device("cpu")
-
-
-@pytest.fixture(scope="module")
-def atlas() -> TextureAtlas:
-    torch.set_num_threads(1)
-    return load_atlas()
 
 
 @pytest.fixture(autouse=True)
 def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool_module, "SHARD_IMAGES", 4)
-    monkeypatch.setattr(pool_module, "RENDER_BATCH", 2)
+    monkeypatch.setattr(studio_module, "TASK_IMAGES", 2)
 
 
 def config(images: int, *, seed: int = 1) -> PoolConfig:
     return PoolConfig(images, SIZE, seed)
 
 
-def fill(folder: Path, images: int, atlas: TextureAtlas) -> list[tuple[int, int]]:
+def fill(folder: Path, images: int, studio: Studio) -> list[tuple[int, int]]:
     seen: list[tuple[int, int]] = []
-    render_pool(
-        folder,
-        config(images),
-        atlas,
-        device=CPU,
-        compiled=False,
-        progress=lambda done, total: seen.append((done, total)),
-    )
+    render_pool(folder, config(images), studio, progress=lambda done, total: seen.append((done, total)))
     return seen
 
 
-def test_pool_holds_what_the_renderer_gives(tmp_path: Path, atlas: TextureAtlas) -> None:
-    fill(tmp_path / "pool", 6, atlas)
+def test_pool_holds_what_the_renderer_gives(
+    tmp_path: Path, studio: Studio, atlas: TextureAtlas, library: Library
+) -> None:
+    fill(tmp_path / "pool", 6, studio)
 
     pool = ScenePool(tmp_path / "pool")
-    expected = render(1, range(6), SIZE, atlas)
+    expected = render(1, range(6), SIZE, atlas, library)
 
     assert len(pool) == 6
     for index in range(6):
         rgb, inverse = pool.read(index)
-        assert np.array_equal(rgb, expected.rgb[index].numpy())
+        assert np.array_equal(rgb, expected.rgb[index])
         # Stored as float16, with 11 bits.
-        np.testing.assert_allclose(inverse, 1 / expected.depth[index].numpy(), rtol=2**-11)
+        np.testing.assert_allclose(inverse, 1 / expected.depth[index], rtol=2**-11)
     assert inverse.dtype == np.float16
 
 
-def test_sky_is_stored_as_zero(tmp_path: Path, atlas: TextureAtlas) -> None:
-    fill(tmp_path / "pool", 12, atlas)
-    pool = ScenePool(tmp_path / "pool")
-    sky = render(1, range(12), SIZE, atlas).depth.isinf().numpy()
+class SkyStudio(Studio):
+    """Renders sky in the upper half of each image and 2 m below."""
 
-    assert sky.any()
-    for index in range(12):
-        assert np.array_equal(pool.read(index)[1] == 0, sky[index])
+    def render(self, seed: int, indices: Sequence[int], size: tuple[int, int]) -> Iterator[Rendered]:
+        depth = np.full((len(indices), *size), 2.0, dtype=np.float32)
+        depth[:, : size[0] // 2] = np.inf
+        yield Rendered(
+            np.zeros((*depth.shape, 3), dtype=np.uint8),
+            depth,
+            np.ones(len(indices), np.float32),
+            ("room",) * len(indices),
+        )
 
 
-def test_progress_counts_images_to_the_last(tmp_path: Path, atlas: TextureAtlas) -> None:
-    seen = fill(tmp_path / "pool", 7, atlas)
+def test_sky_is_stored_as_zero(tmp_path: Path) -> None:
+    fill(tmp_path / "pool", 3, SkyStudio())
+
+    inverse = ScenePool(tmp_path / "pool").read(2)[1]
+    assert (inverse[:8] == 0).all()
+    assert (inverse[8:] == 0.5).all()
+
+
+def test_progress_counts_images_to_the_last(tmp_path: Path, studio: Studio) -> None:
+    seen = fill(tmp_path / "pool", 7, studio)
 
     assert seen[-1] == (7, 7)
     assert {done for done, _ in seen} == {2, 4, 6, 7}
     assert [done for done, _ in seen] == sorted(done for done, _ in seen)
 
 
-def test_finished_shards_are_not_rendered_again_when_a_pool_goes_on(tmp_path: Path, atlas: TextureAtlas) -> None:
+def test_finished_shards_are_not_rendered_again_when_a_pool_goes_on(tmp_path: Path, studio: Studio) -> None:
     folder = tmp_path / "pool"
-    fill(folder, 8, atlas)
+    fill(folder, 8, studio)
     (folder / "inverse-00001.npy").unlink()
     kept = (folder / "rgb-00000.npy").stat().st_mtime_ns
 
     assert missing_images(folder, config(8)) == 4
-    fill(folder, 8, atlas)
+    fill(folder, 8, studio)
 
     assert missing_images(folder, config(8)) == 0
     assert (folder / "rgb-00000.npy").stat().st_mtime_ns == kept
     assert len(ScenePool(folder)) == 8
 
 
-def test_pool_is_the_same_when_it_grew_in_steps(tmp_path: Path, atlas: TextureAtlas) -> None:
-    fill(tmp_path / "grown", 3, atlas)
+def test_pool_is_the_same_when_it_grew_in_steps(tmp_path: Path, studio: Studio) -> None:
+    fill(tmp_path / "grown", 3, studio)
     growing = ScenePool(tmp_path / "grown")
     assert len(growing) == 3
     assert missing_images(tmp_path / "grown", config(10)) == 10
 
-    fill(tmp_path / "grown", 10, atlas)
-    fill(tmp_path / "whole", 10, atlas)
+    fill(tmp_path / "grown", 10, studio)
+    fill(tmp_path / "whole", 10, studio)
 
     whole = ScenePool(tmp_path / "whole")
     assert growing.refresh() == len(growing) == len(whole) == 10
@@ -114,21 +117,49 @@ def test_missing_images_of_no_pool_are_all_and_nothing_is_made(tmp_path: Path) -
     assert not (tmp_path / "pool").exists()
 
 
-def test_pool_is_refused_when_it_holds_other_scenes(tmp_path: Path, atlas: TextureAtlas) -> None:
-    fill(tmp_path / "pool", 2, atlas)
+def test_pool_is_refused_when_it_holds_other_scenes(tmp_path: Path, studio: Studio) -> None:
+    fill(tmp_path / "pool", 2, studio)
     other = config(2, seed=9)
 
     with pytest.raises(InputError, match=r"'seed': 1.*expected.*'seed': 9"):
-        render_pool(tmp_path / "pool", other, atlas, device=CPU, compiled=False)
+        render_pool(tmp_path / "pool", other, studio)
     with pytest.raises(InputError, match="'seed': 1"):
         missing_images(tmp_path / "pool", other)
 
 
-def test_record_says_what_the_pool_holds(tmp_path: Path, atlas: TextureAtlas) -> None:
-    fill(tmp_path / "pool", 1, atlas)
+def test_record_says_what_the_pool_holds(tmp_path: Path, studio: Studio) -> None:
+    fill(tmp_path / "pool", 1, studio)
 
     record = json.loads((tmp_path / "pool" / "pool.json").read_text(encoding="utf-8"))
-    assert record == {"size": [16, 32], "seed": 1, "textures": "noise"}
+    assert record == {"size": [16, 32], "seed": 1, "textures": "noise", "renderer": RENDERER}
+
+
+def test_pool_is_refused_when_another_renderer_made_it(tmp_path: Path, studio: Studio) -> None:
+    fill(tmp_path / "pool", 2, studio)
+    path = tmp_path / "pool" / "pool.json"
+    older = {key: value for key, value in json.loads(path.read_text(encoding="utf-8")).items() if key != "renderer"}
+    path.write_text(json.dumps(older), encoding="utf-8")
+
+    with pytest.raises(InputError, match=r"expected.*'renderer': \d"):
+        render_pool(tmp_path / "pool", config(4), studio)
+
+    assert sorted(file.name for file in (tmp_path / "pool").glob("rgb-*")) == ["rgb-00000.npy"]
+    assert len(ScenePool(tmp_path / "pool")) == 2
+
+
+def test_gap_in_a_pool_is_filled_and_counted_when_it_goes_on(tmp_path: Path, studio: Studio) -> None:
+    folder = tmp_path / "pool"
+    fill(folder, 11, studio)
+    whole = [np.load(folder / f"rgb-{shard:05d}.npy") for shard in range(3)]
+    for shard in (0, 2):
+        (folder / f"inverse-{shard:05d}.npy").unlink()
+
+    seen = fill(folder, 11, studio)
+
+    assert seen == [(6, 11), (8, 11), (10, 11), (11, 11)]
+    for shard in range(3):
+        assert np.array_equal(np.load(folder / f"rgb-{shard:05d}.npy"), whole[shard])
+    assert fill(folder, 11, studio) == [(11, 11)]
 
 
 def test_pool_is_refused_when_nothing_is_finished(tmp_path: Path) -> None:
@@ -142,22 +173,22 @@ def test_pool_is_refused_when_no_image_is_asked_for() -> None:
 
 
 def test_nothing_half_written_stays_when_rendering_is_interrupted(
-    tmp_path: Path, atlas: TextureAtlas, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupt(done: int, total: int) -> None:
         if done >= 6:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        render_pool(tmp_path / "pool", config(8), atlas, device=CPU, compiled=False, progress=interrupt)
+        render_pool(tmp_path / "pool", config(8), studio, progress=interrupt)
 
     files = sorted(path.name for path in (tmp_path / "pool").iterdir())
     assert files == ["inverse-00000.npy", "pool.json", "rgb-00000.npy"]
     assert len(ScenePool(tmp_path / "pool")) == 4
 
 
-def test_pool_is_refused_when_its_folder_is_a_file(tmp_path: Path, atlas: TextureAtlas) -> None:
+def test_pool_is_refused_when_its_folder_is_a_file(tmp_path: Path, studio: Studio) -> None:
     (tmp_path / "pool").write_text("in the way")
 
     with pytest.raises(OutputError, match="cannot create folder"):
-        render_pool(tmp_path / "pool", config(2), atlas, device=CPU, compiled=False)
+        render_pool(tmp_path / "pool", config(2), studio)

@@ -15,12 +15,12 @@ from train_together import train_together
 from pixio_edge.errors import CheckFailedError, InputError
 from pixio_edge.models.checkpoints import load_checkpoint, load_encoder
 from pixio_edge.models.presets import find_preset
+from pixio_edge.scenes.studio import Studio
 from pixio_edge.training.pool import PoolConfig, render_pool
 from pixio_edge.training.pretrain import PICTURE, build_autoencoder, open_images, pretrain
 from pixio_edge.training.pretrain_config import PretrainConfig
 from pixio_edge.training.run_folder import RunFolder
 from pixio_edge.training.supervised import build_student
-from pixio_edge.scenes.textures import load_atlas
 from pixio_edge.training.train_config import TrainConfig
 
 # Of the loss on held-back crops, over that of painting each patch in its mean colour; measured 0.89.
@@ -57,9 +57,9 @@ def flat(module: torch.nn.Module | dict[str, torch.Tensor]) -> torch.Tensor:
     return torch.cat([value.flatten() for value in values.values() if value.is_floating_point()])
 
 
-def test_pretraining_on_rendered_images_lowers_the_loss_on_held_back_ones(tmp_path: Path) -> None:
+def test_pretraining_on_rendered_images_lowers_the_loss_on_held_back_ones(tmp_path: Path, studio: Studio) -> None:
     pool = PoolConfig(18, size=(64, 64))  # 16 to train on
-    render_pool(tmp_path / "pool", pool, load_atlas(None), device=torch.device("cpu"), compiled=False)
+    render_pool(tmp_path / "pool", pool, studio)
     config = PretrainConfig(
         "tiny",
         pool=tmp_path / "pool",

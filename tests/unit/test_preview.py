@@ -8,34 +8,29 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-import torch
 
 from pixio_edge.cli.scenes import scenes
 from pixio_edge.errors import OutputError, PixioEdgeError
 from pixio_edge.evaluation.index_folder import IndexFolder
+from pixio_edge.scenes.library import Library
 from pixio_edge.scenes.preview import encode_millimetres, write_scenes
-from pixio_edge.training.scenes import render
-from pixio_edge.scenes.textures import load_atlas
+from pixio_edge.scenes.render import render
+from pixio_edge.scenes.textures import TextureAtlas
 
 SIZE = (32, 48)
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> None:
-    torch.set_num_threads(1)
-
-
-def test_preview_is_a_data_set_with_exact_depth(tmp_path: Path) -> None:
+def test_preview_is_a_data_set_with_exact_depth(tmp_path: Path, atlas: TextureAtlas, library: Library) -> None:
     names = write_scenes(tmp_path / "scenes", range(3, 13), size=SIZE, seed=7)
 
-    expected = render(7, range(3, 13), SIZE, load_atlas())
+    expected = render(7, range(3, 13), SIZE, atlas, library)
     samples = list(IndexFolder(tmp_path / "scenes"))
     assert names == [f"{kind}_{index:04d}" for kind, index in zip(expected.kinds, range(3, 13), strict=True)]
     assert len(samples) == 10
     for row, sample in enumerate(samples):
-        depth = expected.depth[row].numpy()
+        depth = expected.depth[row]
         stored = np.isfinite(depth) & (depth < 65.535)
-        assert np.array_equal(sample.rgb, expected.rgb[row].numpy())
+        assert np.array_equal(sample.rgb, expected.rgb[row])
         assert np.array_equal(sample.valid, stored)
         # Rounded to millimetres.
         assert np.abs(sample.depth_gt[stored] - depth[stored]).max() <= 0.00051
@@ -74,7 +69,11 @@ def test_verb_writes_one_layout_and_says_what_it_made(tmp_path: Path, capsys: py
 
 @pytest.mark.parametrize(
     ("options", "fragment"),
-    [({"size": "50x48"}, "multiples of 16"), ({"layout": "moon"}, "moon"), ({"textures": Path("nowhere")}, "nowhere")],
+    [
+        ({"size": "15x48"}, "at least 16 pixels"),
+        ({"layout": "moon"}, "moon"),
+        ({"textures": Path("nowhere")}, "nowhere"),
+    ],
 )
 def test_verb_writes_nothing_when_an_option_is_wrong(options: dict[str, Any], fragment: str, tmp_path: Path) -> None:
     with pytest.raises(PixioEdgeError, match=fragment):
