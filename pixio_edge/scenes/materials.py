@@ -193,7 +193,7 @@ MATERIALS: dict[str, tuple[tuple[float, Material], ...]] = (
         ),
         "light": ((1.0, Material("plaster", _grey(0.85, 0.98, 0.03), contrast=(0.0, 0.1), glow=(1.5, 4.0))),),
         "window": (
-            (0.75, Material("plaster", _grey(0.3, 0.6), contrast=(0.0, 0.1), gloss=0.4, glow=(-2.5, -0.7))),
+            (0.75, Material("plaster", _grey(0.3, 0.6), contrast=(0.0, 0.1), gloss=0.4, glow=(-6.0, -1.5))),
             (0.25, Material("plaster", _grey(0.75, 0.98, 0.05), contrast=(0.0, 0.2), gloss=0.3, glow=(1.0, 3.0))),
         ),
         "road": (
@@ -215,7 +215,7 @@ class Palette:
     def __init__(self, atlas: TextureAtlas) -> None:
         coarsest = atlas.texels[:, -((TILE_PX >> (MIP_LEVELS - 1)) ** 2) :]
         channels = np.stack([coarsest >> bits & 255 for bits in (16, 8, 0)], axis=-1)
-        means: NDArray[np.float64] = ((channels / 255.0) ** GAMMA).mean(axis=1)
+        means: NDArray[np.float64] = np.maximum(((channels / 255.0) ** GAMMA).mean(axis=1), 1e-3)
         self.means: list[Vector] = [(float(r), float(g), float(b)) for r, g, b in means]
         self.textures: dict[str, list[int]] = {}
         for use, indices in atlas.uses.items():
@@ -247,35 +247,42 @@ class Paintbox:
         return drawn
 
     def _draw(self, look: Look) -> Surface:
-        rng = self.rng
+        draw = self.rng.random
         options = MATERIALS[look.use]
-        left, chosen = rng.random(), options[-1][1]
-        for share, material in options:
-            left -= share
-            if left < 0:
-                chosen = material
-                break
+        chosen = options[-1][1]
+        if len(options) > 1:
+            left = draw()
+            for share, material in options:
+                left -= share
+                if left < 0:
+                    chosen = material
+                    break
         candidates = self.palette.textures[chosen.textures]
-        texture = candidates[int(rng.random() * len(candidates))]
-        low, high = chosen.contrast
-        contrast = low + (high - low) * rng.random()
-        tint = look.tint
-        if tint is not None:
-            tint = self._tint_to(texture, tint, rng.uniform(0.8, 1.2))
-        elif chosen.colour is not None and (chosen.recoloured >= 1.0 or rng.random() < chosen.recoloured):
-            tint = self._tint_to(texture, chosen.colour(rng), 1.0)
+        texture = candidates[int(draw() * len(candidates))]
+        if look.tint is not None:
+            tint = self._tint_to(texture, look.tint, 0.8 + 0.4 * draw())
+        elif chosen.colour is not None and (chosen.recoloured >= 1.0 or draw() < chosen.recoloured):
+            tint = self._tint_to(texture, chosen.colour(self.rng), 1.0)
         else:
-            level = rng.uniform(0.7, 1.25)
-            tint = (level * rng.uniform(0.93, 1.07), level, level * rng.uniform(0.93, 1.07))
-        gloss = min(1.0, chosen.gloss + look.gloss[0] + (look.gloss[1] - look.gloss[0]) * rng.random())
-        repeat = 0.0 if look.fit else look.repeat_m[0] + (look.repeat_m[1] - look.repeat_m[0]) * rng.random()
-        glow = chosen.glow[0] + (chosen.glow[1] - chosen.glow[0]) * rng.random()
-        return Surface(texture, repeat, tint, contrast, gloss, glow)
+            level = 0.7 + 0.55 * draw()
+            tint = (level * (0.93 + 0.14 * draw()), level, level * (0.93 + 0.14 * draw()))
+        low, high = chosen.contrast
+        contrast = low + (high - low) * draw()
+        gloss = min(1.0, chosen.gloss + look.gloss[0] + (look.gloss[1] - look.gloss[0]) * draw())
+        repeat = 0.0 if look.fit else look.repeat_m[0] + (look.repeat_m[1] - look.repeat_m[0]) * draw()
+        low, high = chosen.glow
+        return Surface(texture, repeat, tint, contrast, gloss, low + (high - low) * draw())
 
     def _tint_to(self, texture: int, colour: Vector, level: float) -> Vector:
-        low, high = _TINT_BOUNDS
-        red, green, blue = (
-            min(high, max(low, level * max(0.0, wanted) ** GAMMA / max(mean, 1e-3)))
-            for wanted, mean in zip(colour, self.palette.means[texture], strict=True)
+        means = self.palette.means[texture]
+        # Written out, not a loop: most of the time of a scene goes into its surfaces.
+        return (
+            _tint(level * colour[0] ** GAMMA / means[0]) if colour[0] > 0 else _TINT_BOUNDS[0],
+            _tint(level * colour[1] ** GAMMA / means[1]) if colour[1] > 0 else _TINT_BOUNDS[0],
+            _tint(level * colour[2] ** GAMMA / means[2]) if colour[2] > 0 else _TINT_BOUNDS[0],
         )
-        return (red, green, blue)
+
+
+def _tint(value: float) -> float:
+    low, high = _TINT_BOUNDS
+    return low if value < low else high if value > high else value

@@ -19,7 +19,7 @@ from pixio_edge.scenes.assemble import World, assemble
 from pixio_edge.scenes.kit import Kit
 from pixio_edge.scenes.library import Library
 from pixio_edge.scenes.occlusion import dither_pattern, occlude, pixel_geometry
-from pixio_edge.scenes.panorama import horizon_light, mirror_map
+from pixio_edge.scenes.panorama import mirror_map, sky_light
 from pixio_edge.scenes.pixels import blend, lend_colours
 from pixio_edge.scenes.rasterise import NEAR_M, project
 from pixio_edge.scenes.scene import Camera, Scene
@@ -33,6 +33,8 @@ from pixio_edge.scenes.textures import TextureAtlas
 VIEWS = 4
 # Of an image, in pixels: less shows nothing.
 MIN_SIDE = 16
+# Mean light of the sky above the horizon, as a share of the brightness of a scene.
+_SKY = 0.5
 _PATTERN = dither_pattern()
 Layouts = dict[str, tuple[Callable[[Kit], Scene], float]]
 
@@ -238,10 +240,13 @@ def _surroundings(scene: Scene, world: World, atlas: TextureAtlas) -> Surroundin
     ambient = np.array((scene.ambient_above, scene.ambient_below))
     level = min(1.8, max(0.3, float(ambient[0].mean()) + 0.35 * sun))
     image, yaw = atlas.backdrops[scene.backdrop], float(scene.backdrop_yaw)
+    # However dark a panorama was taken: in daylight the sky is brighter than the ground.
+    sky = sky_light(image)
+    level *= min(5.0, max(0.4, _SKY / max(float(sky.mean()), 1e-3)))
     return Surroundings(
         lamps,
         ambient,
-        np.array((scene.haze_per_m, *(level * horizon_light(image)))),
+        np.array((scene.haze_per_m, *(level * sky))),
         image,
         (yaw, level),
         mirror_map(image, yaw, ambient),
