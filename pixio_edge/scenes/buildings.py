@@ -1,8 +1,7 @@
-"""Houses, blocks of flats, shops, offices and halls. Their front faces -y."""
+"""Houses, shops and blocks of flats. Their front faces -y."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 import numpy as np
@@ -28,29 +27,45 @@ from pixio_edge.scenes.masonry import (
     wall,
 )
 from pixio_edge.scenes.mesh import Look, Mesh, Model, merge
-from pixio_edge.scenes.shapes import cylinder, tube
+from pixio_edge.scenes.shapes import cylinder
 
 Rng = np.random.Generator
 ROOFS = ((0.5, 0.27, 0.2), (0.38, 0.22, 0.18), (0.3, 0.3, 0.32), (0.22, 0.22, 0.23), (0.45, 0.38, 0.32))
 
+RENDERING = (
+    (0.9, 0.89, 0.86), (0.88, 0.83, 0.7), (0.8, 0.72, 0.56), (0.85, 0.85, 0.84), (0.68, 0.66, 0.63), (0.78, 0.6, 0.48),
+    (0.62, 0.45, 0.36), (0.86, 0.76, 0.6), (0.5, 0.5, 0.5), (0.7, 0.75, 0.76), (0.83, 0.66, 0.58), (0.36, 0.35, 0.34),
+)  # fmt: skip
 
-def _looks(rng: Rng) -> tuple[Look, ...]:
+
+def wall_look(rng: Rng) -> Look:
+    """Brick, rendering in a colour that houses have, or any facade."""
+    share = rng.random()
+    if share < 0.3:
+        return Look("brick", repeat_m=(1.0, 3.0))
+    if share < 0.75:
+        return Look("plaster", tint=RENDERING[int(rng.integers(len(RENDERING)))], repeat_m=(1.2, 4.0))
+    return Look("facade" if share < 0.9 else "stone", repeat_m=(1.2, 4.0))
+
+
+def looks(rng: Rng) -> tuple[Look, ...]:
+    """Looks of the slots of `masonry`."""
     frame = ((0.93, 0.93, 0.92), (0.92, 0.92, 0.9), (0.2, 0.2, 0.21), (0.35, 0.24, 0.16))[int(rng.integers(4))]
     shade = float(rng.uniform(0.16, 0.34))
     return (
-        Look("facade", repeat_m=(1.2, 4.0)),
+        wall_look(rng),
         Look("glass", tint=(0.95 * shade, shade, 1.08 * shade)),
         Look("paint", tint=frame),
         Look("roof", tint=ROOFS[int(rng.integers(len(ROOFS)))] if rng.random() < 0.6 else None, repeat_m=(1.0, 3.0)),
         Look("paint") if rng.random() < 0.6 else Look("wood"),
         Look("plaster", tint=(0.8, 0.79, 0.76) if rng.random() < 0.6 else None, repeat_m=(1.0, 3.0)),
         Look("print", fit=True),
-        Look("facade", repeat_m=(1.0, 3.0)),
+        wall_look(rng),
         Look("glass", tint=(0.6, 0.58, 0.53)),
     )
 
 
-def _windows(
+def windows(
     rng: Rng, width: float, count: int, wide: float, *, edge: float = 0.5, bars: int = 0
 ) -> tuple[Opening, ...]:
     """Evenly spread windows, some with drawn curtains."""
@@ -73,7 +88,7 @@ def _storeys(rng: Rng, width: float, floors: int, storey: float, first: float) -
         Row(
             first + i * storey + sill,
             first + i * storey + min(sill + tall, storey - 0.2),
-            _windows(rng, width, count, wide, bars=bars),
+            windows(rng, width, count, wide, bars=bars),
         )
         for i in range(floors)
     ]
@@ -97,10 +112,10 @@ def _ground_floor(rng: Rng, width: float, storey: float, kind: str) -> Row:
         return Row(0.05, 2.2, tuple(sorted(pair, key=lambda o: o.left)))
     count = max(2, round(width / 2.6))
     at = int(rng.integers(count))
-    windows = list(_windows(rng, width, count, 1.1))
-    middle = 0.5 * (windows[at].left + windows[at].right)
-    doors = [Opening(middle - 0.5, middle + 0.5, DOOR) if i == at else w for i, w in enumerate(windows)]
-    return Row(0.12, 2.15, tuple(doors))
+    spread = list(windows(rng, width, count, 1.1))
+    middle = 0.5 * (spread[at].left + spread[at].right)
+    spread[at] = Opening(middle - 0.5, middle + 0.5, DOOR)
+    return Row(0.12, 2.15, tuple(spread))
 
 
 def _shell(rng: Rng, size: tuple[float, float], floors: int, storey: float, *, ground: str, sides: bool) -> Mesh:
@@ -144,7 +159,7 @@ def house(rng: Rng) -> Model:
         parts += _porch(x, float(rng.uniform(1.6, 2.8)), deep, -depth / 2)
     for _ in range(int(rng.integers(0, 3)) if hip == 0 else 0):
         parts.append(_dormer(float(rng.uniform(-0.33, 0.33)) * width, depth, height, rise))
-    return Model(_centred(merge(parts)), _looks(rng))
+    return Model(centred(merge(parts)), looks(rng))
 
 
 def _dormer(x: float, depth: float, height: float, rise: float) -> Mesh:
@@ -152,11 +167,11 @@ def _dormer(x: float, depth: float, height: float, rise: float) -> Mesh:
     front, low = -0.3 * depth, height + 0.4 * rise
     top = min(low + 1.3, height + 0.95 * rise)
     body = block((x - 0.8, front, low - 0.4), (x + 0.8, 0.0, top), WALL)
-    glass = _pane(x - 0.55, x + 0.55, low + 0.15, top - 0.2, y=front - 0.02, slot=GLASS)
+    glass = pane(x - 0.55, x + 0.55, low + 0.15, top - 0.2, y=front - 0.02, slot=GLASS)
     return merge([body, glass, block((x - 0.95, front - 0.15, top - 0.02), (x + 0.95, 0.0, top + 0.1), ROOF)])
 
 
-def _pane(x0: float, x1: float, z0: float, z1: float, *, y: float, slot: int) -> Mesh:
+def pane(x0: float, x1: float, z0: float, z1: float, *, y: float, slot: int) -> Mesh:
     """A flat piece before a front."""
     return quads([[(x0, y, z0), (x1, y, z0), (x1, y, z1), (x0, y, z1)]], slot)
 
@@ -193,7 +208,7 @@ def terrace(rng: Rng) -> Model:
         parts.append(flat_roof(width, depth, height, float(rng.uniform(0.2, 0.9))))
     for z in [i * storey for i in range(1, floors)] if rng.random() < 0.4 else []:
         parts.append(block((-width / 2, -depth / 2 - 0.08, z - 0.1), (width / 2, -depth / 2, z + 0.08), TRIM))
-    return Model(_centred(merge(parts)), _looks(rng))
+    return Model(centred(merge(parts)), looks(rng))
 
 
 def _shop_sign(rng: Rng, width: float, storey: float, front: float) -> list[Mesh]:
@@ -204,7 +219,7 @@ def _shop_sign(rng: Rng, width: float, storey: float, front: float) -> list[Mesh
         out = float(rng.uniform(0.7, 1.6))
         a, b, edge = -half, half, front - out
         slope = [(a, edge, z - 0.45), (b, edge, z - 0.45), (b, front, z + 0.1), (a, front, z + 0.1)]
-        parts += [quads([slope], DOOR), _pane(a, b, z - 0.65, z - 0.45, y=edge, slot=DOOR)]
+        parts += [quads([slope], DOOR), pane(a, b, z - 0.65, z - 0.45, y=edge, slot=DOOR)]
     return parts
 
 
@@ -222,109 +237,10 @@ def flats(rng: Rng) -> Model:
     closed, wide, deep = bool(rng.random() < 0.5), float(rng.uniform(2, 3.6)), float(rng.uniform(0.9, 1.6))
     for x in np.linspace(-0.36, 0.36, columns) * width:
         parts += [balcony(float(x), i * storey, wide, deep, -depth / 2, closed=closed) for i in range(1, floors)]
-    return Model(_centred(merge(parts)), _looks(rng))
+    return Model(centred(merge(parts)), looks(rng))
 
 
-def office(rng: Rng) -> Model:
-    """An office building with rows of large windows."""
-    width, depth = float(rng.uniform(12, 26)), float(rng.uniform(10, 16))
-    floors, storey = int(rng.integers(3, 9)), float(rng.uniform(3.1, 3.7))
-    height, low, high = floors * storey, float(rng.uniform(0.15, 0.9)), storey - float(rng.uniform(0.15, 0.7))
-    walls, pitch = [], float(rng.uniform(1.6, 4.0))
-    for extent in (width, width, depth, depth):
-        count = max(2, round(extent / pitch))
-        wide = extent / count * (0.97 if rng.random() < 0.5 else 0.8)
-        rows = [Row(i * storey + low, i * storey + high, _tight(rng, extent, count, wide)) for i in range(floors)]
-        walls.append(wall(extent, height, rows, deep=float(rng.uniform(0.06, 0.3)), sills=False))
-    parts = [around(walls[0], walls[1], walls[2], walls[3], (width, depth)), flat_roof(width, depth, height, 0.5)]
-    parts.append(block((-2.0, -depth / 2 - 1.8, 2.9), (2.0, -depth / 2, 3.1), TRIM))
-    parts.append(block((-0.2 * width, -0.2 * depth, height), (0.1 * width, 0.2 * depth, height + 2.2), BASE))
-    return Model(_centred(merge(parts)), _looks(rng))
-
-
-def _tight(rng: Rng, width: float, count: int, wide: float) -> tuple[Opening, ...]:
-    """Windows next to each other."""
-    pitch = width / count
-    wide = min(wide, pitch - 0.12)
-    return tuple(
-        Opening(-width / 2 + (i + 0.5) * pitch - wide / 2, -width / 2 + (i + 0.5) * pitch + wide / 2,
-                CURTAIN if rng.random() < 0.12 else GLASS)
-        for i in range(count)
-    )  # fmt: skip
-
-
-def hall(rng: Rng) -> Model:
-    """A warehouse or supermarket: long, low, with gates and a sign."""
-    width, depth, height = float(rng.uniform(14, 32)), float(rng.uniform(10, 18)), float(rng.uniform(4, 8))
-    gates = []
-    count = int(rng.integers(2, 6))
-    for i in range(count):
-        x, wide = (i + 0.5 - count / 2) * width / count, float(rng.uniform(0.3, 0.7)) * width / count
-        gates.append(Opening(x - wide / 2, x + wide / 2, DOOR if rng.random() < 0.5 else GLASS, 2))
-    strip = Row(height - 1.4, height - 0.6, _windows(rng, depth, max(2, int(depth / 3)), 1.8))
-    front = wall(width, height, [Row(0.05, min(3.4, height - 1.2), tuple(gates))], deep=0.2)
-    sides = [wall(depth, height, [strip]) for _ in range(2)]
-    parts = [around(front, wall(width, height, []), sides[0], sides[1], (width, depth))]
-    parts.append(
-        flat_roof(width, depth, height, 0.4) if rng.random() < 0.6 else pitched_roof(width, depth, height, 0.15 * depth)
-    )
-    parts.append(picture(-0.18 * width, 0.18 * width, height - 1.0, height - 0.1, -depth / 2 - 0.05))
-    return Model(_centred(merge(parts)), _looks(rng))
-
-
-def shed(rng: Rng) -> Model:
-    """A garage or garden shed."""
-    width, depth, height = float(rng.uniform(2.4, 6)), float(rng.uniform(3, 6)), float(rng.uniform(2.2, 2.8))
-    wide = min(2.5, 0.7 * width)
-    front = wall(width, height, [Row(0.02, 2.0, (Opening(-wide / 2, wide / 2, DOOR),))])
-    plain = [wall(depth, height, []) for _ in range(2)]
-    parts = [around(front, wall(width, height, []), plain[0], plain[1], (width, depth))]
-    roof = (
-        flat_roof(width, depth, height, 0.15)
-        if rng.random() < 0.5
-        else pitched_roof(width, depth, height, 0.35 * width, over=0.2)
-    )
-    return Model(_centred(merge([*parts, roof])), _looks(rng))
-
-
-def tower_far(rng: Rng) -> Model:
-    """A tall building for the distance: its windows are flush."""
-    width, depth = float(rng.uniform(12, 24)), float(rng.uniform(10, 18))
-    floors, storey = int(rng.integers(6, 16)), 3.1
-    height = floors * storey
-    parts = [block((-width / 2, -depth / 2, 0), (width / 2, depth / 2, height), WALL)]
-    faces: list[list[tuple[float, float, float]]] = []
-    count = int(rng.integers(3, 7))
-    for floor in range(floors):
-        low, high = floor * storey + 0.9, floor * storey + 2.5
-        for i in range(count):
-            a, b = ((i + e) / count * width - width / 2 for e in (0.18, 0.82))
-            y = -depth / 2 - 0.04
-            faces.append([(a, y, low), (b, y, low), (b, y, high), (a, y, high)])
-        for x, side in ((-width / 2 - 0.04, -1), (width / 2 + 0.04, 1)):
-            e = side * 0.42 * depth
-            faces.append([(x, -e, low), (x, e, low), (x, e, high), (x, -e, high)])
-    parts.append(quads(faces, GLASS))
-    return Model(_centred(merge([*parts, flat_roof(width, depth, height, 0.6)])), _looks(rng))
-
-
-def church(rng: Rng) -> Model:
-    """A nave with a tower at its end."""
-    width, depth, height = float(rng.uniform(14, 22)), float(rng.uniform(8, 11)), float(rng.uniform(6, 9))
-    arches = _windows(rng, width, 5, 1.2)
-    walls = [wall(width, height, [Row(1.5, height - 1, arches)]) for _ in range(2)]
-    parts = [around(walls[0], walls[1], wall(depth, height, []), wall(depth, height, []), (width, depth))]
-    parts.append(pitched_roof(width, depth, height, 0.6 * depth))
-    side, x, top = 2.6, -width / 2 - 2.2, height + float(rng.uniform(6, 12))
-    parts.append(block((x - side, -side, 0), (x + side, side, top), WALL))
-    parts.append(
-        tube([(x, 0, top), (x, 0, top + float(rng.uniform(3, 11)))], [side * math.sqrt(2), 0.05], sides=4, slot=ROOF)
-    )
-    parts.append(_pane(x - 0.6, x + 0.6, top - 3, top - 1, y=-side - 0.03, slot=GLASS))
-    return Model(_centred(merge(parts)), _looks(rng))
-
-
-def _centred(mesh: Mesh) -> Mesh:
+def centred(mesh: Mesh) -> Mesh:
     """The mesh moved so that its box is centred on the origin in x and y."""
     low, high = mesh.vertices.min(axis=0), mesh.vertices.max(axis=0)
     shift = np.array([-(low[0] + high[0]) / 2, -(low[1] + high[1]) / 2, -low[2]], dtype=np.float32)
@@ -335,9 +251,4 @@ MODELS: dict[str, tuple[str, Callable[[np.random.Generator], Model], int]] = {
     "house": ("house", house, 12),
     "terrace": ("terrace", terrace, 12),
     "flats": ("block", flats, 7),
-    "office": ("block", office, 6),
-    "hall": ("hall", hall, 5),
-    "shed": ("shed", shed, 4),
-    "tower_far": ("tower", tower_far, 4),
-    "church": ("church", church, 2),
 }

@@ -20,8 +20,8 @@ def _bush(rng: Rng, lumps: int, leaves: int, size: float) -> Model:
     crown, parts = np.array([0, 0, 0.25 * height]), []
     for _ in range(lumps):
         r = wide * float(rng.uniform(0.5, 0.75))
-        at = np.array([*(rng.uniform(-0.4, 0.4, 2) * wide), rng.uniform(0.3, 0.6) * height])
-        radii = np.array([r, r, max(0.1, min(0.9 * at[2], height - at[2]))])
+        at = np.array([*(rng.uniform(-0.5, 0.5, 2) * wide), rng.uniform(0.15, 0.55) * height])
+        radii = np.array([r, r, max(0.3 * height, height - at[2])])
         parts += clump(rng, at, radii, leaves=leaves, size=size * height**0.6, crown=crown)
     return Model(lifted(merge(parts)), leaf_looks(rng))
 

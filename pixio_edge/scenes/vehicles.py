@@ -186,7 +186,7 @@ def _details(shape: CarShape, rng: np.random.Generator) -> list[Mesh]:
     plate = 0.5 if rng.random() < 0.4 else tall - 0.2
     faces += [(_back(-0.26, 0.26, plate, plate + 0.11, rear + 0.004), PLATE), (_back(-w, w, 0.27, 0.42, rear), BLACK)]
     parts = [quads([f for f, _ in faces], [s for _, s in faces])]
-    parts.append(_block((-half * 0.75, front + 0.3, 0.2), (half * 0.75, rear - 0.3, shape.wheel * 1.9), BLACK))
+    parts.append(_block((-half * 0.9, front + 0.3, 0.2), (half * 0.9, rear - 0.3, 0.3), BLACK))
     at = (shape.glass_from - 0.5) * shape.length
     for side in (-1, 1):
         x = sorted((side * (half - 0.03), side * (half + 0.17)))
@@ -244,6 +244,8 @@ def _car(rng: np.random.Generator, kind: str) -> Model:
     body = _body(shape, front, rear)
     axles = [(front - 0.5) * shape.length, (rear - 0.5) * shape.length]
     wheels = _wheels(0.5 * shape.width - 0.005, shape.wheel, axles)
+    inside, reach = 0.4 * shape.width, 1.15 * shape.wheel
+    wheels += [_block((-inside, y - reach, 0.16), (inside, y + reach, 2.0 * shape.wheel), BLACK) for y in axles]
     return Model(merge([body, *_details(shape, rng), *wheels]), _looks(rng))
 
 
