@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from pixio_edge.scenes import mixes
 from pixio_edge.scenes.kit import Kit, Placed, Spot
+from pixio_edge.scenes.packing import pack_rows
 from pixio_edge.scenes.rooms import Room, Wall, hang, set_against, stand
 from pixio_edge.scenes.scene import Scene
 
@@ -28,6 +29,10 @@ def clutter(
         return []
     things: list[Placed] = []
     for top in placed.tops:
+        if top.half[0] > 0.3 and kit.chance(0.3):
+            gap = (0.005, kit.log_uniform(0.03, 0.4))
+            things += pack_rows(kit, scene, top, mix, gap=gap, turned=kit.uniform(0.0, 0.7), most=most)
+            continue
         things += kit.scatter(scene, top, mix, kit.uniform(*density), most=most, aligned=kit.uniform(0.1, 0.8))
     return things
 

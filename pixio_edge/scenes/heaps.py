@@ -8,6 +8,9 @@ from pixio_edge.scenes.kit import Kit, Spot
 from pixio_edge.scenes.mixes import Mix
 from pixio_edge.scenes.scene import Scene
 
+# Things that have fallen over on a table are no longer than this.
+_LONGEST_M = 0.4
+
 
 def heap(kit: Kit, scene: Scene, spot: Spot, mix: Mix, count: int, *, most: float = 0.3) -> None:
     """Things thrown on each other, at any tilt: they lean on and stick in each other a little.
@@ -41,6 +44,8 @@ def fallen(kit: Kit, scene: Scene, spot: Spot, mix: Mix, count: int) -> None:
     for _ in range(count):
         index = kit.index(kit.weighted(mix))
         size = kit.size(index)
+        if max(size) > _LONGEST_M:
+            continue
         room_x, room_y = spot.half[0] - max(size) / 2, spot.half[1] - max(size) / 2
         if room_x < 0 or room_y < 0:
             continue

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
 from pixio_edge.scenes import mixes
+from pixio_edge.scenes.crowd import crowd_of
 from pixio_edge.scenes.groups import before, clutter, dining, over
 from pixio_edge.scenes.kit import Kit, Placed
 from pixio_edge.scenes.layout_room import begin_room, finish_room
 from pixio_edge.scenes.mesh import Look
 from pixio_edge.scenes.rooms import Room, Wall, hang, set_against, stand
 from pixio_edge.scenes.scene import Camera, Scene, Surface
-from pixio_edge.scenes.viewpoints import VIEWS, Stance, look_at, room_views, sees_freely, things_seen
+from pixio_edge.scenes.viewpoints import VIEWS, Stance, look_at, room_views, sees_freely
 
 # Between neighbouring units, metres.
 _SEAM = 0.003
@@ -57,7 +56,7 @@ def kitchen(kit: Kit) -> Scene:
 
 def _near_view(kit: Kit, scene: Scene, room: Room, counters: list[Placed]) -> Camera | None:
     """From before one counter along the line, down on what stands there; the fullest of some."""
-    places = np.array([instance.shift for instance in scene.instances])
+    crowd = crowd_of(kit, scene)
     best, best_score = None, 3.0
     for _ in range(12):
         counter = kit.pick(counters)
@@ -66,7 +65,7 @@ def _near_view(kit: Kit, scene: Scene, room: Room, counters: list[Placed]) -> Ca
         target = (counter.shift[0], counter.shift[1], kit.uniform(0.75, 1.15))
         camera = look_at(kit, position, target, _AT_COUNTER)
         if room.clear(position, 0.12) and sees_freely(room, camera):
-            score = things_seen(camera, places, reach=2.5) * kit.uniform(0.5, 1.0)
+            score = crowd.seen(camera, reach=2.5) * kit.uniform(0.5, 1.0)
             if score > best_score:
                 best, best_score = camera, score
     return best

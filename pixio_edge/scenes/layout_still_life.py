@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
 from pixio_edge.scenes import mixes
+from pixio_edge.scenes.crowd import crowd_of
 from pixio_edge.scenes.groups import along_walls, on_walls
 from pixio_edge.scenes.heaps import fallen
 from pixio_edge.scenes.kit import Kit, Placed, Spot
@@ -15,7 +14,7 @@ from pixio_edge.scenes.mesh import Look
 from pixio_edge.scenes.rooms import Block, Room, hang
 from pixio_edge.scenes.scene import Camera, Scene
 from pixio_edge.scenes.shapes import box
-from pixio_edge.scenes.viewpoints import VIEWS, Stance, look_at, sees_freely, things_seen
+from pixio_edge.scenes.viewpoints import VIEWS, Stance, look_at, sees_freely
 
 _STANCE = Stance((0.3, 1.6), (0.4, 1.6), (0.65, 1.15), 0.04, 0.12)
 # What carries things, by row: low in front, high at the back; "" leaves the floor free.
@@ -115,7 +114,8 @@ def _stage(kit: Kit, scene: Scene, room: Room, mix: mixes.Mix) -> list[Placed]:
         if kit.chance(0.35):
             index = kit.index(kit.pick(("wall_picture", "board", "lattice", "posters", "books", "mirror")))
             at = spot.at(kit.uniform(-0.7, 0.7) * wide / 2, spot.half[1])
-            kit.place(scene, index, at, kit.normal(0.0, 0.4), tilt=(kit.uniform(-0.35, 0.0), 0.0))
+            scale_of = kit.uniform(0.4, 0.9)
+            kit.place(scene, index, at, kit.normal(0.0, 0.4), scale=scale_of, tilt=(kit.uniform(-0.35, 0.0), 0.0))
         y += deep
         level += kit.uniform(0.0, 0.3) if kit.chance(0.7) else kit.uniform(-0.3, 0.0)
         level = max(level, 0.05)
@@ -182,16 +182,16 @@ def _panels(kit: Kit, scene: Scene, room: Room, count: int) -> None:
 
 def _views(kit: Kit, scene: Scene, room: Room, supports: list[Placed]) -> list[Camera]:
     """About level cameras before the front row or between the rows, each in another place."""
-    places = np.array([instance.shift for instance in scene.instances])
+    crowd = crowd_of(kit, scene)
     cameras: list[Camera] = []
     for _ in range(VIEWS):
-        best, best_score, found = None, -1.0, 0
+        best, best_score, found = None, 0.0, 0
         for _ in range(50):
             camera = _view(kit, room, supports)
             near = min((math.dist(camera.position, other.position) for other in cameras), default=9.0)
             if not room.clear(camera.position, 0.08) or near < 0.25 or not sees_freely(room, camera):
                 continue
-            score = things_seen(camera, places, reach=3.5) * kit.uniform(0.5, 1.0)
+            score = crowd.seen(camera, reach=3.5) * kit.uniform(0.5, 1.0)
             found += 1
             if score > best_score:
                 best, best_score = camera, score

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
 from pixio_edge.scenes import mixes
+from pixio_edge.scenes.crowd import Crowd, crowd_of
 from pixio_edge.scenes.groups import along_walls, chairs_at, clutter, equip_desk
 from pixio_edge.scenes.heaps import fallen, heap
 from pixio_edge.scenes.kit import Kit, Placed, Spot
 from pixio_edge.scenes.layout_room import begin_room, finish_room
 from pixio_edge.scenes.mesh import Look
-from pixio_edge.scenes.rooms import Room, set_against, stand
+from pixio_edge.scenes.packing import pack_rows
+from pixio_edge.scenes.rooms import Block, Room, set_against, stand
 from pixio_edge.scenes.scene import Camera, Scene
 from pixio_edge.scenes.shapes import box
-from pixio_edge.scenes.viewpoints import VIEWS, Stance, look_at, things_seen
+from pixio_edge.scenes.viewpoints import VIEWS, Stance, look_at
 
 # An arm's camera, someone at the table, a phone held over it.
 _STANCE = Stance((0.0, 0.0), (0.35, 1.3), (0.75, 1.3), 0.08, 0.1)
@@ -32,8 +32,8 @@ def tabletop(kit: Kit) -> Scene:
         top = _cloth(kit, scene, top)
     _lay(kit, scene, table, top)
     _around(kit, scene, room, table)
-    places = np.array([instance.shift for instance in scene.instances])
-    scene.cameras = [_view(kit, room, top, places) for _ in range(VIEWS)]
+    crowd = crowd_of(kit, scene)
+    scene.cameras = [_view(kit, room, top, crowd) for _ in range(VIEWS)]
     return scene
 
 
@@ -55,7 +55,11 @@ def _lay(kit: Kit, scene: Scene, table: Placed, top: Spot) -> None:
         spot = _part(kit, top, kit.uniform(0.3, 0.7)) if kit.chance(0.6) else top
         small = kit.uniform(0.0, 1.5)
         mixed = mix | {key: mix.get(key, 0.0) + small * weight for key, weight in mixes.SMALL.items()}
-        things = kit.scatter(scene, spot, mixed, kit.uniform(0.15, 0.8), most=60, aligned=kit.uniform(0.0, 0.6))
+        if kit.chance(0.5):
+            gap = (0.008, kit.log_uniform(0.04, 0.3))
+            things = pack_rows(kit, scene, spot, mixed, gap=gap, turned=kit.uniform(0.2, 1.0), most=45)
+        else:
+            things = kit.scatter(scene, spot, mixed, kit.uniform(0.15, 0.8), most=60, aligned=kit.uniform(0.0, 0.6))
         for thing in things:
             if thing.tops and kit.chance(0.7):
                 clutter(kit, scene, thing, mixes.SMALL, (0.2, 0.6), most=6)
@@ -69,8 +73,9 @@ def _table(kit: Kit, scene: Scene, room: Room) -> Placed:
     placed = set_against(kit, scene, room, kind) if kit.chance(0.5) else stand(kit, scene, room, kind, margin=0.2)
     if placed is not None:
         return placed
-    placed = kit.place(scene, "table", (0.0, 0.0, 0.0), kit.uniform(-math.pi, math.pi))
+    placed = kit.place(scene, "table", (0.0, 0.0, 0.0), kit.pick((0.0, math.pi)))
     room.things.append(placed)
+    room.blocks.append(Block(placed.low[0], placed.low[1], placed.high[0], placed.high[1], placed.high[2]))
     return placed
 
 
@@ -99,9 +104,9 @@ def _around(kit: Kit, scene: Scene, room: Room, table: Placed) -> None:
     finish_room(kit, scene, room, pictures=(2, 9), loose=(0, 10))
 
 
-def _view(kit: Kit, room: Room, top: Spot, places: np.ndarray) -> Camera:
+def _view(kit: Kit, room: Room, top: Spot, crowd: Crowd) -> Camera:
     """A camera above the table, inside the room."""
-    best, best_score = None, -1.0
+    best, best_score = None, 0.0
     for _ in range(30):
         share = kit.uniform(0.0, 0.8)
         target = top.at(kit.uniform(-share, share) * top.half[0], kit.uniform(-share, share) * top.half[1])
@@ -115,9 +120,8 @@ def _view(kit: Kit, room: Room, top: Spot, places: np.ndarray) -> Camera:
         if not room.clear(position, 0.08):
             continue
         camera = look_at(kit, position, (target[0], target[1], target[2] + 0.05), _STANCE)
-        score = things_seen(camera, places, reach=2.0) * kit.uniform(0.3, 1.0)
-        near = float(np.min(np.linalg.norm(places - np.array(position), axis=1)))
-        if near > 0.25 and score > best_score:
+        score = crowd.seen(camera, reach=2.0) * kit.uniform(0.3, 1.0)
+        if score > best_score:
             best, best_score = camera, score
             if kit.chance(0.25):
                 break

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pixio_edge.scenes.crowd import crowd_of
 from pixio_edge.scenes.kit import Kit
 from pixio_edge.scenes.rooms import Room
 from pixio_edge.scenes.scene import Camera, Scene, Vector
@@ -100,18 +100,18 @@ def room_views(
         stances: One of these each; None: as people and robots hold cameras.
         count: How many.
     """
-    places = np.array([instance.shift for instance in scene.instances])
+    crowd = crowd_of(kit, scene)
     cameras: list[Camera] = []
     for _ in range(count):
         best: Camera | None = None
-        best_score, found = -1.0, 0
+        best_score, found = 0.0, 0
         for attempt in range(_TRIES):
             camera = _draw(kit, room, draw_stance(kit) if stances is None else kit.pick(stances))
             if camera is None or not sees_freely(room, camera):
                 continue
             if attempt < _TRIES // 2 and any(math.dist(camera.position, other.position) < 0.5 for other in cameras):
                 continue
-            score = things_seen(camera, places) * kit.uniform(0.4, 1.0)
+            score = crowd.seen(camera) * kit.uniform(0.4, 1.0)
             if score > best_score:
                 best, best_score = camera, score
             found += 1
@@ -119,16 +119,6 @@ def room_views(
                 break
         cameras.append(best or _from_corner(kit, room))
     return cameras
-
-
-def things_seen(camera: Camera, places: NDArray[np.float64], *, reach: float = 6.0) -> int:
-    """How many places (N, 3) are before a camera, within a cone of its field of view and a reach in metres."""
-    c, s = math.cos(camera.yaw), math.sin(camera.yaw)
-    cp, sp = math.cos(camera.pitch), math.sin(camera.pitch)
-    offset = places - camera.position
-    depth = offset @ np.array((-s * cp, c * cp, -sp))
-    distance = np.sqrt(np.einsum("nk,nk->n", offset, offset))
-    return int(np.count_nonzero((depth > math.cos(camera.fov / 2) * distance) & (distance < reach)))
 
 
 def _draw(kit: Kit, room: Room, stance: Stance) -> Camera | None:
