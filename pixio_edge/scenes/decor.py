@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from pixio_edge.scenes.mesh import Mesh, Model, merge
-from pixio_edge.scenes.profiles import hollow, silhouette, spline, thing
+from pixio_edge.scenes.profiles import band, hollow, silhouette, spline, thing
 from pixio_edge.scenes.shapes import ball, box, card, cylinder, displaced, extrude, lathe, leaf_cards, moved, tube
 from pixio_edge.scenes.stuff import (
     BLACK,
@@ -20,6 +20,7 @@ from pixio_edge.scenes.stuff import (
     METAL,
     PICTURE,
     PLASTER,
+    PRINT,
     STEEL,
     STONE,
     TERRACOTTA,
@@ -31,27 +32,31 @@ from pixio_edge.scenes.stuff import (
 )
 
 
-def _vase_body(rng: np.random.Generator, height: float, slot: int = 0) -> tuple[Mesh, float]:
-    """An open vase and the radius of its mouth."""
+def _vase_body(rng: np.random.Generator, height: float, slot: int) -> tuple[Mesh, float]:
+    """An open vase, sometimes with a painted band of a slot, and the radius of its mouth."""
     u = rng.uniform
     r = height * u(0.18, 0.4)
     mouth = r * u(0.35, 0.9)
     line = [(u(0.4, 0.8) * r, 0), (r, u(0.2, 0.6)), (u(0.3, 0.8) * mouth, u(0.72, 0.88)), (mouth, 1.0)]
-    curve = silhouette(line, 12) * (1.0, height)
-    return lathe(hollow(np.maximum(curve, (0.01, 0.0)), 0.004), sides=14, slot=slot), mouth
+    curve = np.maximum(silhouette(line, 12) * (1.0, height), (0.01, 0.0))
+    parts = [lathe(hollow(curve, 0.004), sides=14)]
+    if u() < 0.4:
+        low = u(0.1, 0.5)
+        parts.append(band(curve, low * height, (low + u(0.08, 0.4)) * height, slot=slot, sides=14))
+    return merge(parts), mouth
 
 
 def vase(rng: np.random.Generator) -> Model:
     """An empty vase or amphora."""
-    body, _ = _vase_body(rng, rng.uniform(0.12, 0.5))
-    return thing([body], [pick(rng, (CERAMIC, CERAMIC, GLASS, TERRACOTTA, METAL))])
+    body, _ = _vase_body(rng, rng.uniform(0.12, 0.5), 1)
+    return thing([body], [pick(rng, (CERAMIC, CERAMIC, GLASS, TERRACOTTA, METAL)), pick(rng, (PRINT, CERAMIC))])
 
 
 def flowers(rng: np.random.Generator) -> Model:
     """A vase of flowers or twigs."""
     u = rng.uniform
     height = u(0.12, 0.28)
-    body, mouth = _vase_body(rng, height)
+    body, mouth = _vase_body(rng, height, 3)
     parts, spread = [body], u(0.25, 0.6)
     for _ in range(int(rng.integers(5, 11))):
         turn, lean, length = u(0, 6.28), spread * u(0, 1), u(0.15, 0.35)
@@ -66,7 +71,7 @@ def flowers(rng: np.random.Generator) -> Model:
             )
             parts.append(moved(bloom, tip, pitch=lean * math.sin(-turn), roll=lean * math.cos(turn)))
         parts.append(leaf_cards(rng.normal(np.add(root, tip) / 2, 0.03, (4, 3)), 0.06, rng, slimness=0.35, slot=1))
-    return thing(parts, [pick(rng, (CERAMIC, GLASS, METAL)), LEAF, bright(rng)])
+    return thing(parts, [pick(rng, (CERAMIC, GLASS, METAL)), LEAF, bright(rng), PRINT])
 
 
 def _head(rng: np.random.Generator, s: float) -> list[Mesh]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from pixio_edge.scenes.shapes import ball, box, cylinder, lathe, moved, tube
 from pixio_edge.scenes.stuff import BLACK, PLASTIC, PLUSH, SKIN, WHITE, WOOD, bright, pick
 
 
-def _limb(points: list[tuple[float, float, float]], thick: float, thin: float, slot: int) -> Mesh:
+def _limb(points: Sequence[tuple[float, float, float]], thick: float, thin: float, slot: int) -> Mesh:
     return tube(spline(points, 4), np.linspace(thick, thin, 4), sides=6, slot=slot)
 
 

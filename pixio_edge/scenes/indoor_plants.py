@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from pixio_edge.scenes.mesh import Mesh, Model, merge
+from pixio_edge.scenes.mesh import Look, Mesh, Model, merge
 from pixio_edge.scenes.profiles import hollow, silhouette, spline, thing
 from pixio_edge.scenes.shapes import ball, box, build, cylinder, displaced, lathe, leaf_cards, moved, tube
 from pixio_edge.scenes.stuff import CERAMIC, LEAF, METAL, PLASTIC, SOIL, TERRACOTTA, WICKER, WOOD, bright, pick
@@ -76,7 +76,7 @@ def _arched_leaf(
     return _blade(path, shape, np.array([-s, c, 0.0]), GREEN)
 
 
-def _looks(rng: np.random.Generator) -> list:  # type: ignore[type-arg]
+def _looks(rng: np.random.Generator) -> list[Look]:
     return [pick(rng, (TERRACOTTA, CERAMIC, CERAMIC, PLASTIC, WICKER, METAL, bright(rng))), SOIL, LEAF, WOOD]
 
 

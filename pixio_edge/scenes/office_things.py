@@ -132,8 +132,8 @@ def stapler(rng: np.random.Generator) -> Model:
     u = rng.uniform
     length, width = u(0.11, 0.17), u(0.025, 0.045)
     if u() < 0.5:
-        outline = [(-0.5, 0), (0.5, 0), (0.5, 0.08), (-0.2, 0.1), (-0.2, 0.16), (0.45, 0.28), (0.3, 0.38), (-0.5, 0.3)]
-        body = extrude(np.asarray(outline) * length, width, axis="y")
+        side = [(-0.5, 0), (0.5, 0), (0.5, 0.08), (-0.2, 0.1), (-0.2, 0.16), (0.45, 0.28), (0.3, 0.38), (-0.5, 0.3)]
+        body = extrude(np.asarray(side) * length, width, axis="y")
         return thing([body], [pick(rng, (BLACK, bright(rng), METAL))])
     outline = spline([(-0.5, 0), (-0.48, 0.3), (-0.2, 0.42), (0.05, 0.2), (0.3, 0.15), (0.5, 0.25), (0.5, 0)], 14)
     roll = moved(

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 Points = NDArray[np.float64]
 
@@ -28,7 +28,7 @@ def rounded(width: float, depth: float, radius: float, *, steps: int = 2) -> Poi
     return np.concatenate(corners)
 
 
-def counter_clockwise(outline: Sequence[Sequence[float]] | Points) -> Points:
+def counter_clockwise(outline: ArrayLike) -> Points:
     """The outline as float64 (n, 2), turned around if it runs clockwise."""
     points = np.asarray(outline, dtype=np.float64)
     following = np.roll(points, -1, axis=0)

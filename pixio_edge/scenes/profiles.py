@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from pixio_edge.scenes.mesh import Look, Mesh, Model, Top, merge
 from pixio_edge.scenes.outlines import Points
-from pixio_edge.scenes.shapes import grounded, tube
+from pixio_edge.scenes.shapes import grounded, lathe, tube
 
 
 def spline(points: ArrayLike, count: int = 12) -> Points:
@@ -26,7 +26,8 @@ def spline(points: ArrayLike, count: int = 12) -> Points:
     i = np.minimum(t.astype(int), len(knots) - 2)
     f = (t - i)[:, None]
     a, b, c, d = (padded[i + k] for k in range(4))
-    return 0.5 * (2 * b + (c - a) * f + (2 * a - 5 * b + 4 * c - d) * f**2 + (3 * b - a - 3 * c + d) * f**3)
+    result: Points = 0.5 * (2 * b + (c - a) * f + (2 * a - 5 * b + 4 * c - d) * f**2 + (3 * b - a - 3 * c + d) * f**3)
+    return result
 
 
 def silhouette(points: ArrayLike, count: int = 12) -> Points:
@@ -49,6 +50,22 @@ def hollow(outside: ArrayLike, wall: float) -> Points:
     floor = out[0, 1] + wall
     last = inside[-1, 0] if len(inside) else out[-1, 0] - wall
     return np.concatenate([out, inside, [(0.9 * last, floor), (0.0, floor)]])
+
+
+def band(outside: ArrayLike, low: float, high: float, *, slot: int, sides: int = 16) -> Mesh:
+    """A print or glaze around a vessel: its outside between two heights, just proud of it, uv from 0 to 1.
+
+    Args:
+        outside: Radius and height from the bottom up, (n, 2), metres; heights grow.
+        low: Lowest height, metres.
+        high: Highest height.
+        slot: Of all its triangles.
+        sides: As many as the vessel has.
+    """
+    line = np.asarray(outside, dtype=np.float64)
+    heights = np.concatenate([[low], line[(line[:, 1] > low) & (line[:, 1] < high), 1], [high]])
+    radii = np.interp(heights, line[:, 1], line[:, 0]) + 0.0008
+    return lathe(np.stack([radii, heights], axis=1), sides=sides, cap=False, slot=slot, fit=True)
 
 
 def handle(

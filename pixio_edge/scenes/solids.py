@@ -12,6 +12,9 @@ from pixio_edge.scenes.building_blocks import build, grid_triangles, shared_norm
 from pixio_edge.scenes.mesh import Mesh
 from pixio_edge.scenes.outlines import Points
 
+Pair = tuple[float, float]
+Triple = tuple[float, float, float]
+
 
 def box(
     size: Sequence[float],
@@ -33,7 +36,10 @@ def box(
     half, height = (size[0] / 2, size[1] / 2), size[2]
     b = min(bevel, 0.45 * min(size))
     # Upright faces: front, right, back, left; each starts at its lower left corner as seen from outside.
-    points, normals, uv, triangles = [], [], [], []
+    points: list[Triple] = []
+    normals: list[Triple] = []
+    uv: list[Pair] = []
+    triangles: list[tuple[int, int, int]] = []
     for turn in range(4):
         w, d = (half[0], half[1]) if turn % 2 == 0 else (half[1], half[0])
         c, s = (1, 0, -1, 0)[turn], (0, 1, 0, -1)[turn]
@@ -55,7 +61,9 @@ def box(
     return build(np.asarray(points) + np.asarray(at), normals, uv, triangles, slot)
 
 
-def _add_bevels(points: list, normals: list, uv: list, triangles: list) -> None:  # type: ignore[type-arg]
+def _add_bevels(
+    points: list[Triple], normals: list[Triple], uv: list[Pair], triangles: list[tuple[int, int, int]]
+) -> None:
     """Strips between the faces of `box`, whose corners keep the normals of the faces, so that they look round."""
     for turn in range(4):
         right, own, following = 4 * ((turn + 1) % 4), 4 * turn, (turn + 1) % 4

@@ -89,7 +89,7 @@ def extrude(
         slot: Of all its triangles.
         smooth: Gentle bends of the outline look round.
     """
-    points = counter_clockwise(outline)  # type: ignore[arg-type]
+    points = counter_clockwise(outline)
     n = len(points)
     step = np.roll(points, -1, axis=0) - points
     length = np.linalg.norm(step, axis=1)

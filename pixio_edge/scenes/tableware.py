@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from pixio_edge.scenes.mesh import Mesh, Model
-from pixio_edge.scenes.profiles import handle, hollow, ring, silhouette, spline, thing
+from pixio_edge.scenes.profiles import band, handle, hollow, ring, silhouette, spline, thing
 from pixio_edge.scenes.shapes import box, cylinder, extrude, lathe, moved, rounded, tube
 from pixio_edge.scenes.stuff import CERAMIC, GLASS, METAL, PLASTIC, PRINT, STEEL, WHITE, WOOD, bright, pick, plain
 
@@ -107,11 +107,16 @@ def mug(rng: np.random.Generator) -> Model:
     u = rng.uniform
     radius, height = u(0.034, 0.05), u(0.075, 0.12)
     line = [(u(0.7, 1.0) * radius, 0), (u(0.85, 1.08) * radius, 0.35 * height), (radius, height)]
-    parts = [lathe(hollow(silhouette(line, 6), 0.004), sides=18)]
+    side = silhouette(line, 6)
+    parts = [lathe(hollow(side, 0.004), sides=18)]
+    if u() < 0.5:
+        parts.append(band(side, u(0.05, 0.3) * height, u(0.6, 0.95) * height, slot=2, sides=18))
     parts.append(handle(u(0.02, 0.035), 0.18 * height, 0.85 * height, at=0.93 * radius, thickness=u(0.004, 0.007)))
     if u() < 0.5:
         parts.append(cylinder(0.85 * radius, 0.002, at=(0, 0, 0.75 * height), sides=14, slot=1))
-    return thing(parts, [pick(rng, (CERAMIC, CERAMIC, bright(rng))), plain((0.16, 0.09, 0.05), rng)])
+    return thing(
+        parts, [pick(rng, (CERAMIC, CERAMIC, bright(rng))), plain((0.16, 0.09, 0.05), rng), pick(rng, (PRINT, CERAMIC))]
+    )
 
 
 def cup_and_saucer(rng: np.random.Generator) -> Model:
@@ -153,8 +158,13 @@ def bowl(rng: np.random.Generator) -> Model:
     radius = u(0.05, 0.16)
     height = radius * u(0.35, 1.0)
     line = [(0.5 * radius, 0), (u(0.75, 0.95) * radius, 0.4 * height), (radius, height)]
-    vessel = lathe(hollow(silhouette(line, 7), max(0.003, 0.04 * radius)), sides=20)
-    return thing([vessel], [pick(rng, (CERAMIC, CERAMIC, WOOD, STEEL, bright(rng)))])
+    side = silhouette(line, 7)
+    parts = [lathe(hollow(side, max(0.003, 0.04 * radius)), sides=20)]
+    if u() < 0.4:
+        parts.append(band(side, u(0.3, 0.7) * height, u(0.8, 0.97) * height, slot=1, sides=20))
+    return thing(
+        parts, [pick(rng, (CERAMIC, CERAMIC, WOOD, STEEL, bright(rng))), pick(rng, (CERAMIC, PRINT, bright(rng)))]
+    )
 
 
 def _plate_profile(rng: np.random.Generator, radius: float) -> list[tuple[float, float]]:
@@ -164,7 +174,20 @@ def _plate_profile(rng: np.random.Generator, radius: float) -> list[tuple[float,
 
 def plate(rng: np.random.Generator) -> Model:
     """One plate."""
-    return thing([lathe(_plate_profile(rng, rng.uniform(0.07, 0.15)), sides=22)], [CERAMIC])
+    radius = rng.uniform(0.07, 0.15)
+    profile = _plate_profile(rng, radius)
+    parts = [lathe(profile, sides=22)]
+    if rng.uniform() < 0.5:
+        parts.append(
+            lathe(
+                [(0.95 * radius, profile[2][1] + 0.0008), (0.68 * radius, 0.0072)],
+                sides=22,
+                cap=False,
+                slot=1,
+                fit=True,
+            )
+        )
+    return thing(parts, [CERAMIC, pick(rng, (PRINT, CERAMIC))])
 
 
 def plate_stack(rng: np.random.Generator) -> Model:
@@ -199,11 +222,14 @@ def teapot(rng: np.random.Generator) -> Model:
     height = radius * u(1.2, 1.8)
     line = silhouette([(0.6 * radius, 0), (radius, 0.4 * height), (0.5 * radius, 0.93 * height), (0.012, height)], 9)
     line[-1] = (0.012, height)
-    parts = [lathe(line, sides=18), lathe([(0.012, height), (0.016, height + 0.015), (0.004, height + 0.024)])]
+    parts = [lathe(line, sides=18), band(line[:-1], 0.1 * height, u(0.3, 0.8) * height, slot=2, sides=18)]
+    parts.append(lathe([(0.012, height), (0.016, height + 0.015), (0.004, height + 0.024)]))
     spout = [(-0.8 * radius, 0, 0.35 * height), (-1.3 * radius, 0, 0.5 * height), (-1.7 * radius, 0, 0.95 * height)]
     parts.append(tube(spline(spout, 6), np.linspace(0.018, 0.008, 6), sides=8))
     parts.append(handle(u(0.04, 0.06), 0.25 * height, 0.85 * height, at=0.75 * radius, thickness=0.007, slot=1))
-    return thing(parts, [pick(rng, (CERAMIC, STEEL, METAL)), pick(rng, (CERAMIC, WOOD, PLASTIC))])
+    return thing(
+        parts, [pick(rng, (CERAMIC, STEEL, METAL)), pick(rng, (CERAMIC, WOOD, PLASTIC)), pick(rng, (PRINT, CERAMIC))]
+    )
 
 
 def thermos(rng: np.random.Generator) -> Model:
