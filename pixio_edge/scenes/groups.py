@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from pixio_edge.scenes import mixes
 from pixio_edge.scenes.kit import Kit, Placed, Spot
 from pixio_edge.scenes.packing import pack_rows
-from pixio_edge.scenes.rooms import Room, Wall, hang, set_against, stand
+from pixio_edge.scenes.rooms import Room, Wall
 from pixio_edge.scenes.scene import Scene
+from pixio_edge.scenes.setting import hang, set_against, stand
 
 # Lower edges of what does not hang at eye level, metres.
 _LEVELS = {"coat_rack": 0.75, "towel": 0.8, "air_conditioner": 1.95, "wall_lamp": 1.6}
@@ -161,11 +162,11 @@ def lounge(kit: Kit, scene: Scene, room: Room) -> Placed | None:
         x, y = before(sofa, kit.uniform(0.5, 0.85), kit.uniform(-0.3, 0.3))
         if kit.chance(0.6):
             kit.place(scene, "rug", (x, y, 0.001), sofa.yaw + kit.normal(0, 0.1))
-        low_table = stand(kit, scene, room, "low_table", (x, y), sofa.yaw + kit.normal(0, 0.08), margin=0.0)
+        low_table = stand(kit, scene, room, "low_table", at=(x, y), yaw=sofa.yaw + kit.normal(0, 0.08), margin=0.0)
         clutter(kit, scene, low_table, mixes.TABLE, (0.1, 0.5))
         if kit.chance(0.5):
             x, y = before(sofa, kit.uniform(1.1, 1.8), kit.uniform(-1.2, 1.2))
-            stand(kit, scene, room, "armchair", (x, y), sofa.yaw + math.pi + kit.uniform(-1.2, 1.2))
+            stand(kit, scene, room, "armchair", at=(x, y), yaw=sofa.yaw + math.pi + kit.uniform(-1.2, 1.2))
     if kit.chance(0.6):
         wall = _wall_behind(room, sofa)
         set_against(kit, scene, room, "floor_lamp", wall=wall, beside=1.0)
@@ -221,9 +222,9 @@ def along_walls(
     scene: Scene,
     room: Room,
     kinds: Sequence[str],
+    *,
     count: int,
     mix: mixes.Mix = mixes.SHELF,
-    *,
     filled: float = 0.85,
 ) -> None:
     """Cupboards, shelves and such along the walls, with things in and on them."""
@@ -242,7 +243,7 @@ def on_walls(kit: Kit, scene: Scene, room: Room, count: int, kinds: Sequence[str
         low = _LEVELS[kind] if kind in _LEVELS else 1.55 - high / 2 + kit.normal(0.0, 0.15)
         if kind == "wall_detail":
             low = kit.pick((0.3, 1.1, 1.1, 1.5, 2.1))
-        placed = hang(kit, scene, room, index, max(low, 0.3))
+        placed = hang(kit, scene, room, index, low=max(low, 0.3))
         clutter(kit, scene, placed, mixes.SHELF, (0.2, 0.6), most=12)
 
 

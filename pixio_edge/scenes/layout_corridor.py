@@ -10,8 +10,10 @@ from pixio_edge.scenes.groups import along_walls, on_floor, on_walls
 from pixio_edge.scenes.kit import Kit
 from pixio_edge.scenes.light import room_light
 from pixio_edge.scenes.openings import add_door, add_windows
-from pixio_edge.scenes.rooms import Room, add_shell, make_room, shell_looks, stand
+from pixio_edge.scenes.rooms import Room, make_room
 from pixio_edge.scenes.scene import Camera, Scene, Surface
+from pixio_edge.scenes.setting import stand
+from pixio_edge.scenes.shells import add_shell, shell_looks
 from pixio_edge.scenes.viewpoints import VIEWS, Stance, look_at, room_views, sees_freely
 
 _STANCE = Stance((0.25, 1.8), (0.0, 0.0), (0.8, 1.45), 0.05, 0.1)
@@ -31,7 +33,13 @@ def corridor(kit: Kit) -> Scene:
     _repeated(kit, scene, room)
     kinds = ("storage", "seat", "bookcase", "rack", "shelf", "low_table", "sofa", "table", "radiator", "railing")
     along_walls(
-        kit, scene, room, kinds, kit.integer(1, 10) if not hall else kit.integer(4, 14), mixes.SHELF, filled=0.5
+        kit,
+        scene,
+        room,
+        kinds,
+        count=kit.integer(1, 10) if not hall else kit.integer(4, 14),
+        mix=mixes.SHELF,
+        filled=0.5,
     )
     on_walls(kit, scene, room, kit.integer(1, 8), ("wall_picture", "board", "coat_rack", "wall_picture"))
     on_floor(kit, scene, room, kit.integer(0, 7), mixes.FLOOR | {"plant": 1.0, "seat": 0.5})
@@ -52,7 +60,7 @@ def _doors(kit: Kit, scene: Scene, room: Room, looks: dict[int, Surface]) -> Non
         start = kit.uniform(0.2, 1.5)
         while start + DOOR_WIDTH < wall.length - 0.2:
             if kit.chance(0.75 if wall.length > 4 else 0.4):
-                add_door(kit, scene, room, wall, start, looks, closed=0.65, leaf=(index, surfaces))
+                add_door(kit, scene, room, wall, start, looks=looks, closed=0.65, leaf=(index, surfaces))
             start += step
 
 

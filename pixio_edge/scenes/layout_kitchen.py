@@ -10,8 +10,9 @@ from pixio_edge.scenes.groups import before, clutter, dining, over
 from pixio_edge.scenes.kit import Kit, Placed
 from pixio_edge.scenes.layout_room import begin_room, finish_room
 from pixio_edge.scenes.mesh import Look
-from pixio_edge.scenes.rooms import Room, Wall, hang, set_against, stand
+from pixio_edge.scenes.rooms import Room, Wall
 from pixio_edge.scenes.scene import Camera, Scene, Surface
+from pixio_edge.scenes.setting import hang, set_against, stand
 from pixio_edge.scenes.viewpoints import VIEWS, Stance, look_at, room_views, sees_freely
 
 # Between neighbouring units, metres.
@@ -94,18 +95,20 @@ def _line(kit: Kit, scene: Scene, room: Room, wall: Wall, *, scheme: dict[int, S
     return placed
 
 
-def _above(kit: Kit, scene: Scene, room: Room, wall: Wall, unit: tuple[str, float], scheme: dict[int, Surface]) -> None:
+def _above(
+    kit: Kit, scene: Scene, room: Room, wall: Wall, *, unit: tuple[str, float], scheme: dict[int, Surface]
+) -> None:
     """What hangs above a unit, given as kind and middle along the wall."""
     kind, along = unit
     if kind == "cooker" and kit.chance(0.75):
         index = kit.index("hood")
         high = kit.size(index)[2]
-        hang(kit, scene, room, index, min(1.6, room.height - high - 0.03), wall=wall, along=along)
+        hang(kit, scene, room, index, low=min(1.6, room.height - high - 0.03), wall=wall, along=along)
     elif kit.chance(0.65):
         index = kit.index("wall_unit")
         low = kit.uniform(1.38, 1.5)
         if kit.chance(0.8):
-            hang(kit, scene, room, index, low, wall=wall, along=along, scheme={0: scheme[1]})
+            hang(kit, scene, room, index, low=low, wall=wall, along=along, scheme={0: scheme[1]})
     elif kit.chance(0.5):
-        shelf = hang(kit, scene, room, "wall_shelf", kit.uniform(1.3, 1.5), wall=wall, along=along)
+        shelf = hang(kit, scene, room, "wall_shelf", low=kit.uniform(1.3, 1.5), wall=wall, along=along)
         clutter(kit, scene, shelf, mixes.COUNTER, (0.3, 0.6), most=12)

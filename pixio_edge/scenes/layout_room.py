@@ -18,8 +18,10 @@ from pixio_edge.scenes.groups import (
 from pixio_edge.scenes.kit import Kit
 from pixio_edge.scenes.light import room_light
 from pixio_edge.scenes.openings import add_doors, add_windows
-from pixio_edge.scenes.rooms import Room, add_shell, make_room, set_against, shell_looks, stand
+from pixio_edge.scenes.rooms import Room, make_room
 from pixio_edge.scenes.scene import Scene
+from pixio_edge.scenes.setting import set_against, stand
+from pixio_edge.scenes.shells import add_shell, shell_looks
 from pixio_edge.scenes.viewpoints import room_views
 
 _PICTURES = (
@@ -42,7 +44,14 @@ _PICTURES = (
 
 
 def begin_room(
-    kit: Kit, kind: str, width: tuple[float, float], length: tuple[float, float], *, tiles: float = 0.1, doors: int = 2
+    kit: Kit,
+    kind: str,
+    width: tuple[float, float],
+    length: tuple[float, float],
+    *,
+    tiles: float = 0.1,
+    doors: int = 2,
+    corner: float = 0.3,
 ) -> tuple[Scene, Room]:
     """A scene with an empty room: shell, doors, windows, light.
 
@@ -53,10 +62,11 @@ def begin_room(
         length: Range along y.
         tiles: How often the lower walls are tiled.
         doors: Most doors.
+        corner: How often the room is L-shaped.
     """
     scene = Scene(kind)
     height = kit.uniform(2.3, 2.9) if kit.chance(0.8) else kit.uniform(2.9, 3.8)
-    room = make_room(kit, kit.uniform(*width), kit.uniform(*length), height, corner=0.3)
+    room = make_room(kit, kit.uniform(*width), kit.uniform(*length), height, corner=corner)
     looks = shell_looks(kit, tiles=tiles)
     add_doors(kit, scene, room, looks, kit.integer(1, doors))
     add_windows(kit, scene, room, kit.integer(0, 3))
@@ -93,7 +103,11 @@ def living(kit: Kit) -> Scene:
     if kit.chance(0.4):
         lounge(kit, scene, room)
     along_walls(
-        kit, scene, room, ("bookcase", "shelf", "storage", "bookcase", "low_table", "armchair"), kit.integer(2, 6)
+        kit,
+        scene,
+        room,
+        ("bookcase", "shelf", "storage", "bookcase", "low_table", "armchair"),
+        count=kit.integer(4, 10),
     )
     if kit.chance(0.3):
         workplace(kit, scene, room)
@@ -106,7 +120,7 @@ def bedroom(kit: Kit) -> Scene:
     sleeping(kit, scene, room)
     if kit.chance(0.2):
         sleeping(kit, scene, room)
-    along_walls(kit, scene, room, ("storage", "storage", "bookcase", "shelf", "low_table"), kit.integer(3, 8))
+    along_walls(kit, scene, room, ("storage", "storage", "bookcase", "shelf", "low_table"), count=kit.integer(3, 8))
     if kit.chance(0.55):
         workplace(kit, scene, room)
     chair = set_against(kit, scene, room, "seat")
@@ -120,7 +134,9 @@ def office(kit: Kit) -> Scene:
     scene, room = begin_room(kit, "office", (3.0, 8.0), (3.0, 9.0))
     for _ in range(kit.integer(2, 8)):
         workplace(kit, scene, room, free=kit.chance(0.35))
-    along_walls(kit, scene, room, ("bookcase", "bookcase", "storage", "shelf", "rack", "table"), kit.integer(3, 10))
+    along_walls(
+        kit, scene, room, ("bookcase", "bookcase", "storage", "shelf", "rack", "table"), count=kit.integer(3, 10)
+    )
     if kit.chance(0.3):
         dining(kit, scene, room, mixes.DESK)
     if kit.chance(0.25):
@@ -134,7 +150,7 @@ def meeting(kit: Kit) -> Scene:
     scene, room = begin_room(kit, "meeting", (3.0, 8.0), (3.5, 9.0))
     for _ in range(kit.integer(1, 5)):
         dining(kit, scene, room, mixes.TABLE if kit.chance(0.6) else mixes.DESK)
-    along_walls(kit, scene, room, ("storage", "shelf", "table", "seat", "bookcase"), kit.integer(2, 9))
+    along_walls(kit, scene, room, ("storage", "shelf", "table", "seat", "bookcase"), count=kit.integer(2, 9))
     on_walls(kit, scene, room, kit.integer(0, 2), ("board", "television"))
     return finish_room(kit, scene, room, loose=(0, 8))
 
@@ -147,8 +163,8 @@ def store(kit: Kit) -> Scene:
         scene,
         room,
         ("rack", "rack", "shelf", "storage", "table"),
-        kit.integer(4, 10),
-        mixes.STORE if kit.chance(0.6) else mixes.TOOLS,
+        count=kit.integer(4, 10),
+        mix=mixes.STORE if kit.chance(0.6) else mixes.TOOLS,
     )
     for _ in range(kit.integer(0, 3)):
         clutter(kit, scene, stand(kit, scene, room, kit.pick(("table", "rack", "island"))), mixes.STORE, (0.2, 0.6))

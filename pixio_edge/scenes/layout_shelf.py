@@ -8,8 +8,9 @@ from pixio_edge.scenes import mixes
 from pixio_edge.scenes.groups import before, clutter, on_floor, on_walls
 from pixio_edge.scenes.kit import Kit, Placed
 from pixio_edge.scenes.layout_room import begin_room
-from pixio_edge.scenes.rooms import Room, Wall, hang, set_against, stand
+from pixio_edge.scenes.rooms import Room, Wall
 from pixio_edge.scenes.scene import Camera, Scene
+from pixio_edge.scenes.setting import hang, set_against, stand
 from pixio_edge.scenes.viewpoints import VIEWS, Stance, look_at, room_views, sees_freely
 
 _STANCE = Stance((0.3, 1.9), (0.5, 2.0), (0.75, 1.25), 0.06, 0.2)
@@ -58,7 +59,7 @@ def _line(kit: Kit, scene: Scene, room: Room, wall: Wall, kinds: tuple[str, ...]
         wide = kit.size(index)[0]
         unit = set_against(kit, scene, room, index, wall=wall, along=along + wide / 2, gap=0.005)
         if unit is None:
-            board = hang(kit, scene, room, "wall_shelf", kit.uniform(0.8, 1.6), wall=wall, along=along + 0.3)
+            board = hang(kit, scene, room, "wall_shelf", low=kit.uniform(0.8, 1.6), wall=wall, along=along + 0.3)
             if board is not None:
                 placed.append(board)
             along += 0.3

@@ -11,8 +11,9 @@ from pixio_edge.scenes.heaps import fallen
 from pixio_edge.scenes.kit import Kit, Placed, Spot
 from pixio_edge.scenes.layout_room import begin_room
 from pixio_edge.scenes.mesh import Look
-from pixio_edge.scenes.rooms import Block, Room, hang
+from pixio_edge.scenes.rooms import Block, Room
 from pixio_edge.scenes.scene import Camera, Scene
+from pixio_edge.scenes.setting import hang
 from pixio_edge.scenes.shapes import box
 from pixio_edge.scenes.viewpoints import VIEWS, Stance, look_at, sees_freely
 
@@ -44,23 +45,27 @@ _HIGH = {
     "easel": 0.5,
     "cardboard": 1.0,
 }
+# Below this many things the rows are gone through once more.
+_FEW = 14
 _BEHIND = ("curtain", "board", "wall_picture", "wall_shelf", "posters", "window", "television", "mirror")
 _MIXES = (mixes.ANY, mixes.ANY, mixes.TOYS, mixes.TABLE, mixes.STORE, mixes.DECOR, mixes.TOOLS, mixes.SHELF)
 
 
 def still_life(kit: Kit) -> Scene:
     """Rows of supports crowded with things, in front of a decorated wall."""
-    scene, room = begin_room(kit, "still_life", (2.0, 3.6), (2.6, 4.2), doors=1)
+    scene, room = begin_room(kit, "still_life", (2.0, 3.6), (2.6, 4.2), doors=1, corner=0.0)
     for wall in room.walls[1:]:
         if kit.chance(0.3):
             size = kit.size(index := kit.index("curtain"))
             scale = (wall.length / size[0] * kit.uniform(0.5, 0.95), 1.0, 1.0)
-            hang(kit, scene, room, index, 0.02, wall=wall, along=wall.length / 2, scale=scale)
+            hang(kit, scene, room, index, low=0.02, wall=wall, along=wall.length / 2, scale=scale)
     for _ in range(kit.integer(2, 7)):
-        hang(kit, scene, room, kit.pick(_BEHIND), kit.uniform(0.2, 1.3))
-    along_walls(kit, scene, room, ("bookcase", "shelf", "rack", "storage"), kit.integer(0, 3))
+        hang(kit, scene, room, kit.pick(_BEHIND), low=kit.uniform(0.2, 1.3))
+    along_walls(kit, scene, room, ("bookcase", "shelf", "rack", "storage"), count=kit.integer(0, 3))
     mix = kit.pick(_MIXES)
     supports = _rows(kit, scene, room, mix) if kit.chance(0.45) else _stage(kit, scene, room, mix)
+    if len(supports) < _FEW:
+        supports += _rows(kit, scene, room, mix)
     _panels(kit, scene, room, kit.integer(0, 5))
     on_walls(kit, scene, room, kit.integer(0, 4), ("wall_picture", "wall_shelf", "board", "posters"))
     scene.cameras = _views(kit, scene, room, supports)
@@ -78,7 +83,7 @@ def _rows(kit: Kit, scene: Scene, room: Room, mix: mixes.Mix) -> list[Placed]:
         while x < room.high[0] - 0.2:
             kind = kit.weighted(_HIGH if high else _LOW)
             if not kind:
-                thing = _on_floor(kit, scene, room, (x, y), mix, scale)
+                thing = _on_floor(kit, scene, room, (x, y), mix=mix, scale=scale)
             else:
                 thing = _support(kit, scene, room, kind, (x, y))
             if thing is None:
@@ -139,7 +144,7 @@ def _support(kit: Kit, scene: Scene, room: Room, kind: str, corner: tuple[float,
 
 
 def _on_floor(
-    kit: Kit, scene: Scene, room: Room, corner: tuple[float, float], mix: mixes.Mix, scale: float
+    kit: Kit, scene: Scene, room: Room, corner: tuple[float, float], *, mix: mixes.Mix, scale: float
 ) -> Placed | None:
     """A larger thing right on the floor."""
     index = kit.index(kit.weighted(mix))

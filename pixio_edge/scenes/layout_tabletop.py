@@ -12,8 +12,9 @@ from pixio_edge.scenes.kit import Kit, Placed, Spot
 from pixio_edge.scenes.layout_room import begin_room, finish_room
 from pixio_edge.scenes.mesh import Look
 from pixio_edge.scenes.packing import pack_rows
-from pixio_edge.scenes.rooms import Block, Room, set_against, stand
+from pixio_edge.scenes.rooms import Block, Room
 from pixio_edge.scenes.scene import Camera, Scene
+from pixio_edge.scenes.setting import set_against, stand
 from pixio_edge.scenes.shapes import box
 from pixio_edge.scenes.viewpoints import VIEWS, Stance, look_at
 
@@ -100,7 +101,7 @@ def _around(kit: Kit, scene: Scene, room: Room, table: Placed) -> None:
     """What is behind and beside the table."""
     if table.high[2] > 0.65 and kit.chance(0.6):
         chairs_at(kit, scene, room, table, kit.integer(1, 4), people=0.15)
-    along_walls(kit, scene, room, ("bookcase", "shelf", "storage", "table", "sofa", "rack"), kit.integer(2, 7))
+    along_walls(kit, scene, room, ("bookcase", "shelf", "storage", "table", "sofa", "rack"), count=kit.integer(2, 7))
     finish_room(kit, scene, room, pictures=(2, 9), loose=(0, 10))
 
 

@@ -3,27 +3,17 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 
 from pixio_edge.scenes.fittings import DOOR_HEIGHT, DOOR_WIDTH
 from pixio_edge.scenes.hulls import quads
 from pixio_edge.scenes.kit import Kit
-from pixio_edge.scenes.rooms import (
-    ACCENT,
-    CEILING,
-    FLOOR,
-    WALL,
-    Block,
-    Patch,
-    Room,
-    Wall,
-    hang,
-    keep_clear,
-    open_wall,
-    set_against,
-)
+from pixio_edge.scenes.rooms import Block, Patch, Room, Wall, keep_clear, open_wall
 from pixio_edge.scenes.scene import Scene, Surface
+from pixio_edge.scenes.setting import hang, set_against
+from pixio_edge.scenes.shells import ACCENT, CEILING, FLOOR, WALL
 
 _THICKNESS = 0.16
 # What may stand at the far wall of the room behind an open door.
@@ -35,7 +25,7 @@ def add_doors(kit: Kit, scene: Scene, room: Room, looks: dict[int, Surface], cou
     for _ in range(count):
         wall = kit.pick(room.walls)
         if wall.length > DOOR_WIDTH + 0.4:
-            add_door(kit, scene, room, wall, kit.uniform(0.15, wall.length - DOOR_WIDTH - 0.15), looks)
+            add_door(kit, scene, room, wall, kit.uniform(0.15, wall.length - DOOR_WIDTH - 0.15), looks=looks)
 
 
 def add_door(
@@ -44,8 +34,8 @@ def add_door(
     room: Room,
     wall: Wall,
     start: float,
-    looks: dict[int, Surface],
     *,
+    looks: dict[int, Surface],
     closed: float = 0.45,
     leaf: tuple[int, tuple[Surface, ...]] | None = None,
 ) -> None:
@@ -64,11 +54,11 @@ def add_door(
     if kit.chance(closed):
         index, surfaces = leaf or (kit.index("door"), None)
         scheme = None if surfaces is None else dict(enumerate(surfaces))
-        placed = hang(kit, scene, room, index, 0.0, wall=wall, along=start + DOOR_WIDTH / 2, scheme=scheme)
+        placed = hang(kit, scene, room, index, low=0.0, wall=wall, along=start + DOOR_WIDTH / 2, scheme=scheme)
         if placed is not None:
             keep_clear(room, wall, start, start + DOOR_WIDTH)
     elif open_wall(room, wall, Patch(start, start + DOOR_WIDTH, 0.0, min(DOOR_HEIGHT, room.height - 0.05))):
-        _next_room(kit, scene, wall, start, room.height, looks)
+        _next_room(kit, scene, wall, start, height=room.height, looks=looks)
         x, y = wall.at(start + DOOR_WIDTH / 2, -_THICKNESS / 2)
         kit.place(scene, "door_frame", (x, y, 0.0), wall.yaw)
         if kit.chance(0.7):
@@ -90,13 +80,13 @@ def _leaf(kit: Kit, scene: Scene, room: Room, wall: Wall, start: float) -> None:
         room.blocks.append(Block(xs[0] - 0.03, ys[0] - 0.03, xs[1] + 0.03, ys[1] + 0.03, DOOR_HEIGHT))
 
 
-def _next_room(kit: Kit, scene: Scene, wall: Wall, start: float, height: float, looks: dict[int, Surface]) -> None:
+def _next_room(kit: Kit, scene: Scene, wall: Wall, start: float, *, height: float, looks: dict[int, Surface]) -> None:
     """Three walls, floor and ceiling behind an open door, with some things."""
     left, right = start - kit.uniform(0.3, 2.5), start + DOOR_WIDTH + kit.uniform(0.3, 2.5)
     near, far = -_THICKNESS, -_THICKNESS - kit.uniform(1.2, 5.0)
     corners = [wall.at(left, near), wall.at(left, far), wall.at(right, far), wall.at(right, near)]
     faces = []
-    for (xa, ya), (xb, yb) in zip(corners, corners[1:], strict=False):
+    for (xa, ya), (xb, yb) in pairwise(corners):
         faces.append(((xa, ya, 0.0), (xb, yb, 0.0), (xb, yb, height), (xa, ya, height)))
     faces.append(tuple((x, y, 0.0) for x, y in reversed(corners)))
     faces.append(tuple((x, y, height) for x, y in corners))
@@ -142,7 +132,9 @@ def add_windows(kit: Kit, scene: Scene, room: Room, count: int, *, open_share: f
             index = kit.index("bright_window")
             size = kit.size(index)
             if (
-                hang(kit, scene, room, index, low, wall=wall, along=along, scale=(wide / size[0], 1, high / size[2]))
+                hang(
+                    kit, scene, room, index, low=low, wall=wall, along=along, scale=(wide / size[0], 1, high / size[2])
+                )
                 is None
             ):
                 continue

@@ -1,0 +1,162 @@
+"""Setting things against walls, hanging them on walls, and standing them on the free floor of a room."""
+
+from __future__ import annotations
+
+import math
+
+from pixio_edge.scenes.kit import Kit, Placed
+from pixio_edge.scenes.rooms import Block, Patch, Room, Wall
+from pixio_edge.scenes.scene import Scene, Surface, Vector
+
+_TRIES = 10
+
+
+def set_against(
+    kit: Kit,
+    scene: Scene,
+    room: Room,
+    category: str | int,
+    *,
+    wall: Wall | None = None,
+    along: float | None = None,
+    gap: float = 0.01,
+    beside: float = 0.35,
+    surfaces: tuple[Surface, ...] | None = None,
+) -> Placed | None:
+    """Put a thing on the floor with its back to a wall; None where there is no room for it.
+
+    Args:
+        kit: Draws the place.
+        scene: Gets the thing.
+        room: Keeps what is taken.
+        category: Category, name or index.
+        wall: Which; None tries several.
+        along: Middle of the thing along the wall, metres; None draws it.
+        gap: Between back and wall, metres.
+        beside: How often it is put right beside something else or into a corner.
+        surfaces: One per slot; None draws them.
+    """
+    index = category if isinstance(category, int) else kit.index(category)
+    wide, deep, high = kit.size(index)
+    if high > room.height - 0.02:
+        return None
+    for _ in range(_TRIES if along is None else 1):
+        chosen = wall or kit.pick(room.walls)
+        if chosen.length < wide + 0.02:
+            continue
+        place = along if along is not None else _draw_along(kit, chosen, wide, beside)
+        patch = Patch(place - wide / 2, place + wide / 2, 0.0, high)
+        (xa, ya), (xb, yb) = chosen.at(patch.start, gap), chosen.at(patch.end, gap + deep)
+        block = Block(min(xa, xb), min(ya, yb), max(xa, xb), max(ya, yb), high)
+        if patch.start < 0 or patch.end > chosen.length or not chosen.free(patch) or not room.free(block):
+            continue
+        chosen.patches.append(patch)
+        room.blocks.append(block)
+        x, y = chosen.at(place, gap + deep / 2)
+        placed = kit.place(scene, index, (x, y, 0.0), chosen.yaw, surfaces=surfaces)
+        room.things.append(placed)
+        return placed
+    return None
+
+
+def _draw_along(kit: Kit, wall: Wall, wide: float, beside: float) -> float:
+    if kit.chance(beside):
+        standing = [patch for patch in wall.patches if patch.low < 0.05 and not patch.is_hole]
+        spots = [wide / 2 + 0.02, wall.length - wide / 2 - 0.02]
+        for patch in standing:
+            spots += [patch.end + wide / 2 + 0.01, patch.start - wide / 2 - 0.01]
+        return kit.pick(spots)
+    return kit.uniform(wide / 2, wall.length - wide / 2)
+
+
+def hang(
+    kit: Kit,
+    scene: Scene,
+    room: Room,
+    category: str | int,
+    *,
+    low: float,
+    wall: Wall | None = None,
+    along: float | None = None,
+    scale: Vector = (1.0, 1.0, 1.0),
+    scheme: dict[int, Surface] | None = None,
+) -> Placed | None:
+    """Put a thing on a wall with its lower edge at a height; None where there is no room for it.
+
+    Args:
+        kit: Draws the place.
+        scene: Gets the thing.
+        room: Has the walls.
+        category: Category, name or index.
+        low: Height of its lower edge, metres.
+        wall: Which; None tries several.
+        along: Its middle along the wall; None draws it.
+        scale: Factors of its extents.
+        scheme: Surfaces of some of its slots; the others are drawn.
+    """
+    index = category if isinstance(category, int) else kit.index(category)
+    size = kit.size(index)
+    wide, deep, high = (extent * factor for extent, factor in zip(size, scale, strict=True))
+    if low + high > room.height - 0.02:
+        return None
+    for _ in range(_TRIES if along is None else 1):
+        chosen = wall or kit.pick(room.walls)
+        if chosen.length < wide + 0.06:
+            continue
+        place = along if along is not None else kit.uniform(wide / 2 + 0.02, chosen.length - wide / 2 - 0.02)
+        patch = Patch(place - wide / 2, place + wide / 2, low, low + high)
+        if not chosen.free(patch):
+            continue
+        chosen.patches.append(patch)
+        x, y = chosen.at(place, deep / 2 + 0.002)
+        surfaces = kit.surfaces(kit.library.model(index), scheme)
+        return kit.place(scene, index, (x, y, low), chosen.yaw, scale=scale, surfaces=surfaces)
+    return None
+
+
+def stand(
+    kit: Kit,
+    scene: Scene,
+    room: Room,
+    category: str | int,
+    *,
+    at: tuple[float, float] | None = None,
+    yaw: float | None = None,
+    margin: float = 0.03,
+    surfaces: tuple[Surface, ...] | None = None,
+) -> Placed | None:
+    """Put a thing on the free floor; None where there is no room for it.
+
+    Args:
+        kit: Draws place and turn where they are not given.
+        scene: Gets the thing.
+        room: Keeps what is taken.
+        category: Category, name or index.
+        at: World x, y; None draws it.
+        yaw: Turn; None draws it.
+        margin: Free space around it, metres; negative where things may overlap, as a chair under a table.
+        surfaces: One per slot; None draws them.
+    """
+    index = category if isinstance(category, int) else kit.index(category)
+    wide, deep, high = kit.size(index)
+    if high > room.height - 0.02:
+        return None
+    for _ in range(_TRIES if at is None else 1):
+        turn = kit.uniform(-math.pi, math.pi) if yaw is None else yaw
+        c, s = abs(math.cos(turn)), abs(math.sin(turn))
+        half_x, half_y = (c * wide + s * deep) / 2 + margin, (s * wide + c * deep) / 2 + margin
+        if at is None:
+            if 2 * half_x > room.high[0] - room.low[0] or 2 * half_y > room.high[1] - room.low[1]:
+                return None
+            x = kit.uniform(room.low[0] + half_x, room.high[0] - half_x)
+            y = kit.uniform(room.low[1] + half_y, room.high[1] - half_y)
+        else:
+            x, y = at
+        if not room.free(Block(x - half_x, y - half_y, x + half_x, y + half_y, high)):
+            continue
+        half_x, half_y = half_x - margin, half_y - margin
+        room.blocks.append(Block(x - half_x, y - half_y, x + half_x, y + half_y, high))
+        placed = kit.place(scene, index, (x, y, 0.0), turn, surfaces=surfaces)
+        room.things.append(placed)
+        return placed
+    return None
