@@ -57,51 +57,23 @@ def plush(rng: np.random.Generator) -> Model:
 def doll(rng: np.random.Generator) -> Model:
     """A doll or action figure."""
     u = rng.uniform
-    s = u(0.1, 0.4)
-    parts = [box((0.26 * s, 0.14 * s, 0.32 * s), at=(0, 0, 0.42 * s), bevel=0.05 * s, slot=1)]
-    parts.append(ball((0.1 * s, 0.1 * s, 0.12 * s), at=(0, 0, 0.88 * s), detail=1))
-    parts.append(ball((0.11 * s, 0.11 * s, 0.1 * s), at=(0, 0.015 * s, 0.93 * s), slot=2))
-    parts.append(cylinder(0.04 * s, 0.08 * s, at=(0, 0, 0.73 * s), sides=8))
+    # Of height 1; scaled at the end.
+    parts = [box((0.26, 0.14, 0.32), at=(0, 0, 0.42), bevel=0.05, slot=1)]
+    parts.append(ball((0.1, 0.1, 0.12), at=(0, 0, 0.88), detail=1))
+    parts.append(ball((0.11, 0.11, 0.1), at=(0, 0.015, 0.93), slot=2))
+    parts.append(cylinder(0.04, 0.08, at=(0, 0, 0.73), sides=8))
     if u() < 0.4:
-        parts.append(
-            lathe(silhouette([(0.24 * s, 0.12 * s), (0.16 * s, 0.3 * s), (0.1 * s, 0.5 * s)], 6), sides=12, slot=1)
-        )
+        skirt = silhouette([(0.24, 0.12), (0.16, 0.3), (0.1, 0.5)], 6)
+        parts.append(lathe(skirt, sides=12, slot=1))
     for side in (-1, 1):
-        swing, step = u(-0.25, 0.2) * s, u(-0.08, 0.08) * s
-        parts.append(
-            _limb(
-                [
-                    (side * 0.15 * s, 0, 0.7 * s),
-                    (side * 0.22 * s, 0, 0.55 * s),
-                    (side * u(0.2, 0.35) * s, swing, u(0.35, 0.7) * s),
-                ],
-                0.045 * s,
-                0.03 * s,
-                int(rng.integers(2)),
-            )
-        )
-        parts.append(
-            _limb(
-                [
-                    (side * 0.07 * s, 0, 0.45 * s),
-                    (side * 0.08 * s, 0.5 * step, 0.22 * s),
-                    (side * 0.09 * s, step, 0.03 * s),
-                ],
-                0.06 * s,
-                0.04 * s,
-                3,
-            )
-        )
-        parts.append(box((0.07 * s, 0.15 * s, 0.05 * s), at=(side * 0.09 * s, step - 0.03 * s, 0), slot=2))
-    return thing(
-        parts,
-        [
-            pick(rng, (SKIN, SKIN, bright(rng))),
-            pick(rng, (bright(rng), PLUSH)),
-            pick(rng, (BLACK, bright(rng))),
-            bright(rng),
-        ],
-    )
+        hand, step = (side * u(0.2, 0.35), u(-0.25, 0.2), u(0.35, 0.7)), u(-0.08, 0.08)
+        arm = [(side * 0.15, 0, 0.7), (side * 0.22, 0, 0.55), hand]
+        parts.append(_limb(arm, 0.045, 0.03, int(rng.integers(2))))
+        leg = [(side * 0.07, 0, 0.45), (side * 0.08, 0.5 * step, 0.22), (side * 0.09, step, 0.03)]
+        parts.append(_limb(leg, 0.06, 0.04, 3))
+        parts.append(box((0.07, 0.15, 0.05), at=(side * 0.09, step - 0.03, 0), slot=2))
+    clothes = [pick(rng, (bright(rng), PLUSH)), pick(rng, (BLACK, bright(rng))), bright(rng)]
+    return thing([moved(merge(parts), scale=u(0.1, 0.4))], [pick(rng, (SKIN, SKIN, bright(rng))), *clothes])
 
 
 def animal(rng: np.random.Generator) -> Model:

@@ -28,6 +28,10 @@ TABLE: Mix = {
     "plant": 0.7,
     "lamp": 0.4,
     "container": 0.4,
+    "cloth": 0.4,
+    "bag": 0.3,
+    "clothes": 0.15,
+    "cable": 0.2,
 }
 SHELF: Mix = {
     "book": 2,
@@ -41,6 +45,10 @@ SHELF: Mix = {
     "plant": 1,
     "lamp": 0.5,
     "container": 1,
+    "cloth": 0.5,
+    "bag": 0.2,
+    "clothes": 0.2,
+    "tool": 0.3,
 }
 COUNTER: Mix = {"kitchenware": 5, "appliance": 2, "bottle": 3, "food": 3, "book": 0.3, "plant": 0.5, "container": 0.4}
 FLOOR: Mix = {
@@ -55,6 +63,12 @@ FLOOR: Mix = {
     "container": 0.7,
     "tool": 0.4,
     "bottle": 0.2,
+    "bag": 1.2,
+    "clothes": 1.0,
+    "cushion": 0.4,
+    "cloth": 0.3,
+    "floor_plant": 0.3,
+    "cable": 0.4,
 }
 STORE: Mix = {
     "cardboard": 2,
@@ -66,6 +80,8 @@ STORE: Mix = {
     "tool": 3,
     "container": 1.5,
     "decor": 0.4,
+    "bag": 0.5,
+    "clothes": 0.3,
 }
 ANY: Mix = {
     "kitchenware": 2,
@@ -82,6 +98,11 @@ ANY: Mix = {
     "lamp": 0.5,
     "container": 0.7,
     "appliance": 0.6,
+    "bag": 0.6,
+    "cloth": 0.7,
+    "clothes": 0.5,
+    "cable": 0.4,
+    "stationery": 0.5,
 }
 SMALL: Mix = {
     "food": 2,

@@ -104,8 +104,7 @@ def lathe(
     """
     line = np.asarray(profile, dtype=np.float64)
     if cap:
-        ends = [(0.0, line[0, 1])] * bool(line[0, 0] > 1e-9), [(0.0, line[-1, 1])] * bool(line[-1, 0] > 1e-9)
-        line = np.array([*ends[0], *line, *ends[1]])
+        line = np.concatenate([line[:1] * (0.0, 1.0), line, line[-1:] * (0.0, 1.0)])
     step = np.diff(line, axis=0)
     length = np.linalg.norm(step, axis=1)
     line, step, length = line[np.r_[True, length > 1e-9]], step[length > 1e-9], length[length > 1e-9]
