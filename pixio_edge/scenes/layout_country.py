@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from pixio_edge.scenes.kit import Kit
-from pixio_edge.scenes.layout_street import START, TOWN, Side, markings, roadsides
+from pixio_edge.scenes.layout_street import START, TOWN, Side, asphalt, markings, roadsides
 from pixio_edge.scenes.mesh import Look
 from pixio_edge.scenes.outdoor_views import hand_height, views
 from pixio_edge.scenes.roadside import car, facing, field, green, houses, sprinkle
@@ -22,7 +22,7 @@ def country(kit: Kit) -> Scene:
     paved = kit.chance(0.7)
     site = Site(kit, scene, draw_frame(kit, kit.uniform(1.3, 4.5), 0.0, rough=1.7))
     open_air(kit, scene)
-    road = Look("asphalt" if paved else kit.pick(("soil", "ground", "stone")), repeat_m=(1.5, 5.0))
+    road = asphalt(kit) if paved else Look(kit.pick(("soil", "ground", "stone")), repeat_m=(1.5, 5.0))
     land = [Look(kit.pick(("grass", "grass", "ground", "soil")), repeat_m=(1.5, 5.0)) for _ in range(2)]
     site.lay_ground([kit.surface(look) for look in (road, road, road, *land)])
     for side in (-1, 1):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from pixio_edge.scenes.kit import Kit
 from pixio_edge.scenes.mesh import Look
 from pixio_edge.scenes.outdoor_views import aim, hand_height, views
 from pixio_edge.scenes.roadside import blocks, facing, sprinkle, terraces, trees_behind
 from pixio_edge.scenes.scene import Camera, Scene
-from pixio_edge.scenes.site import Frame, Site, draw_frame
+from pixio_edge.scenes.site import Site, draw_frame
 from pixio_edge.scenes.skies import open_air
 
 # Things that stand about, with their weights.
@@ -72,9 +73,9 @@ def _open_site(kit: Kit, kind: str, path: float, *, rough: float) -> Site:
 def shifted(site: Site, by: float) -> Site:
     """The same site for rows that stand `by` metres farther from the road."""
     f = site.frame
-    wider = Frame(f.road, f.walk + by, f.kerb, f.bend, f.slope, f.waves, f.banks, f.hills, f.bumps)
+    wider = replace(f, walk=f.walk + by)
     other = Site(site.kit, site.scene, wider)
-    other.taken, other.crowns = site.taken, site.crowns
+    other.share(site)
     return other
 
 

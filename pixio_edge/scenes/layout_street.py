@@ -14,6 +14,7 @@ from pixio_edge.scenes.roadside import blocks, car, facing, field, green, halls,
 from pixio_edge.scenes.scene import Camera, Scene
 from pixio_edge.scenes.site import VIEWS, Site, draw_frame
 from pixio_edge.scenes.skies import open_air
+from pixio_edge.scenes.street_parts import median, over_the_road, side_street
 
 # Where the street begins and ends, metres along it.
 START, END = -22.0, 190.0
@@ -27,12 +28,15 @@ def street(kit: Kit) -> Scene:
     """A street with buildings, trees, parked and driving cars, people."""
     road = kit.uniform(2.6, 6.5) if kit.chance(0.85) else kit.uniform(6.5, 10.5)
     scene = Scene("street")
-    site = Site(kit, scene, draw_frame(kit, road, kit.uniform(1.3, 4.5), rough=0.8))
+    site = Site(kit, scene, draw_frame(kit, road, kit.uniform(1.3, 4.5), rough=0.8, crossings=0.35))
     open_air(kit, scene)
     lay_street(site)
     for side in (-1, 1):
         roadsides(site, side, TOWN)
     markings(site)
+    side_street(site)
+    median(site)
+    over_the_road(site)
     parking = [kit.chance(0.6), kit.chance(0.6)]
     for side in (-1, 1):
         if parking[side > 0]:
@@ -50,18 +54,30 @@ def lay_street(site: Site) -> None:
     kit = site.kit
     paved = Look("concrete" if kit.chance(0.4) else "stone" if kit.chance(0.5) else "tiles", repeat_m=(0.8, 2.5))
     land = [Look("ground" if kit.chance(0.6) else "grass", repeat_m=(1.5, 5.0)) for _ in range(2)]
-    looks = [Look("asphalt" if kit.chance(0.75) else "road", repeat_m=(1.5, 5.0)), Look("concrete"), paved, *land]
+    looks = [asphalt(kit) if kit.chance(0.9) else Look("road", repeat_m=(1.5, 5.0)), Look("concrete"), paved, *land]
     site.lay_ground([kit.surface(look) for look in looks])
+
+
+def asphalt(kit: Kit) -> Look:
+    """A road surface, mostly grey."""
+    grey = kit.uniform(0.24, 0.58)
+    tint = (grey + kit.uniform(-0.015, 0.025), grey, grey + kit.uniform(-0.025, 0.03))
+    return Look("asphalt", tint=tint if kit.chance(0.8) else None, repeat_m=(1.5, 5.0))
 
 
 def roadsides(site: Site, side: int, kinds: tuple[tuple[Side, float], ...]) -> None:
     """One or two kinds of built or green land along a side."""
     kit = site.kit
     weights = {str(i): weight for i, (_, weight) in enumerate(kinds)}
-    split = END if kit.chance(0.45) else kit.uniform(10.0, 80.0)
+    crossing = site.frame.crossing
+    if crossing is not None:
+        split, beyond = crossing[0] - crossing[1] - 2.5, crossing[0] + crossing[1] + 2.5
+    else:
+        split = END if kit.chance(0.45) else kit.uniform(10.0, 80.0)
+        beyond = split + kit.uniform(1.0, 12.0)
     kinds[int(kit.weighted(weights))][0](site, side, START, split)
     if split < END:
-        kinds[int(kit.weighted(weights))][0](site, side, split + kit.uniform(1.0, 12.0), END)
+        kinds[int(kit.weighted(weights))][0](site, side, beyond, END)
 
 
 def parked(site: Site, side: int) -> None:
@@ -74,7 +90,7 @@ def parked(site: Site, side: int) -> None:
         index = kit.index(car(site))
         size = kit.size(index)
         length = size[0] if across else size[1]
-        if kit.chance(dense):
+        if kit.chance(dense) and not site.frame.crossed(v + length / 2, 0.5 * length + 1.0):
             back = math.pi if (side > 0) != kit.chance(0.12) else 0.0
             yaw = (facing(side) + (math.pi if kit.chance(0.6) else 0.0) if across else back) + kit.normal(0.0, 0.025)
             u = f.road - (0.5 * size[1] if across else 0.5 * size[0] + kit.uniform(0.12, 0.35))
@@ -107,7 +123,8 @@ def kerbside(site: Site, side: int) -> None:
     v = START + kit.uniform(0.0, lamps)
     lamp = kit.index("lamp_post" if kit.chance(0.75) else "utility_pole")
     while v < END and kit.chance(0.97):
-        site.put(lamp, side * near, v, facing(side))
+        if not f.crossed(v, 0.5):
+            site.put(lamp, side * near, v, facing(side))
         v += lamps
     v = START + kit.uniform(0.0, planted)
     row = kit.index("street_tree" if kit.chance(0.65) else "tree")
@@ -167,7 +184,7 @@ def markings(site: Site) -> None:
     for _ in range(kit.integer(0, 10)):
         u, v = kit.uniform(-0.9, 0.7) * f.road, kit.uniform(START, 70.0)
         patches.append((u, min(u + kit.log_uniform(0.4, 3.0), f.road), v, v + kit.log_uniform(0.5, 9.0)))
-    for flat, look, lift in ((patches, Look("asphalt"), 0.008), (lines, Look("marking", repeat_m=(0.5, 2.0)), 0.014)):
+    for flat, look, lift in ((patches, asphalt(kit), 0.008), (lines, Look("marking", repeat_m=(0.5, 2.0)), 0.014)):
         if flat:
             corners = [
                 [f.point(a, c, lift), f.point(b, c, lift), f.point(b, d, lift), f.point(a, d, lift)]

@@ -34,6 +34,8 @@ def terraces(site: Site, side: int, start: float, end: float) -> None:
         width, depth, _ = kit.size(index)
         scale = (kit.uniform(0.85, 1.2), 1.0, tall * kit.uniform(0.92, 1.08))
         half = 0.5 * width * scale[0]
+        if v + 2 * half > end + 3.0:
+            break
         site.put(index, side * (f.edge + garden + 0.1 + depth / 2), v + half, facing(side), scale=scale, sink=True)
         v += 2 * half + (kit.uniform(1.5, 7.0) if kit.chance(0.12) else 0.0)
     if garden > 0:
@@ -50,6 +52,8 @@ def houses(site: Site, side: int, start: float, end: float) -> None:
     while v < end:
         index = kit.index("house")
         width, depth, _ = kit.size(index)
+        if v + width > end + 3.0:
+            break
         u = f.edge + setback + kit.uniform(-1.0, 2.0) + depth / 2
         site.put(index, side * u, v + width / 2, facing(side) + kit.normal(0.0, 0.06), sink=True)
         gap = kit.uniform(3.0, 12.0)
@@ -72,6 +76,8 @@ def blocks(site: Site, side: int, start: float, end: float) -> None:
         width, depth, _ = kit.size(index)
         along = kit.chance(0.75)
         length, deep = (width, depth) if along else (depth, width)
+        if v + length > end + 3.0:
+            break
         yaw = facing(side) if along else 0.0
         site.put(
             index, side * (f.edge + setback + deep / 2), v + length / 2, yaw, scale=kit.uniform(0.9, 1.1), sink=True
@@ -90,6 +96,8 @@ def halls(site: Site, side: int, start: float, end: float) -> None:
     while v < end:
         index = kit.index("hall" if kit.chance(0.8) else "block")
         width, depth, _ = kit.size(index)
+        if v + width > end + 3.0:
+            break
         site.put(index, side * (f.edge + setback + depth / 2), v + width / 2, facing(side), sink=True)
         v += width + kit.uniform(2.0, 20.0)
     if setback > 9.0:
@@ -171,7 +179,7 @@ def boundary(site: Site, side: int, u: float, start: float, end: float) -> None:
     surfaces = kit.surfaces(kit.library.models[index])
     v = start
     while v < end:
-        if kit.chance(0.9):
+        if kit.chance(0.9) and not (site.frame.crossed(v, 1.0) or site.frame.crossed(v + length, 1.0)):
             x, heading = site.frame.middle(v + length / 2)
             at = (x + side * u, v + length / 2, site.frame.height(side * u, v + length / 2) - 0.04)
             far = v > NEAR_TO

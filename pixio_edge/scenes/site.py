@@ -42,6 +42,7 @@ class Frame:
         banks: Rise per metre beyond the pavement, left and right.
         hills: Height of the land far off, left and right, metres.
         bumps: Amplitude of the unevenness of open ground, metres.
+        crossing: v of a road that crosses, and half its width; None: there is none.
     """
 
     road: float
@@ -53,6 +54,11 @@ class Frame:
     banks: tuple[float, float] = (0.0, 0.0)
     hills: tuple[float, float] = (0.0, 0.0)
     bumps: float = 0.1
+    crossing: tuple[float, float] | None = None
+
+    def crossed(self, v: float, margin: float = 0.0) -> bool:
+        """Whether v lies on the crossing road or within a margin of it, metres."""
+        return self.crossing is not None and abs(v - self.crossing[0]) < self.crossing[1] + margin
 
     @property
     def edge(self) -> float:
@@ -70,8 +76,8 @@ class Frame:
         z = self.slope * v
         for number, amplitude, phase in self.waves:
             z += amplitude * math.sin(number * v + phase)
-        off = abs(u)
-        if off > self.road:
+        off, open_land = abs(u), not self.crossed(v)
+        if off > self.road and open_land:
             z += self.kerb
         beyond = off - self.edge
         if beyond > 0:
@@ -80,7 +86,7 @@ class Frame:
             far = min(max((beyond - 20.0) / 220.0, 0.0), 1.0)
             z += self.hills[side] * far * far * (3.0 - 2.0 * far)
             rough = math.sin(0.31 * u + 0.23 * v) + 0.6 * math.sin(0.83 * u - 0.57 * v + 1.7)
-            z += self.bumps * min(1.0, 0.25 * beyond) * rough
+            z += self.bumps * min(1.0, 0.25 * beyond) * rough * open_land
         return z
 
     def heights(self, u: Array, v: Array) -> Array:
@@ -88,14 +94,16 @@ class Frame:
         z = self.slope * v
         for number, amplitude, phase in self.waves:
             z = z + amplitude * np.sin(number * v + phase)
-        z = z + np.where(np.abs(u) > self.road, self.kerb, 0.0)
+        around, half = self.crossing or (0.0, -1.0)
+        open_land = np.abs(v - around) >= half
+        z = z + np.where((np.abs(u) > self.road) & open_land, self.kerb, 0.0)
         beyond = np.maximum(np.abs(u) - self.edge, 0.0)
         right = (u >= 0).astype(int)
         z += np.array(self.banks)[right] * np.minimum(beyond, 14.0)
         far = np.clip((beyond - 20.0) / 220.0, 0.0, 1.0)
         z += np.array(self.hills)[right] * far * far * (3.0 - 2.0 * far)
         rough = np.sin(0.31 * u + 0.23 * v) + 0.6 * np.sin(0.83 * u - 0.57 * v + 1.7)
-        result: Array = z + self.bumps * np.minimum(1.0, 0.25 * beyond) * rough
+        result: Array = z + self.bumps * np.minimum(1.0, 0.25 * beyond) * rough * open_land
         return result
 
     def point(self, u: float, v: float, lift: float = 0.0) -> Vector:
@@ -103,8 +111,8 @@ class Frame:
         return (self.middle(v)[0] + u, v, self.height(u, v) + lift)
 
 
-def draw_frame(kit: Kit, road: float, walk: float, *, rough: float = 1.0, kerb: float = 0.12) -> Frame:
-    """A frame with random course and land; `rough` scales slopes and hills."""
+def draw_frame(kit: Kit, road: float, walk: float, *, rough: float = 1.0, crossings: float = 0.0) -> Frame:
+    """A frame with random course and land; `rough` scales its slopes, `crossings` is how often a road crosses."""
     straight = kit.chance(0.4)
     waves = tuple((kit.uniform(0.012, 0.05), rough * kit.uniform(0.0, 0.5), kit.uniform(0.0, 6.3)) for _ in range(2))
     banks = [0.0 if kit.chance(0.45) else rough * kit.normal(0.0, 0.08) for _ in range(2)]
@@ -112,22 +120,23 @@ def draw_frame(kit: Kit, road: float, walk: float, *, rough: float = 1.0, kerb: 
     return Frame(
         road,
         walk,
-        kerb if walk > 0 else 0.0,
+        0.12 if walk > 0 else 0.0,
         0.0 if straight else kit.normal(0.0, 0.0016),
         0.0 if kit.chance(0.4) else rough * kit.normal(0.0, 0.02),
         () if kit.chance(0.4) else waves,
         (banks[0], banks[1]),
         (rough * hills[0], rough * hills[1]),
         rough * kit.uniform(0.02, 0.2),
+        (kit.uniform(18.0, 60.0), kit.uniform(2.5, 6.0)) if kit.chance(crossings) else None,
     )
 
 
-def strips(points: Array, slots: Sequence[int]) -> Mesh:
+def strips(points: Array, slots: Sequence[int] | NDArray[np.int64]) -> Mesh:
     """Ground out of strips side by side: smooth along each, edges between them.
 
     Args:
         points: (N, M, 3): along, then across to the right.
-        slots: One per strip, M - 1.
+        slots: One per strip, (M - 1,), or per piece of each, (N - 1, M - 1).
     """
     left, right = points[:, :-1], points[:, 1:]
     along = np.gradient(points, axis=0)
@@ -144,7 +153,7 @@ def strips(points: Array, slots: Sequence[int]) -> Mesh:
     first = 2 * (np.arange(rows - 1)[:, None] * columns + np.arange(columns)).reshape(-1, 1)
     step = 2 * columns
     triangles = np.concatenate([first + np.array(t) for t in ((0, 1, step + 1), (0, step + 1, step))])
-    each = np.tile(np.asarray(slots), rows - 1)
+    each = np.broadcast_to(np.asarray(slots), (rows - 1, columns)).reshape(-1)
     return Mesh(
         places.astype(np.float32),
         normal.astype(np.float32),
@@ -172,6 +181,10 @@ class Site:
         self._cells: dict[tuple[int, int], list[tuple[float, float, float]]] = {}
         self._dressed: dict[int, tuple[Surface, ...]] = {}
 
+    def share(self, other: Site) -> None:
+        """Keep one record with another site of the same scene of what stands where."""
+        self.taken, self.crowns, self._cells, self._dressed = other.taken, other.crowns, other._cells, other._dressed
+
     def lay_ground(self, surfaces: Sequence[Surface], *, reach: tuple[float, float] = (-70.0, 700.0)) -> None:
         """Add the ground; surfaces: of the road, kerb, pavement, land to the left, land to the right."""
         f = self.frame
@@ -181,10 +194,18 @@ class Site:
         slots = [*[3] * len(land), *reversed(own), 0, *own, *[4] * len(land)]
         u = np.array([-u for u in reversed(half)] + half)
         v = np.concatenate([np.arange(reach[0], 130.0, 5.0), np.geomspace(135.0, reach[1], 12)])
+        pieces = np.tile(slots, (len(v) - 1, 1))
+        if f.crossing is not None:
+            low, high = f.crossing[0] - f.crossing[1], f.crossing[0] + f.crossing[1]
+            v = v[(np.abs(v - low) > 0.5) & (np.abs(v - high) > 0.5)]
+            v = np.sort(np.concatenate([v, (low - 0.01, low + 0.01, high - 0.01, high + 0.01)]))
+            pieces = np.tile(slots, (len(v) - 1, 1))
+            middles = 0.5 * (v[1:] + v[:-1])
+            pieces[(middles > low) & (middles < high)] = 0
         middle = np.array([f.middle(float(place))[0] for place in v])
         grid_u, grid_v = np.broadcast_to(u, (len(v), len(u))), np.broadcast_to(v[:, None], (len(v), len(u)))
         points = np.stack([grid_u + middle[:, None], grid_v, f.heights(grid_u, grid_v)], axis=-1)
-        self.kit.add(self.scene, strips(points, slots), surfaces)
+        self.kit.add(self.scene, strips(points, pieces), surfaces)
 
     def put(
         self,
@@ -265,8 +286,8 @@ class Site:
         return True
 
     def room(self, u: float, v: float, radius: float) -> bool:
-        """The same for a place along the road."""
-        return self.free(self.frame.middle(v)[0] + u, v, radius)
+        """The same for a place along the road, off roads that cross."""
+        return not self.frame.crossed(v, 0.8) and self.free(self.frame.middle(v)[0] + u, v, radius)
 
     def look(self, u: float, v: float, height: float, turn: float) -> Camera | None:
         """A camera that looks `turn` radians to the left of the road's course; None where something is in its way."""

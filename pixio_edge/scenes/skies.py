@@ -10,11 +10,12 @@ from pixio_edge.scenes.light import daylight
 from pixio_edge.scenes.scene import Scene
 from pixio_edge.scenes.textures import TextureAtlas
 
-# Share of a panorama, from the zenith down, that is looked at.
-UPPER = 0.4
-# Sky there is smooth (mean difference of neighbouring pixels, of 1), bright (mean), not warmer than blue, and nearly
-# nowhere dark (share of green below 0.2): beams and ceilings are.
-SMOOTH, BRIGHT, COOL, DARK = 0.03, 0.42, -0.005, 0.03
+# Share of a panorama, from the zenith down to just above the horizon, that is looked at.
+UPPER = 0.46
+# Sky there is smooth (mean difference of neighbouring pixels, of 1), bright (mean), and has few pixels that are dark or
+# warmer than they are blue: ceilings, beams and treetops have many.
+SMOOTH, BRIGHT, FEW_DARK, FEW_WARM = 0.0245, 0.42, 0.025, 0.25
+DARK, WARM = 0.25, 0.02
 
 _known: dict[int, tuple[TextureAtlas, tuple[int, ...]]] = {}
 
@@ -32,8 +33,8 @@ def _is_sky(packed: NDArray[np.int32]) -> bool:
     red, green, blue = ((top >> bits & 255) / 255.0 for bits in (16, 8, 0))
     rough = sum(float(np.abs(np.diff(channel, axis=axis)).mean()) for channel in (red, green, blue) for axis in (0, 1))
     mean = float(red.mean() + green.mean() + blue.mean())
-    dark = float((green < 0.2).mean())
-    return dark < DARK and rough / 3 < SMOOTH and mean / 3 > BRIGHT and float((blue - red).mean()) > COOL
+    dark, warm = float((green < DARK).mean()), float((red - blue > WARM).mean())
+    return rough / 3 < SMOOTH and mean / 3 > BRIGHT and dark < FEW_DARK and warm < FEW_WARM
 
 
 def open_air(kit: Kit, scene: Scene, *, clear: float = 0.6) -> None:
