@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pixio_edge.scenes.kit import Kit
+from pixio_edge.scenes.land import draw_frame
 from pixio_edge.scenes.layout_park import strollers
 from pixio_edge.scenes.mesh import Look
 from pixio_edge.scenes.outdoor_views import aim, hand_height, views
 from pixio_edge.scenes.roadside import facing, sprinkle, trees_behind
 from pixio_edge.scenes.scene import Camera, Scene
-from pixio_edge.scenes.site import Site, draw_frame
+from pixio_edge.scenes.site import Site
 from pixio_edge.scenes.skies import open_air
 
 # v of the facade that is looked at, metres.

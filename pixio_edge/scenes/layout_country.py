@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 
 from pixio_edge.scenes.kit import Kit
+from pixio_edge.scenes.land import draw_frame
 from pixio_edge.scenes.layout_street import START, TOWN, Side, asphalt, markings, roadsides
 from pixio_edge.scenes.mesh import Look
 from pixio_edge.scenes.outdoor_views import hand_height, views
 from pixio_edge.scenes.roadside import car, facing, field, green, houses, sprinkle
 from pixio_edge.scenes.scene import Camera, Scene
-from pixio_edge.scenes.site import Site, draw_frame
+from pixio_edge.scenes.site import Site
 from pixio_edge.scenes.skies import open_air
 
 LAND: tuple[tuple[Side, float], ...] = ((green, 3.0), (field, 3.5), (houses, 0.8))

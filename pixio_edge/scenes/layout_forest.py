@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 
 from pixio_edge.scenes.kit import Kit
+from pixio_edge.scenes.land import draw_frame
 from pixio_edge.scenes.mesh import Look
 from pixio_edge.scenes.outdoor_views import hand_height, views
 from pixio_edge.scenes.scene import Camera, Scene
-from pixio_edge.scenes.site import Site, draw_frame
+from pixio_edge.scenes.site import Site
 from pixio_edge.scenes.skies import open_air
 
 

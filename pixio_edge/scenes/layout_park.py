@@ -6,11 +6,12 @@ import math
 from dataclasses import replace
 
 from pixio_edge.scenes.kit import Kit
+from pixio_edge.scenes.land import draw_frame
 from pixio_edge.scenes.mesh import Look
 from pixio_edge.scenes.outdoor_views import aim, hand_height, views
 from pixio_edge.scenes.roadside import blocks, facing, sprinkle, terraces, trees_behind
 from pixio_edge.scenes.scene import Camera, Scene
-from pixio_edge.scenes.site import Site, draw_frame
+from pixio_edge.scenes.site import Site
 from pixio_edge.scenes.skies import open_air
 
 # Things that stand about, with their weights.

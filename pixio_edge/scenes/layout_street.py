@@ -9,10 +9,11 @@ import numpy as np
 
 from pixio_edge.scenes.hulls import quads
 from pixio_edge.scenes.kit import Kit
+from pixio_edge.scenes.land import draw_frame
 from pixio_edge.scenes.mesh import Look
 from pixio_edge.scenes.roadside import blocks, car, facing, field, green, halls, houses, terraces, trees_behind
 from pixio_edge.scenes.scene import Camera, Scene
-from pixio_edge.scenes.site import VIEWS, Site, draw_frame
+from pixio_edge.scenes.site import VIEWS, Site
 from pixio_edge.scenes.skies import open_air
 from pixio_edge.scenes.street_parts import median, over_the_road, side_street
 

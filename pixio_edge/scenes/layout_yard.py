@@ -6,12 +6,13 @@ import math
 
 from pixio_edge.scenes.hulls import quads
 from pixio_edge.scenes.kit import Kit
+from pixio_edge.scenes.land import draw_frame
 from pixio_edge.scenes.layout_park import shifted, strollers
 from pixio_edge.scenes.mesh import Look
 from pixio_edge.scenes.outdoor_views import aim, hand_height, views
 from pixio_edge.scenes.roadside import blocks, boundary, car, facing, green, halls, houses, sprinkle, terraces
 from pixio_edge.scenes.scene import Camera, Scene
-from pixio_edge.scenes.site import Site, draw_frame
+from pixio_edge.scenes.site import Site
 from pixio_edge.scenes.skies import open_air
 
 STORES = {

@@ -6,9 +6,10 @@ import math
 
 import numpy as np
 
+from pixio_edge.scenes.land import strips
 from pixio_edge.scenes.mesh import Look
 from pixio_edge.scenes.roadside import facing
-from pixio_edge.scenes.site import Site, strips
+from pixio_edge.scenes.site import Site
 
 # A road is at least this wide (half, metres) to have a strip in its middle.
 WIDE = 5.0
