@@ -15,12 +15,12 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 def exact(function: Function) -> Function:
     """Compile a kernel on which depth depends: arithmetic as written."""
-    compiled: Function = njit(cache=True, nogil=True, error_model="numpy", _nrt=False)(function)
+    compiled: Function = njit(cache=True, nogil=True, error_model="numpy")(function)
     return compiled
 
 
 def quick(function: Function) -> Function:
     """Compile a kernel on which only colour depends: arithmetic may be reordered."""
     flags = {"contract", "reassoc", "nsz", "arcp", "afn"}
-    compiled: Function = njit(cache=True, nogil=True, error_model="numpy", _nrt=False, fastmath=flags)(function)
+    compiled: Function = njit(cache=True, nogil=True, error_model="numpy", fastmath=flags)(function)
     return compiled

@@ -25,6 +25,9 @@ _SHARED = frozenset({"wood", "furniture", "fabric", "metal", "plaster", "wall", 
 _SHARED_DRAWS = 3
 _FROM_SHARED = 0.75
 
+# Ranges of the hue, of 6 for the whole circle: red, orange, yellow, green and blue are common, magenta and cyan rare.
+_HUES = ((-0.3, 0.3), (-0.1, 0.6), (0.4, 1.1), (0.8, 2.6), (3.1, 4.1), (3.3, 4.0), (0.0, 6.0))
+
 Draw = random.Random
 Colour = Callable[[Draw], Vector]
 
@@ -38,7 +41,8 @@ def _grey(low: float, high: float, cast: float = 0.04) -> Colour:
 
 
 def _hue(rng: Draw, saturation: tuple[float, float], value: tuple[float, float]) -> Vector:
-    turn, chroma, peak = rng.random() * 6.0, rng.uniform(*saturation), rng.uniform(*value)
+    low, high = _HUES[int(rng.random() * len(_HUES))]
+    turn, chroma, peak = rng.uniform(low, high) % 6.0, rng.uniform(*saturation), rng.uniform(*value)
 
     def channel(offset: float) -> float:
         k = (turn + offset) % 6.0

@@ -50,19 +50,21 @@ def pixel_geometry(geometry, sight, axes, depth, normals) -> None:  # type: igno
 
 
 @quick
-def occlude(depth, normals, camera, pattern, smooth, raw) -> None:  # type: ignore[no-untyped-def] # noqa: ANN001
+def occlude(depth, normals, camera, smooth, raw) -> None:  # type: ignore[no-untyped-def] # noqa: ANN001
     """Ambient occlusion into `smooth` (H, W), 1 where everything is open.
 
     Args:
         depth: float32 (H, W), inf for sky.
         normals: float32 (H, W, 3), in the camera's axes.
-        camera: Focal length in pixels.
-        pattern: float32 (16, TAPS, 2), offsets in the unit circle per place of the dither.
+        camera: Focal length in pixels; offsets of samples in the unit circle, float32 (16, TAPS, 2), for each place of
+            the dither.
         smooth: float32 (H, W).
+        raw: float32 (H, W), scratch.
     """
     height, width = depth.shape
     raw[:] = 1
-    pixel = np.float32(1 / camera)
+    focal, pattern = camera
+    pixel = np.float32(1 / focal)
     for i in range(height):
         # Every other pixel: the mean over a cell of the dither fills the rest.
         for j in range(i & 1, width, 2):

@@ -62,8 +62,8 @@ def render(
     size: tuple[int, int],
     atlas: TextureAtlas,
     library: Library,
-    layout: str | None = None,
     *,
+    layout: str | None = None,
     effects: bool = True,
 ) -> Rendered:
     """Render images of a seed; quick if the views of a scene come together.
@@ -211,7 +211,7 @@ def _view(
     sight = Sight(eye, axes.T @ np.linalg.inv(inner), 1 / focal, winner, projected, occlusion)
     depth, normals = np.empty(size, np.float32), np.empty((*size, 3), np.float32)
     pixel_geometry(geometry, sight, axes, depth, normals)
-    occlude(depth, normals, focal, _PATTERN, occlusion, np.empty(size, np.float32))
+    occlude(depth, normals, (focal, _PATTERN), occlusion, np.empty(size, np.float32))
     colour = np.empty((*samples, 3), np.float32)
     shade_samples(geometry, light, sight, _centres(size), colour)
     lonely = np.empty((samples[0] * samples[1], 2), np.int32)

@@ -82,7 +82,7 @@ def main() -> None:
         (height, width),
         atlas,
         library,
-        options.layout,
+        layout=options.layout,
         effects=not options.plain,
     )
     write_image(options.out, sheet(rendered))

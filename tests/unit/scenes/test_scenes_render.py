@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+
 from pixio_edge.errors import InputError
 from pixio_edge.scenes import render as rendering
 from pixio_edge.scenes.kit import Kit
@@ -102,8 +103,8 @@ def test_triangles_that_share_an_edge_leave_no_hole(atlas: TextureAtlas, library
         u, v = np.meshgrid(np.linspace(-9, 9, 40), np.linspace(-9, 9, 40), indexing="ij")
         points = np.stack([u, v, 0 * u], axis=-1).reshape(-1, 3).astype(np.float32)
         points[:, :2] += rng.uniform(-0.1, 0.1, (1600, 2)).astype(np.float32)
-        corner = (np.arange(39)[:, None] * 40 + np.arange(39)).reshape(-1, 1)
-        triangles = np.concatenate([corner + (0, 40, 41), corner + (0, 41, 1)]).astype(np.int32)
+        first = (np.arange(39)[:, None] * 40 + np.arange(39)).reshape(-1, 1)
+        triangles = np.concatenate([first + np.array(rest) for rest in ((0, 40, 41), (0, 41, 1))]).astype(np.int32)
         up = np.tile(np.float32((0, 0, 1)), (1600, 1))
         mesh = Mesh(points, up, points[:, :2].copy(), triangles, np.zeros(len(triangles), np.int32))
         scene = Scene("floor", [camera], [Instance(-1, np.eye(3), (0.0, 0.0, 0.0), (white(0),))], [mesh])
@@ -178,4 +179,4 @@ def test_images_of_a_seed_do_not_depend_on_their_batch(
     assert whole.kinds == ("few",) * 8
     assert len(np.unique(whole.rgb[:, ::4, ::4].reshape(8, -1), axis=0)) == 8
     with pytest.raises(InputError, match="unknown"):
-        render(3, [0], SIZE, atlas, library, "nowhere")
+        render(3, [0], SIZE, atlas, library, layout="nowhere")
