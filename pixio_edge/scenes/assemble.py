@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pixio_edge.scenes.jit import exact
+from pixio_edge.scenes.jit import Array, exact
 from pixio_edge.scenes.library import Library, PackedMeshes, pack_meshes
 from pixio_edge.scenes.scene import Scene
 
@@ -96,7 +96,13 @@ def _counts(
 
 
 @exact
-def _fill(source, bounds, instances, target, target_bounds) -> None:  # type: ignore[no-untyped-def] # noqa: ANN001
+def _fill(
+    source: tuple[Array, ...],
+    bounds: tuple[Array, ...],
+    instances: tuple[Array, ...],
+    target: tuple[Array, ...],
+    target_bounds: tuple[Array, ...],
+) -> None:
     """Write the moved meshes of some instances."""
     vertices, normals, uv, triangles, slots = source
     vertex_starts, triangle_starts, spheres = bounds

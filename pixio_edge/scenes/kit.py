@@ -102,7 +102,7 @@ class Kit:
 
     def log_uniform(self, low: float, high: float) -> float:
         """A float in [low, high) whose logarithm is uniform."""
-        return low * (high / low) ** self.quick.random()
+        return low * math.exp(math.log(high / low) * self.quick.random())
 
     def normal(self, mean: float, deviation: float) -> float:
         """A normally distributed float."""

@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,16 +52,16 @@ def pack_meshes(meshes: list[Mesh]) -> PackedMeshes:
         row[:3] = (low.astype(np.float64) + high) / 2
         row[3] = np.linalg.norm(mesh.vertices - row[:3], axis=1).max()
 
-    def joined(arrays: list[NDArray[np.generic]], width: int, dtype: type) -> NDArray[np.generic]:
-        empty = np.zeros((0, width) if width else (0,), dtype)
+    def joined(arrays: list[NDArray[Any]], width: int, dtype: type) -> NDArray[Any]:
+        empty: NDArray[Any] = np.zeros((0, width) if width else (0,), dtype)
         return np.ascontiguousarray(np.concatenate([empty, *arrays]), dtype)
 
     return PackedMeshes(
-        joined([mesh.vertices for mesh in meshes], 3, np.float32),  # type: ignore[arg-type]
-        joined([mesh.normals for mesh in meshes], 3, np.float32),  # type: ignore[arg-type]
-        joined([mesh.uv for mesh in meshes], 2, np.float32),  # type: ignore[arg-type]
-        joined([mesh.triangles for mesh in meshes], 3, np.int32),  # type: ignore[arg-type]
-        joined([mesh.slots for mesh in meshes], 0, np.int32),  # type: ignore[arg-type]
+        joined([mesh.vertices for mesh in meshes], 3, np.float32),
+        joined([mesh.normals for mesh in meshes], 3, np.float32),
+        joined([mesh.uv for mesh in meshes], 2, np.float32),
+        joined([mesh.triangles for mesh in meshes], 3, np.int32),
+        joined([mesh.slots for mesh in meshes], 0, np.int32),
         np.cumsum([0, *(len(mesh.vertices) for mesh in meshes)], dtype=np.int64),
         np.cumsum([0, *(len(mesh.triangles) for mesh in meshes)], dtype=np.int64),
         spheres,

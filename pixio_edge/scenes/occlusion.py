@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from pixio_edge.scenes.jit import exact, quick
-from pixio_edge.scenes.shade import depth_and_weights
+from pixio_edge.scenes.jit import Array, Point, exact, quick
+from pixio_edge.scenes.shade import Geometry, Sight, depth_and_weights
 
 # Directions around a pixel, each looked at a near and a far sample.
 _TAPS = 6
@@ -18,7 +20,7 @@ _DITHER = 4
 
 
 @exact
-def pixel_geometry(geometry, sight, axes, depth, normals) -> None:  # type: ignore[no-untyped-def] # noqa: ANN001
+def pixel_geometry(geometry: Geometry, sight: Sight, axes: Array, depth: Array, normals: Array) -> None:
     """Depth (H, W), inf for sky, and flat normals in the camera's axes (H, W, 3) at pixel centres."""
     height, width = depth.shape
     v, triangles, rays, winner, projected = (
@@ -50,7 +52,7 @@ def pixel_geometry(geometry, sight, axes, depth, normals) -> None:  # type: igno
 
 
 @quick
-def occlude(depth, normals, camera, smooth, raw) -> None:  # type: ignore[no-untyped-def] # noqa: ANN001
+def occlude(depth: Array, normals: Array, camera: tuple[float, Array], smooth: Array, raw: Array) -> None:
     """Ambient occlusion into `smooth` (H, W), 1 where everything is open.
 
     Args:
@@ -78,7 +80,7 @@ def occlude(depth, normals, camera, smooth, raw) -> None:  # type: ignore[no-unt
 
 
 @quick
-def _open_share(depth, at, normal, pattern, place):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+def _open_share(depth: Array, at: tuple[int, int, Any, Any], normal: Point, pattern: Array, place: int) -> Any:
     """How open one pixel is."""
     i, j, z, pixel = at
     height, width = depth.shape
@@ -112,7 +114,7 @@ def _open_share(depth, at, normal, pattern, place):  # type: ignore[no-untyped-d
 
 
 @quick
-def _blur(raw, depth, smooth) -> None:  # type: ignore[no-untyped-def] # noqa: ANN001
+def _blur(raw: Array, depth: Array, smooth: Array) -> None:
     """Mean over the cell of the dither around each pixel, of what is about as far."""
     height, width = raw.shape
     for i in range(height):

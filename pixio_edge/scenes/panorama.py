@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from pixio_edge.scenes.jit import quick
+from pixio_edge.scenes.jit import Array, Point, quick
 from pixio_edge.scenes.texels import GAMMA_TABLE, between
 from pixio_edge.scenes.textures import BACKDROP_SIZE
 
@@ -14,7 +14,7 @@ MIRROR_SIDE = 64
 
 
 @quick
-def panorama(image, sky, toward):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201
+def panorama(image: Array, sky: tuple[float, float], toward: Point) -> Point:
     """Linear light of a panorama in a unit direction, bilinear.
 
     Args:
@@ -35,7 +35,7 @@ def panorama(image, sky, toward):  # type: ignore[no-untyped-def] # noqa: ANN001
 
 
 @quick
-def mirrored(mirror, sent):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201
+def mirrored(mirror: Array, sent: Point) -> Point:
     """Light from a unit direction in the map of reflections, bilinear."""
     x, y, z = sent
     size = 1 / max(abs(x) + abs(y) + abs(z), 1e-12)
@@ -56,7 +56,7 @@ def mirrored(mirror, sent):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN2
 
 
 @quick
-def fill_mirror(image, sky, ambient, mirror):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201
+def fill_mirror(image: Array, sky: tuple[float, float], ambient: Array, mirror: Array) -> None:
     """Write the map of reflections: the panorama in the light of the scene.
 
     Args:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from pixio_edge.scenes.jit import exact, quick
+from pixio_edge.scenes.jit import Array, exact, quick
 
 
 @exact
-def lend_colours(winner, surface, colour, samples):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201
+def lend_colours(winner: Array, surface: Array, colour: Array, samples: Array) -> int:
     """Copy the colours of the centres to the samples between them.
 
     Args:
@@ -39,7 +39,7 @@ def lend_colours(winner, surface, colour, samples):  # type: ignore[no-untyped-d
 
 
 @exact
-def _lender(winner, surface, y, x):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+def _lender(winner: Array, surface: Array, y: int, x: int) -> int:
     """Sample number of a centre beside (y, x) that sees the same triangle, or surface, or -1."""
     rows, columns = winner.shape
     mine = winner[y, x]
@@ -49,14 +49,14 @@ def _lender(winner, surface, y, x):  # type: ignore[no-untyped-def] # noqa: ANN0
         for b in range(max(1, x - step_x), min(columns - 1, x + step_x + 1), 2):
             other = winner[a, b]
             if other == mine:
-                return a * columns + b
+                return int(a * columns + b)
             if other >= 0 and mine >= 0 and surface[other] == surface[mine]:
                 found = a * columns + b
     return found
 
 
 @quick
-def blend(colour, image):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201
+def blend(colour: Array, image: Array) -> None:
     """Pixels (H, W, 3) of the samples' colours."""
     for i in range(image.shape[0]):
         y = 2 * i

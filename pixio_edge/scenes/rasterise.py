@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pixio_edge.scenes.assemble import World
-from pixio_edge.scenes.jit import exact
+from pixio_edge.scenes.jit import Array, Corners, exact
 
 # Triangles nearer than this are not seen, metres.
 NEAR_M = 0.05
@@ -44,7 +44,9 @@ def project(
 
 
 @exact
-def _draw(mesh, camera, projected, best, winner):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+def _draw(
+    mesh: tuple[Array, ...], camera: tuple[Array, float, float], projected: Array, best: Array, winner: Array
+) -> None:
     """Draw all instances in view."""
     vertices, triangles, vertex_starts, triangle_starts, spheres = mesh
     view, near, smallest = camera
@@ -70,7 +72,9 @@ def _draw(mesh, camera, projected, best, winner):  # type: ignore[no-untyped-def
 
 
 @exact
-def _in_view(sphere, view, near, last, smallest):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+def _in_view(
+    sphere: tuple[float, float, float, float], view: Array, near: float, last: tuple[int, int], smallest: float
+) -> bool:
     """Whether a sphere may be seen: in front, large enough, and not beyond one of the sides."""
     x, y, z, radius = sphere
     w = view[2, 0] * x + view[2, 1] * y + view[2, 2] * z + view[2, 3]
@@ -94,7 +98,7 @@ def _in_view(sphere, view, near, last, smallest):  # type: ignore[no-untyped-def
 
 
 @exact
-def _bounds(projected, corners, near, size):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+def _bounds(projected: Array, corners: Corners, near: float, size: tuple[int, ...]) -> tuple[int, int, int, int]:
     """First and last column and row that a triangle may cover; an empty range if there are none."""
     a, b, c = corners
     height, width = size
@@ -115,7 +119,12 @@ def _bounds(projected, corners, near, size):  # type: ignore[no-untyped-def] # n
 
 
 @exact
-def _fill(projected, triangle, bounds, target):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+def _fill(
+    projected: Array,
+    triangle: tuple[Corners, int, float],
+    bounds: tuple[int, int, int, int],
+    target: tuple[Array, Array],
+) -> None:
     """Fill one triangle where it is nearer than what is there."""
     (a, b, c), index, near = triangle
     x0, x1, y0, y1 = bounds
@@ -152,7 +161,7 @@ def _fill(projected, triangle, bounds, target):  # type: ignore[no-untyped-def] 
 
 
 @exact
-def _clip(slope, inverse, rest, low, high):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+def _clip(slope: float, inverse: float, rest: float, low: float, high: float) -> tuple[float, float]:
     """The part of [low, high] where `slope * x + rest` is not negative; low > high if there is none."""
     if slope > 0:
         low = max(low, -rest * inverse)

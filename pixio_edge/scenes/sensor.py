@@ -86,7 +86,13 @@ def _curve(rng: np.random.Generator) -> Floats:
 
 
 @quick
-def _develop(light, curve, camera, noise_source, stored):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+def _develop(
+    light: Floats,
+    curve: Floats,
+    camera: tuple[float, float, float, float, float, float],
+    noise_source: tuple[Floats, int],
+    stored: NDArray[np.uint8],
+) -> None:
     """Apply gain, vignette, curve, saturation and noise."""
     red_gain, green_gain, blue_gain, vignette, saturation, noise = camera
     height, width = stored.shape[:2]

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pixio_edge.scenes.assemble import CONTRAST, GLOSS, GLOW, RED, REPEAT
-from pixio_edge.scenes.jit import exact, quick
+from pixio_edge.scenes.jit import Array, Corners, Point, exact, quick
 from pixio_edge.scenes.panorama import mirrored, panorama
 from pixio_edge.scenes.shadow_map import lit_share
 from pixio_edge.scenes.texels import texture_colour
@@ -88,7 +88,7 @@ class Geometry(NamedTuple):
 
 
 @exact
-def depth_and_weights(projected, corners, x, y):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201
+def depth_and_weights(projected: Array, corners: Corners, x: float, y: float) -> tuple[float, float, float, float]:
     """Depth of a sample in a triangle, and its three barycentric weights there."""
     i, j, k = corners
     ax, ay, aw = projected[i, 0], projected[i, 1], projected[i, 2]
@@ -103,7 +103,7 @@ def depth_and_weights(projected, corners, x, y):  # type: ignore[no-untyped-def]
 
 
 @quick
-def shade_samples(geometry, light, sight, samples, colour):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201
+def shade_samples(geometry: Geometry, light: Surroundings, sight: Sight, samples: Array, colour: Array) -> None:
     """Colours of samples.
 
     Args:
@@ -155,7 +155,7 @@ def shade_samples(geometry, light, sight, samples, colour):  # type: ignore[no-u
 
 
 @quick
-def _normal(vertices, corners, weights, toward):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+def _normal(vertices: Array, corners: Corners, weights: Point, toward: Point) -> tuple[Point, float]:
     """Unit normal towards the eye, and units of uv per metre."""
     v, (a, b, c) = vertices, corners
     ex, ey, ez = v[b, 0] - v[a, 0], v[b, 1] - v[a, 1], v[b, 2] - v[a, 2]
@@ -175,7 +175,7 @@ def _normal(vertices, corners, weights, toward):  # type: ignore[no-untyped-def]
 
 
 @quick
-def _albedo(geometry, row, corners, weights):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+def _albedo(geometry: Geometry, row: int, corners: Corners, weights: tuple[float, float, float, float]) -> Point:
     """Colour of a surface; the last of the weights is the width of a pixel in units of uv."""
     looks, texture = geometry.looks, geometry.textures[row]
     red, green, blue = geometry.means[texture, 0], geometry.means[texture, 1], geometry.means[texture, 2]
@@ -200,7 +200,9 @@ def _albedo(geometry, row, corners, weights):  # type: ignore[no-untyped-def] # 
 
 
 @quick
-def _light(light, frame, factors, albedo):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+def _light(
+    light: Surroundings, frame: tuple[Point, Point, Point], factors: tuple[float, float, float, float], albedo: Point
+) -> Point:
     """Light that a point sends to the eye."""
     point, normal, toward = frame
     facing, open_share, gloss, glow = factors
@@ -237,7 +239,7 @@ def _light(light, frame, factors, albedo):  # type: ignore[no-untyped-def] # noq
 
 
 @quick
-def _toward_lamp(lamps, i, point):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+def _toward_lamp(lamps: Array, i: int, point: Point) -> tuple[Point, float]:
     """Unit direction to a lamp, and how much of its colour arrives."""
     x, y, z = lamps[i, 0], lamps[i, 1], lamps[i, 2]
     if lamps[i, 6] > 0:
@@ -249,11 +251,11 @@ def _toward_lamp(lamps, i, point):  # type: ignore[no-untyped-def] # noqa: ANN00
 
 
 @quick
-def _highlight(normal, halfway, gloss):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+def _highlight(normal: Point, halfway: Point, gloss: float) -> float:
     """Strength of a highlight: a cosine to the power of 16 to 128, by squaring."""
     x, y, z = halfway
     tall = (normal[0] * x + normal[1] * y + normal[2] * z) / np.sqrt(max(x * x + y * y + z * z, 1e-12))
     tall = max(tall, 0.0)
     for _ in range(4 + int(gloss * 3.5)):
         tall *= tall
-    return 0.9 * gloss * tall
+    return float(0.9 * gloss * tall)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from pixio_edge.scenes.jit import quick
+from pixio_edge.scenes.jit import Array, Point, quick
 from pixio_edge.scenes.textures import MIP_LEVELS, TILE_PX, TextureAtlas
 
 GAMMA = 2.2
@@ -17,7 +17,7 @@ _NEXT_LEVEL = 1.5
 
 
 @quick
-def texture_colour(texels, texture, at):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201
+def texture_colour(texels: Array, texture: int, at: Point) -> Point:
     """Linear colour, bilinear in the mip level that fits.
 
     Args:
@@ -43,7 +43,7 @@ def texture_colour(texels, texture, at):  # type: ignore[no-untyped-def] # noqa:
 
 
 @quick
-def between(top, low, fx, fy):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201
+def between(top: tuple[int, int], low: tuple[int, int], fx: float, fy: float) -> Point:
     """Linear colour between four packed ones."""
     p, q, r, s = (1 - fx) * (1 - fy), fx * (1 - fy), (1 - fx) * fy, fx * fy
     table = GAMMA_TABLE
