@@ -122,7 +122,7 @@ class Site:
         """Mark the ground under a thing: a row of discs along its longer side."""
         wide, deep = placed.high[0] - placed.low[0], placed.high[1] - placed.low[1]
         over = 0.5 * abs(wide - deep)
-        count = min(8, int(over / max(radius, 0.1)) + 1) if over > 0.3 * radius else 1
+        count = min(12, int(1.4 * over / max(radius, 0.1)) + 2) if over > 0.3 * radius else 1
         c, s = (math.cos(yaw), math.sin(yaw)) if wide > deep else (-math.sin(yaw), math.cos(yaw))
         for i in range(count):
             t = 0.0 if count == 1 else over * (2.0 * i / (count - 1) - 1.0)
