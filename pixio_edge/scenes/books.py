@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from pixio_edge.scenes.mesh import Look, Mesh, Model, Top, merge
 from pixio_edge.scenes.profiles import thing
-from pixio_edge.scenes.shapes import ball, box, displaced, extrude, moved, sheet
+from pixio_edge.scenes.shapes import ball, box, card, displaced, extrude, moved, sheet
 from pixio_edge.scenes.stuff import LEATHER, OBJECT, PAPER, PRINT, bright, pick
 
 # Slots of every book: its covers, the block of pages, the picture on its front.
@@ -87,7 +88,12 @@ def book_row(rng: np.random.Generator) -> Model:
         standing = moved(box((thickness, 0.85 * width, height), bevel=0.002, slot=slot), (0, 0.43 * width, 0))
         pages = box((0.8 * thickness, 0.8 * width, 0.003), at=(0, 0.44 * width, height - 0.002), slot=1)
         shift = x + height * math.sin(lean) * 0.5
-        parts.append(moved(merge([standing, pages]), (shift, u(0, 0.02), 0), roll=-lean))
+        spine = [standing, pages]
+        if thickness > 0.015:
+            # A title on the back, as broad as it allows.
+            title = moved(card(0.8 * thickness, u(0.2, 0.6) * height), (0, -0.0008, u(0.15, 0.35) * height))
+            spine.append(dataclasses.replace(title, slots=title.slots + 1 + int(rng.integers(i + 1))))
+        parts.append(moved(merge(spine), (shift, u(0, 0.02), 0), roll=-lean))
         x += thickness + height * math.sin(lean) * 0.55 + 0.001
         if i == 0:
             looks[0] = _cover(rng)

@@ -69,6 +69,7 @@ FLOOR: Mix = {
     "cloth": 0.3,
     "floor_plant": 0.3,
     "cable": 0.4,
+    "floor_thing": 0.6,
 }
 STORE: Mix = {
     "cardboard": 2,
