@@ -225,7 +225,7 @@ MODELS: dict[str, tuple[str, Callable[[np.random.Generator], Model], int]] = {
     "hair_dryer": ("electronics", hair_dryer, 2),
     "sewing_machine": ("decor", sewing_machine, 2),
     "typewriter": ("decor", typewriter, 2),
-    "vacuum_cleaner": ("floor_thing", vacuum_cleaner, 3),
+    "cylinder_vacuum": ("floor_thing", vacuum_cleaner, 3),
     "wool": ("toy", wool, 3),
     "radio": ("electronics", radio, 4),
     "projector": ("electronics", projector, 3),
