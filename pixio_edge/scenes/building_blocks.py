@@ -69,8 +69,8 @@ def moved(
 def grounded(mesh: Mesh) -> Mesh:
     """The mesh moved so that it rests on z = 0 and its bounding box is centred in x and y."""
     low, high = mesh.vertices.min(axis=0), mesh.vertices.max(axis=0)
-    shift = (-float(low[0] + high[0]) / 2, -float(low[1] + high[1]) / 2, -float(low[2]))
-    return transform(mesh, np.eye(3), shift)
+    shift = np.array([(low[0] + high[0]) / 2, (low[1] + high[1]) / 2, low[2]], dtype=np.float32)
+    return Mesh(mesh.vertices - shift, mesh.normals, mesh.uv, mesh.triangles, mesh.slots)
 
 
 def grid_triangles(rows: int, columns: int) -> NDArray[np.int64]:
