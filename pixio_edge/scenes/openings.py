@@ -88,8 +88,9 @@ def _next_room(kit: Kit, scene: Scene, wall: Wall, start: float, *, height: floa
     faces = []
     for (xa, ya), (xb, yb) in pairwise(corners):
         faces.append(((xa, ya, 0.0), (xb, yb, 0.0), (xb, yb, height), (xa, ya, height)))
-    faces.append(tuple((x, y, 0.0) for x, y in reversed(corners)))
-    faces.append(tuple((x, y, height) for x, y in corners))
+    (xa, ya), (xb, yb), (xc, yc), (xd, yd) = corners
+    faces.append(((xd, yd, 0.0), (xc, yc, 0.0), (xb, yb, 0.0), (xa, ya, 0.0)))
+    faces.append(((xa, ya, height), (xb, yb, height), (xc, yc, height), (xd, yd, height)))
     other = kit.chance(0.5)
     surfaces = [looks[ACCENT if other else WALL], looks[FLOOR], looks[CEILING]]
     kit.add(scene, quads(np.array(faces), [0, 0, 0, 1, 2]), surfaces)

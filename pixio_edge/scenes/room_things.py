@@ -87,7 +87,8 @@ def ironing_board(rng: np.random.Generator) -> Model:
     parts, long, high = Parts(), u(1.1, 1.3), u(0.8, 0.95)
     parts.add(cushion((long, 0.36, 0.05), (0, 0, high), 0, round_flat=0.4, round_side=0.5))
     for lean in (-0.75, 0.75):
-        parts.box((0.03, 0.3, high / math.cos(0.75)), (-math.tan(lean) * high / 2, 0, 0), 1, roll=lean)
+        for y in (-0.13, 0.13):
+            parts.box((0.022, 0.022, high / math.cos(0.75)), (-math.tan(lean) * high / 2, y, 0), 1, roll=lean)
     parts.top(long * 0.7, 0.26, (0, 0, high + 0.05), 0.5)
     return parts.model([FABRIC, METAL])
 

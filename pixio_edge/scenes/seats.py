@@ -175,8 +175,8 @@ def _sofa(rng: np.random.Generator, seats: int) -> Model:
     size = (width + 1.4 * arm, back_deep * 0.7, seat + back * u(0.6, 0.95) - foot)
     parts.add(cushion(size, (0, depth / 2 - back_deep * 0.3, foot), 0, round_flat=0.2, round_side=0.2))
     for side in (-1, 1):
-        at = (side * (width + arm) / 2, 0, foot)
-        parts.add(cushion((arm, depth, seat + arm_height - foot), at, 0, round_flat=0.25, round_side=0.25))
+        place = (side * (width + arm) / 2, 0.0, foot)
+        parts.add(cushion((arm, depth, seat + arm_height - foot), place, 0, round_flat=0.25, round_side=0.25))
     for _ in range(int(rng.integers(0, 3)) if seats > 1 else int(rng.integers(0, 2))):
         big = u(0.34, 0.5)
         at = (u(-0.45, 0.45) * width, depth / 2 - back_deep - u(0.05, 0.2), seat + 0.01)
