@@ -88,7 +88,7 @@ _WALL = _mixed(
     (0.3, lambda rng: _hue(rng, (0.05, 0.35), (0.4, 0.92))),
 )
 _LEAF = _mixed(
-    (0.8, _between((0.1, 0.18, 0.05), (0.45, 0.55, 0.22))),
+    (0.8, _between((0.2, 0.28, 0.09), (0.58, 0.66, 0.3))),
     (0.2, _between((0.4, 0.3, 0.08), (0.7, 0.55, 0.25))),
 )
 _FRUIT = _between((0.75, 0.15, 0.08), (0.9, 0.8, 0.15))
@@ -162,7 +162,8 @@ MATERIALS: dict[str, tuple[tuple[float, Material], ...]] = (
             (0.4, Material("plaster", _CALM, contrast=(0.0, 0.15), gloss=0.1)),
             (0.1, Material("metal", _CALM, contrast=(0.0, 0.3), gloss=0.2)),
         ),
-        "foliage": ((1.0, Material("foliage", _LEAF, contrast=(0.3, 1.0))),),
+        # Leaves let light through: they glow a little.
+        "foliage": ((1.0, Material("foliage", _LEAF, contrast=(0.3, 1.0), glow=(0.05, 0.25))),),
         "bark": ((1.0, Material("wood", _between((0.12, 0.09, 0.07), (0.5, 0.42, 0.34)), contrast=(0.5, 1.0))),),
         "wall": (
             (0.75, Material("plaster", _WALL, contrast=(0.0, 0.5))),
