@@ -135,7 +135,7 @@ def _bicycle(rng: Rng) -> list[Mesh]:
     r = float(rng.uniform(0.3, 0.36))
     front, back, seat, bar = -0.52, 0.5, 0.92, 1.0
     crank = (0.0, 0.05, 0.28)
-    pipes = [
+    pipes: list[list[tuple[float, float, float]]] = [
         [(0, back, r), (0, 0.18, seat - 0.12)],
         [(0, back, r), crank],
         [crank, (0, 0.2, seat)],
@@ -210,8 +210,8 @@ def rider(rng: Rng) -> Model:
     head = shoulder + np.array([0, -0.08, 0.24])
     parts += [
         trunk,
-        ball((0.085, 0.1, 0.12), at=head, slot=skin),
-        ball((0.1, 0.12, 0.1), at=head + np.array([0, 0.01, 0.05]), slot=CARGO),
+        ball((0.085, 0.1, 0.12), at=head.tolist(), slot=skin),
+        ball((0.1, 0.12, 0.1), at=(head + np.array([0, 0.01, 0.05])).tolist(), slot=CARGO),
     ]
     phase = float(rng.uniform(0, 6.3))
     for side in (-1.0, 1.0):

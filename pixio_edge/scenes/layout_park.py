@@ -124,7 +124,7 @@ def _park_views(site: Site) -> list[Camera]:
         height = hand_height(site)
         if kit.chance(0.4):
             return site.look(u, v, height, kit.normal(0.0, 0.5) + (math.pi if number == 3 else 0.0))
-        x, y, _ = kit.pick(site.taken)
+        x, y = kit.pick(site.taken)
         target = (x - site.frame.middle(y)[0], y)
         if not 1.8 < math.hypot(target[0] - u, target[1] - v) < 14.0:
             return None

@@ -88,7 +88,7 @@ def yard_views(site: Site, half: float, length: float) -> list[Camera]:
         height = hand_height(site)
         if kit.chance(0.4):
             return site.look(u, v, height, kit.normal(0.0, 0.5))
-        x, y, _ = kit.pick(site.taken)
+        x, y = kit.pick(site.taken)
         target = (x - site.frame.middle(y)[0], y, kit.uniform(0.3, 1.8))
         if not 2.2 < math.hypot(target[0] - u, target[1] - v) < 16.0:
             return None

@@ -49,7 +49,7 @@ def _arm(shoulder: Points, swing: float, bend: float, side: float, build: float)
     elbow = shoulder + upper * np.array([out, -math.sin(swing), -math.cos(swing)])
     hand = elbow + fore * np.array([0.2 * out, -math.sin(swing + bend), -math.cos(swing + bend)])
     sleeve = _limb(shoulder, elbow, hand, (0.06 * build, 0.048 * build, 0.036), COAT)
-    return [sleeve, ball((0.035, 0.045, 0.05), at=hand, detail=0, slot=SKIN)], hand
+    return [sleeve, ball((0.035, 0.045, 0.05), at=hand.tolist(), detail=0, slot=SKIN)], hand
 
 
 def _torso(rng: Rng, height: float, hip: float, build: float) -> list[Mesh]:

@@ -185,8 +185,7 @@ def boundary(site: Site, side: int, u: float, start: float, end: float) -> None:
             far = v > NEAR_TO
             size = (scale[0] * stretch, *scale[1:]) if far else scale
             kit.place(site.scene, simple if far else index, at, facing(side) - heading, scale=size, surfaces=surfaces)
-            for t in (-0.35, 0.0, 0.35):
-                site.take(at[0], at[1] + t * length, 0.55)
+            site.take(at[0], at[1], 0.3, half=(length / 2, 0.0), yaw=facing(side) - heading)
             v += length
         else:
             v += kit.uniform(1.2, 4.0)

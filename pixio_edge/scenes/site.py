@@ -17,8 +17,12 @@ from pixio_edge.scenes.scene import Camera, Scene, Surface, Vector
 VIEWS = 4
 # Categories whose leaves may hang before a camera.
 CROWNED = frozenset({"tree", "tree_far", "street_tree"})
+# Categories that take a disc of ground.
+ROUND = CROWNED | {"bush", "bush_far", "rock", "cypress", "lamp_post", "bollard", "cone", "pedestrian", "forest_trunk"}
 # Categories whose members look different from each other.
 VARIED = frozenset({"car", "van", "pedestrian", "terrace", "house", "block", "rider", "cycle", "sign", "billboard"})
+# x, y, cosine and sine of the turn, half extents, and how far around them ground is taken, metres.
+Area = tuple[float, float, float, float, float, float, float]
 # Side of the squares in which taken ground is looked up, metres.
 CELL = 4.0
 
@@ -30,15 +34,15 @@ class Site:
         kit: Draws.
         scene: What is built.
         frame: Its ground.
-        taken: (x, y, radius) of what stands on the ground, for cameras to keep off, metres.
-        crowns: The same of the crowns of trees, which only cameras keep out of.
+        taken: World (x, y) of what stands on the ground.
+        crowns: (x, y, radius) of the crowns of trees, which only cameras keep out of, metres.
     """
 
     def __init__(self, kit: Kit, scene: Scene, frame: Frame) -> None:
         self.kit, self.scene, self.frame = kit, scene, frame
-        self.taken: list[tuple[float, float, float]] = []
+        self.taken: list[tuple[float, float]] = []
         self.crowns: list[tuple[float, float, float]] = []
-        self._cells: dict[tuple[int, int], list[tuple[float, float, float]]] = {}
+        self._cells: dict[tuple[int, int], list[Area]] = {}
         self._dressed: dict[int, tuple[Surface, ...]] = {}
 
     def share(self, other: Site) -> None:
@@ -88,7 +92,7 @@ class Site:
             yaw: At 0 its front looks back along the road; pi: forwards; pi/2: to the right, -pi/2: to the left.
             scale: See `Kit.place`.
             lift: Metres above the ground.
-            radius: What it takes of the ground, metres; None: half its smaller extent; 0: nothing.
+            radius: Half width of what it takes of the ground, metres; None: all that is under it; 0: nothing.
             sink: Buildings stand on the lowest ground under their sides.
         """
         f, kit = self.frame, self.kit
@@ -102,9 +106,9 @@ class Site:
         surfaces = self._dress(index)
         placed = kit.place(self.scene, index, (x + u, v, z), yaw - heading, scale=scale, surfaces=surfaces)
         factor = scale if isinstance(scale, float | int) else max(scale[:2])
-        half = 0.5 * min(size[0], size[1]) * factor if radius is None else radius
-        if half > 0:
-            self._take(x + u, v, yaw - heading, half, placed)
+        round_ = kit.library.categories[index] in ROUND
+        if radius is None or radius > 0:
+            self._take((x + u, v), yaw - heading, placed, radius=radius, round_=round_)
         if size[2] > 2.5 and kit.library.categories[index] in CROWNED:
             self.crowns.append((x + u, v, 0.3 * max(size[0], size[1]) * factor))
         return placed
@@ -118,30 +122,47 @@ class Site:
             self._dressed[index] = kit.surfaces(kit.library.models[index])
         return self._dressed[index]
 
-    def _take(self, x: float, y: float, yaw: float, radius: float, placed: Placed) -> None:
-        """Mark the ground under a thing: a row of discs along its longer side."""
-        wide, deep = placed.high[0] - placed.low[0], placed.high[1] - placed.low[1]
-        over = 0.5 * abs(wide - deep)
-        count = min(12, int(1.4 * over / max(radius, 0.1)) + 2) if over > 0.3 * radius else 1
-        c, s = (math.cos(yaw), math.sin(yaw)) if wide > deep else (-math.sin(yaw), math.cos(yaw))
-        for i in range(count):
-            t = 0.0 if count == 1 else over * (2.0 * i / (count - 1) - 1.0)
-            self.take(x + c * t, y + s * t, 1.1 * radius)
+    def _take(
+        self, place: tuple[float, float], yaw: float, placed: Placed, *, radius: float | None, round_: bool
+    ) -> None:
+        """Mark the ground under a thing: its rectangle, a disc, or a bar of a half width along its longer side."""
+        wide, deep = 0.5 * (placed.high[0] - placed.low[0]), 0.5 * (placed.high[1] - placed.low[1])
+        if round_:
+            self.take(*place, min(wide, deep) if radius is None else radius)
+        elif radius is None:
+            self.take(*place, 0.02, half=(wide, deep), yaw=yaw)
+        else:
+            bar = (max(wide - radius, 0.0), 0.0) if wide > deep else (0.0, max(deep - radius, 0.0))
+            self.take(*place, radius, half=bar, yaw=yaw)
 
-    def take(self, x: float, y: float, radius: float) -> None:
-        """Mark a disc of ground as taken, world metres."""
-        disc = (x, y, radius)
-        self.taken.append(disc)
-        for i in range(int((x - radius) // CELL), int((x + radius) // CELL) + 1):
-            for j in range(int((y - radius) // CELL), int((y + radius) // CELL) + 1):
-                self._cells.setdefault((i, j), []).append(disc)
+    def take(
+        self, x: float, y: float, radius: float, *, half: tuple[float, float] = (0.0, 0.0), yaw: float = 0.0
+    ) -> None:
+        """Mark ground as taken: all within a radius of a rectangle, which may be a point; world metres.
+
+        Args:
+            x: Middle of the rectangle.
+            y: The same.
+            radius: Metres.
+            half: Half extents of the rectangle along its own axes.
+            yaw: Its turn.
+        """
+        self.taken.append((x, y))
+        area = (x, y, math.cos(yaw), math.sin(yaw), half[0], half[1], radius)
+        reach = radius + math.hypot(*half)
+        for i in range(int((x - reach) // CELL), int((x + reach) // CELL) + 1):
+            for j in range(int((y - reach) // CELL), int((y + reach) // CELL) + 1):
+                self._cells.setdefault((i, j), []).append(area)
 
     def free(self, x: float, y: float, radius: float) -> bool:
         """Whether nothing stands within a radius of a world place."""
         for i in range(int((x - radius) // CELL), int((x + radius) // CELL) + 1):
             for j in range(int((y - radius) // CELL), int((y + radius) // CELL) + 1):
-                for a, b, r in self._cells.get((i, j), ()):
-                    if (x - a) ** 2 + (y - b) ** 2 < (radius + r) ** 2:
+                for a, b, c, s, half_x, half_y, r in self._cells.get((i, j), ()):
+                    dx, dy = x - a, y - b
+                    off_x = max(0.0, abs(c * dx + s * dy) - half_x)
+                    off_y = max(0.0, abs(c * dy - s * dx) - half_y)
+                    if off_x * off_x + off_y * off_y < (radius + r) ** 2:
                         return False
         return True
 

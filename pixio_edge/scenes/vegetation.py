@@ -45,9 +45,9 @@ def _on_ball(rng: Rng, count: int, centre: Points, radii: Points) -> Points:
 
 def clump(rng: Rng, centre: Points, radii: Points, *, leaves: int, size: float, crown: Points) -> list[Mesh]:
     """A mass of leaves: a dark lump with leaf cards over it."""
-    lump = displaced(
-        ball(radii * 0.8, at=centre, detail=0, slot=DARK), rng, 0.1 * float(radii.mean()), 1.2 * float(radii.mean())
-    )
+    mean = float(radii.mean())
+    inner = ball((0.8 * radii).tolist(), at=centre.tolist(), detail=0, slot=DARK)
+    lump = displaced(inner, rng, 0.1 * mean, 1.2 * mean)
     points = _on_ball(rng, leaves, centre, radii)
     lengths = size * rng.uniform(0.6, 1.5, leaves)
     return [lump, leaf_cards(points, lengths, rng, slimness=0.75, centre=crown, slot=LEAF)]
