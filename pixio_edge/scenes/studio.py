@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import multiprocessing
 import os
+import pickle
 import signal
 import tempfile
 import threading
@@ -14,6 +15,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import TracebackType
@@ -23,7 +25,7 @@ import numpy as np
 
 from pixio_edge.errors import CheckFailedError, OutputError
 from pixio_edge.scenes.library import Library, build_library
-from pixio_edge.scenes.render import Rendered, render
+from pixio_edge.scenes.render import MIN_SIDE, Rendered, render
 from pixio_edge.scenes.textures import TextureAtlas, load_atlas
 
 # Images of one task: some scenes with all their views, and a second or less of work, so that progress is seen.
@@ -40,21 +42,9 @@ class _Stage:
     library: Library
 
 
-@dataclass(frozen=True, slots=True)
-class _SharedAtlas:
-    """An atlas whose images lie in files, so that processes have them in memory once between them."""
-
-    folder: Path
-    rest: TextureAtlas
-
-    def open(self) -> TextureAtlas:
-        # Copy on write: writable arrays, as compiled functions expect, of pages that nobody writes to.
-        texels, backdrops = (np.asarray(np.load(self.folder / name, mmap_mode="c")) for name in _FILES)
-        return replace(self.rest, texels=texels, backdrops=backdrops)
-
-
-_FILES = ("texels.npy", "backdrops.npy")
-_atlas: _SharedAtlas | None = None
+# Of a stage: its images, which processes have in memory once between them, and the rest of it.
+_IMAGES, _REST = ("texels.npy", "backdrops.npy"), "stage.pickle"
+_folder: Path | None = None
 
 
 class Studio:
@@ -72,7 +62,6 @@ class Studio:
         self.workers = workers
         self._textures = textures
         self._executor: ProcessPoolExecutor | None = None
-        self._leash: Connection | None = None
         self._opened = ExitStack()
 
     def __enter__(self) -> Studio:
@@ -86,25 +75,25 @@ class Studio:
             _ = self._own
             return self
         with ExitStack() as opened:
-            atlas = _share(load_atlas(self._textures), Path(opened.enter_context(_temporary_folder())))
+            folder = Path(opened.enter_context(_temporary_folder()))
+            stage = _open_stage(self._textures)
+            # What is compiled here, once, the processes find in the cache.
+            render(0, range(1), (MIN_SIDE, MIN_SIDE), stage.atlas, stage.library)
+            _save_stage(stage, folder)
             context = multiprocessing.get_context("spawn")  # a fork of a process with threads of torch may hang
-            held, self._leash = context.Pipe(duplex=False)
+            held, leash = context.Pipe(duplex=False)
             opened.enter_context(held)
-            opened.enter_context(self._leash)
-            self._executor = ProcessPoolExecutor(self.workers, context, _start_worker, (atlas, held))
+            self._executor = ProcessPoolExecutor(self.workers, context, _start_worker, (folder, held))
+            opened.push(partial(_end_processes, self._executor, leash))
             with _interruptions_held():
                 for _ in range(self.workers):  # each one starts a process, which inherits what is held
-                    self._executor.submit(_open_stage)
+                    self._executor.submit(_get_ready)
             self._opened = opened.pop_all()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        if kind is not None and self._leash is not None:  # nobody wants what the processes are at: they end at once
-            self._leash.close()
-        if self._executor is not None:
-            self._executor.shutdown(wait=True, cancel_futures=True)
-        self._executor, self._leash = None, None
-        self._opened.close()
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._executor = None
+        self._opened.__exit__(kind, error, at)
 
     def render(self, seed: int, indices: Sequence[int], size: tuple[int, int]) -> Iterator[Rendered]:
         """Images of a seed, `TASK_IMAGES` at a time, in order.
@@ -142,7 +131,20 @@ class Studio:
 
     @functools.cached_property
     def _own(self) -> _Stage:
-        return _Stage(load_atlas(self._textures), build_library())
+        return _open_stage(self._textures)
+
+
+def _end_processes(
+    executor: ProcessPoolExecutor,
+    leash: Connection,
+    kind: type[BaseException] | None,
+    error: BaseException | None,
+    at: TracebackType | None,
+) -> None:
+    if kind is not None:  # nobody wants what the processes are at: they end at once
+        leash.close()
+    executor.shutdown(wait=True, cancel_futures=True)
+    leash.close()
 
 
 @contextmanager
@@ -165,22 +167,35 @@ def _interruptions_held() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _share(atlas: TextureAtlas, folder: Path) -> _SharedAtlas:
+def _open_stage(textures: Path | None) -> _Stage:
+    return _Stage(load_atlas(textures), build_library())
+
+
+def _save_stage(stage: _Stage, folder: Path) -> None:
+    atlas = stage.atlas
+    rest = _Stage(replace(atlas, texels=atlas.texels[:0], backdrops=atlas.backdrops[:0]), stage.library)
     try:
-        for name, images in zip(_FILES, (atlas.texels, atlas.backdrops), strict=True):
+        for name, images in zip(_IMAGES, (atlas.texels, atlas.backdrops), strict=True):
             np.save(folder / name, images, allow_pickle=False)
+        (folder / _REST).write_bytes(pickle.dumps(rest, protocol=pickle.HIGHEST_PROTOCOL))
     except OSError as error:
         raise OutputError(
-            f"rendering: cannot keep textures in '{folder}' ({error.strerror}). Fix: name a folder with more room in "
-            "TMPDIR, or render in one process (--renderers 1)"
+            f"rendering: cannot keep textures in '{folder}' ({error.strerror or error}). Fix: name a folder with more "
+            "room in TMPDIR, or render in one process (--renderers 1)"
         ) from error
-    return _SharedAtlas(folder, replace(atlas, texels=atlas.texels[:0], backdrops=atlas.backdrops[:0]))
 
 
-def _start_worker(atlas: _SharedAtlas, leash: Connection) -> None:
-    """Begin a process; whatever may fail is left to its tasks, whose errors reach the parent."""
-    global _atlas  # noqa: PLW0603 - a process of the pool has no other place to keep what all its tasks need
-    _atlas = atlas
+def _load_stage(folder: Path) -> _Stage:
+    rest: _Stage = pickle.loads((folder / _REST).read_bytes())  # noqa: S301 - the parent wrote it, where only it may
+    # Copy on write: writable arrays, as compiled functions expect, of pages that nobody writes to.
+    texels, backdrops = (np.asarray(np.load(folder / name, mmap_mode="c")) for name in _IMAGES)
+    return _Stage(replace(rest.atlas, texels=texels, backdrops=backdrops), rest.library)
+
+
+def _start_worker(folder: Path, leash: Connection) -> None:
+    """Begin a process; what may fail is left to its tasks, whose errors reach the parent."""
+    global _folder  # noqa: PLW0603 - a process of the pool has no other place to keep what all its tasks need
+    _folder = folder
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     cv2.setNumThreads(1)  # there is a process for every core
     threading.Thread(target=_end_with_parent, args=(leash,), daemon=True).start()
@@ -196,12 +211,12 @@ def _end_with_parent(leash: Connection) -> None:
 
 @functools.cache
 def _stage() -> _Stage:
-    if _atlas is None:
+    if _folder is None:
         raise RuntimeError("got a task before the process was started")
-    return _Stage(_atlas.open(), build_library())
+    return _load_stage(_folder)
 
 
-def _open_stage() -> None:
+def _get_ready() -> None:
     _stage()
 
 

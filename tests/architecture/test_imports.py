@@ -11,7 +11,7 @@ import time
 import pytest
 
 LIBRARIES = ("torch", "onnx", "openvino", "transformers", "PIL", "h5py", "matplotlib", "psutil", "safetensors", "scipy")
-EXTRAS = (*LIBRARIES, "huggingface_hub", "cuda")
+EXTRAS = (*LIBRARIES, "huggingface_hub", "cuda", "numba", "llvmlite")
 HEAVY = (*EXTRAS, "cv2", "onnxruntime", "pydantic", "rich", "typer")
 BASE_MODULES = (
     "pixio_edge.bench.isolated",

@@ -12,6 +12,7 @@ import torch
 import typer
 from small_pool import write_small_pool
 
+from pixio_edge import host
 from pixio_edge.cli.train import parse_data, parse_optimizer, parse_stages, train
 from pixio_edge.cli.training_output import duration
 from pixio_edge.errors import InputError, PixioEdgeError
@@ -19,6 +20,7 @@ from pixio_edge.training.device import open_device
 from pixio_edge.training.learner import Learner
 from pixio_edge.training.run_folder import RunFolder
 from pixio_edge.training.scene_plan import HELD_BACK, POOL
+from pixio_edge.training.session import TrainingSession
 from pixio_edge.training.train_config import DataPart
 
 
@@ -178,6 +180,25 @@ def test_dry_run_estimates_and_writes_nothing(tmp_path: Path, capsys: pytest.Cap
     assert [line.split("  ")[0] for line in table.splitlines()[1:]] == [
         *("render scenes", "train at 3072 pixels", "train at 4096 pixels", "in all")
     ]
+
+
+@pytest.mark.parametrize(("renderers", "expected"), [(None, 3), (2, 2)])
+def test_scenes_are_rendered_by_as_many_processes_as_cores_may_be_used(
+    renderers: int | None, expected: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+
+    def render(self: TrainingSession, **_: Any) -> None:
+        seen.append(self.renderers)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(host, "usable_cores", lambda: 3)
+    monkeypatch.setattr(TrainingSession, "render", render)
+
+    with pytest.raises(typer.Exit):
+        train(tmp_path / "run", **prepare_run(tmp_path / "elsewhere") | {"renderers": renderers})
+
+    assert seen == [expected]
 
 
 def test_dry_run_counts_what_is_left_when_a_run_has_begun(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
