@@ -31,9 +31,7 @@ def scenes(
         str | None,
         typer.Option("--layout", help="Only this layout, such as room or street. Default: as in training."),
     ] = None,
-    size: Annotated[
-        str, typer.Option("--size", "-s", metavar="HxW", help="Size of the images.")
-    ] = DEFAULT_SIZE,
+    size: Annotated[str, typer.Option("--size", "-s", metavar="HxW", help="Size of the images.")] = DEFAULT_SIZE,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the scenes.")] = 0,
     effects: Annotated[bool, typer.Option("--effects/--no-effects", help="Blur, noise and the like.")] = True,
     json: JsonOption = False,
