@@ -71,9 +71,11 @@ def chairs_at(kit: Kit, scene: Scene, room: Room, table: Placed, count: int, *, 
         yaw = table.yaw + turn + (kit.normal(0.0, 0.15) if kit.chance(0.7) else kit.normal(0.0, 0.8))
         if not room.clear((at[0], at[1], 1.0), 0.1):
             continue
-        kit.place(scene, index, (at[0], at[1], 0.0), yaw, surfaces=surfaces)
+        chair = kit.place(scene, index, (at[0], at[1], 0.0), yaw, surfaces=surfaces)
         if kit.chance(people):
             seat_person(kit, scene, at, yaw)
+        elif kit.chance(0.2):
+            clutter(kit, scene, chair, mixes.CHAIR, (0.3, 0.6), most=2)
 
 
 def seat_person(kit: Kit, scene: Scene, at: tuple[float, float], yaw: float) -> None:
@@ -156,8 +158,8 @@ def lounge(kit: Kit, scene: Scene, room: Room) -> Placed | None:
         sofa = stand(kit, scene, room, "sofa", yaw=kit.pick((0.0, math.pi / 2, math.pi, -math.pi / 2)))
     if sofa is None:
         return None
-    if kit.chance(0.3):
-        clutter(kit, scene, sofa, mixes.TABLE, (0.05, 0.25), most=4)
+    if kit.chance(0.5):
+        clutter(kit, scene, sofa, mixes.SOFA, (0.1, 0.4), most=6)
     if kit.chance(0.8):
         x, y = before(sofa, kit.uniform(0.5, 0.85), kit.uniform(-0.3, 0.3))
         if kit.chance(0.6):
@@ -193,8 +195,8 @@ def sleeping(kit: Kit, scene: Scene, room: Room) -> Placed | None:
     bed = set_against(kit, scene, room, "bed", gap=0.02, beside=0.3)
     if bed is None:
         return None
-    if kit.chance(0.4):
-        clutter(kit, scene, bed, {"cloth_heap": 2, "book": 2, "paper": 1}, (0.05, 0.3), most=6)
+    if kit.chance(0.6):
+        clutter(kit, scene, bed, mixes.BED, (0.1, 0.4), most=8)
     wall = _wall_behind(room, bed)
     for side in (-1, 1):
         if kit.chance(0.6):

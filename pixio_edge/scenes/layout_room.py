@@ -95,7 +95,7 @@ def finish_room(
 
 def living(kit: Kit) -> Scene:
     """Living room: sofas, a low table, shelves, a television, perhaps a dining table."""
-    scene, room = begin_room(kit, "living", (3.0, 6.5), (3.0, 7.5))
+    scene, room = begin_room(kit, "living", (3.0, 7.0), (3.0, 8.5))
     lounge(kit, scene, room)
     media(kit, scene, room)
     if kit.chance(0.5):
@@ -116,7 +116,7 @@ def living(kit: Kit) -> Scene:
 
 def bedroom(kit: Kit) -> Scene:
     """Bedroom: bed, wardrobe, chest of drawers, a chair with clothes, perhaps a desk."""
-    scene, room = begin_room(kit, "bedroom", (2.6, 4.8), (2.8, 5.5))
+    scene, room = begin_room(kit, "bedroom", (2.6, 5.2), (2.8, 6.0))
     sleeping(kit, scene, room)
     if kit.chance(0.2):
         sleeping(kit, scene, room)

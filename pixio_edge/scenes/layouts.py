@@ -9,6 +9,7 @@ from pixio_edge.scenes.layout_building import building
 from pixio_edge.scenes.layout_corridor import corridor
 from pixio_edge.scenes.layout_country import country
 from pixio_edge.scenes.layout_forest import forest
+from pixio_edge.scenes.layout_hall import hall
 from pixio_edge.scenes.layout_kitchen import kitchen
 from pixio_edge.scenes.layout_park import park, square
 from pixio_edge.scenes.layout_room import room
@@ -21,11 +22,12 @@ from pixio_edge.scenes.scene import Scene
 
 LAYOUTS: dict[str, tuple[Callable[[Kit], Scene], float]] = {
     "room": (room, 3.0),
-    "kitchen": (kitchen, 1.2),
+    "kitchen": (kitchen, 1.4),
     "tabletop": (tabletop, 1.5),
     "still_life": (still_life, 1.3),
     "shelf": (shelf, 0.7),
-    "corridor": (corridor, 0.8),
+    "corridor": (corridor, 0.7),
+    "hall": (hall, 0.8),
     "street": (street, 3.0),
     "country": (country, 1.0),
     "park": (park, 0.8),

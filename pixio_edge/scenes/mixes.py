@@ -15,6 +15,9 @@ DESK: Mix = {
     "plant": 0.5,
     "decor": 0.7,
     "tool": 0.3,
+    "container": 0.6,
+    "bag": 0.2,
+    "clothes": 0.15,
 }
 TABLE: Mix = {
     "kitchenware": 3,
@@ -32,6 +35,10 @@ TABLE: Mix = {
     "bag": 0.3,
     "clothes": 0.15,
     "cable": 0.2,
+    "bag": 0.3,
+    "clothes": 0.3,
+    "cloth": 0.5,
+    "stationery": 0.5,
 }
 SHELF: Mix = {
     "book": 2,
@@ -49,8 +56,23 @@ SHELF: Mix = {
     "bag": 0.2,
     "clothes": 0.2,
     "tool": 0.3,
+    "cloth": 0.6,
+    "clothes": 0.5,
+    "bag": 0.4,
+    "appliance": 0.3,
 }
-COUNTER: Mix = {"kitchenware": 5, "appliance": 2, "bottle": 3, "food": 3, "book": 0.3, "plant": 0.5, "container": 0.4}
+COUNTER: Mix = {
+    "kitchenware": 5,
+    "appliance": 2,
+    "bottle": 3,
+    "food": 3,
+    "book": 0.3,
+    "plant": 0.5,
+    "container": 0.4,
+    "cloth": 0.5,
+    "bag": 0.2,
+    "paper": 0.3,
+}
 FLOOR: Mix = {
     "cardboard": 2,
     "crate": 1,
@@ -70,6 +92,11 @@ FLOOR: Mix = {
     "floor_plant": 0.3,
     "cable": 0.4,
     "floor_thing": 0.6,
+    "bag": 2,
+    "clothes": 1.5,
+    "floor_thing": 0.8,
+    "cushion": 0.5,
+    "cloth": 0.5,
 }
 STORE: Mix = {
     "cardboard": 2,
@@ -83,6 +110,9 @@ STORE: Mix = {
     "decor": 0.4,
     "bag": 0.5,
     "clothes": 0.3,
+    "bag": 1,
+    "clothes": 0.7,
+    "floor_thing": 0.3,
 }
 ANY: Mix = {
     "kitchenware": 2,
@@ -104,6 +134,11 @@ ANY: Mix = {
     "clothes": 0.5,
     "cable": 0.4,
     "stationery": 0.5,
+    "bag": 0.6,
+    "clothes": 0.6,
+    "cloth": 0.5,
+    "stationery": 0.7,
+    "cushion": 0.2,
 }
 SMALL: Mix = {
     "food": 2,
@@ -118,3 +153,6 @@ SMALL: Mix = {
 TOYS: Mix = {"toy": 4, "book": 1, "kitchenware": 0.7, "food": 0.7, "decor": 0.5}
 DECOR: Mix = {"decor": 4, "plant": 1, "book": 1, "books": 0.7, "lamp": 1, "bottle": 1, "kitchenware": 1, "toy": 0.7}
 TOOLS: Mix = {"tool": 5, "container": 1, "bottle": 1, "cable": 1, "paper": 0.5, "electronics": 1, "cardboard": 0.3}
+BED: Mix = {"cloth_heap": 2, "cushion": 2, "cloth": 2, "book": 1.5, "bag": 1, "clothes": 0.7, "toy": 1, "paper": 0.5}
+SOFA: Mix = {"cushion": 4, "cloth": 1, "book": 1, "bag": 1, "toy": 0.7, "electronics": 0.5, "clothes": 0.5}
+CHAIR: Mix = {"bag": 2, "cloth": 1, "cushion": 1.5, "book": 1, "clothes": 0.5, "cardboard": 0.3, "cloth_heap": 0.7}

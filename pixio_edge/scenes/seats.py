@@ -51,6 +51,7 @@ def dining_chair(rng: np.random.Generator) -> Model:
     else:
         parts.add(cushion((width, 0.06, back * 0.9), (0, y, seat + 0.06), 1, lean=lean))
     parts.box((width, thick, thick * 1.6), (0, y + back * math.sin(lean), seat + back * math.cos(lean) - 0.02))
+    parts.top(width * 0.9, depth * 0.8, (0, -0.03, seat + 0.03), 0.6)
     return parts.model([METAL if u() < 0.25 else WOOD, FABRIC])
 
 
@@ -74,6 +75,7 @@ def shell_chair(rng: np.random.Generator) -> Model:
         for y in (-1, 1):
             leg = np.array([[x * (0.18 + splay), y * (0.16 + splay), 0.0], [x * 0.16, y * 0.13, seat]])
             parts.add(tube(leg, radius, sides=5, slot=0))
+    parts.top(width * 0.8, 0.3, (0, -0.02, seat), 0.6)
     return parts.model([METAL if u() < 0.7 else WOOD, PLASTIC if u() < 0.7 else WOOD])
 
 
@@ -136,6 +138,7 @@ def stool(rng: np.random.Generator) -> Model:
                 np.array([[radius * 0.95, height], [radius, height + 0.01], [radius, height + 0.035]]), sides=16, slot=1
             )
         )
+    parts.top(radius * 1.3, radius * 1.3, (0, 0, height + 0.04), 0.6)
     return parts.model([METAL if column or u() < 0.4 else WOOD, FABRIC if u() < 0.4 else WOOD])
 
 

@@ -44,12 +44,13 @@ class Stance:
     wander: float = 0.18
 
 
-HAND = Stance((1.15, 1.75), (0.9, 4.5))
+HAND = Stance((1.15, 1.75), (0.9, 6.0))
 NEAR = Stance((0.9, 1.7), (0.6, 1.6), (0.8, 1.2), 0.12, 0.22)
 LOW = Stance((0.25, 0.9), (0.7, 4.0), (0.9, 1.45))
+SCAN = Stance((0.6, 1.7), (0.5, 1.8), (0.8, 1.2), 0.25, 0.35)
 HIGH = Stance((1.8, 2.6), (1.2, 5.0), (0.9, 1.5), 0.04)
 # One after another for the views of a room, with their weights.
-STANCES = ((0.55, HAND), (0.2, NEAR), (0.15, LOW), (0.1, HIGH))
+STANCES = ((0.5, HAND), (0.15, NEAR), (0.12, SCAN), (0.14, LOW), (0.09, HIGH))
 
 
 def draw_stance(kit: Kit) -> Stance:
@@ -89,7 +90,13 @@ def sees_freely(room: Room, camera: Camera) -> bool:
 
 
 def room_views(
-    kit: Kit, scene: Scene, room: Room, *, stances: Sequence[Stance] | None = None, count: int = VIEWS
+    kit: Kit,
+    scene: Scene,
+    room: Room,
+    *,
+    stances: Sequence[Stance] | None = None,
+    count: int = VIEWS,
+    reach: float = 6.0,
 ) -> list[Camera]:
     """Cameras in different places of a room, most looking at something that stands there.
 
@@ -99,6 +106,7 @@ def room_views(
         room: The furnished room.
         stances: One of these each; None: as people and robots hold cameras.
         count: How many.
+        reach: Things up to this distance count as seen, metres.
     """
     crowd = crowd_of(kit, scene)
     cameras: list[Camera] = []
@@ -111,7 +119,7 @@ def room_views(
                 continue
             if attempt < _TRIES // 2 and any(math.dist(camera.position, other.position) < 0.5 for other in cameras):
                 continue
-            score = crowd.seen(camera) * kit.uniform(0.4, 1.0)
+            score = crowd.seen(camera, reach=reach) * kit.uniform(0.4, 1.0)
             if score > best_score:
                 best, best_score = camera, score
             found += 1

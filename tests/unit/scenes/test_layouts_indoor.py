@@ -22,7 +22,7 @@ from pixio_edge.scenes.shells import add_shell, shell_looks
 from pixio_edge.scenes.textures import TextureAtlas, load_atlas
 from pixio_edge.scenes.viewpoints import VIEWS, Stance, look_at
 
-INDOOR = ("room", "kitchen", "tabletop", "still_life", "shelf", "corridor")
+INDOOR = ("room", "kitchen", "tabletop", "still_life", "shelf", "corridor", "hall")
 SEEDS = range(6)
 SIZE = (24, 32)
 
