@@ -35,6 +35,8 @@ VIEWS = 4
 MIN_SIDE = 16
 # Mean light of the sky above the horizon, as a share of the brightness of a scene.
 _SKY = 0.5
+# How much more of the light from everywhere comes from the side of the first lamp: walls and ground there are lit.
+_ONE_SIDED = 0.3
 _PATTERN = dither_pattern()
 Layouts = dict[str, tuple[Callable[[Kit], Scene], float]]
 
@@ -237,7 +239,7 @@ def _surroundings(scene: Scene, world: World, atlas: TextureAtlas) -> Surroundin
         dtype=np.float64,
     ).reshape(-1, 8)
     sun = sum(sum(lamp.colour) / 3 for lamp in scene.lamps if lamp.is_sun)
-    ambient = np.array((scene.ambient_above, scene.ambient_below))
+    ambient = np.array((scene.ambient_above, scene.ambient_below, _side(scene, world)))
     level = min(1.8, max(0.3, float(ambient[0].mean()) + 0.35 * sun))
     image, yaw = atlas.backdrops[scene.backdrop], float(scene.backdrop_yaw)
     # However dark a panorama was taken: in daylight the sky is brighter than the ground.
@@ -254,6 +256,17 @@ def _surroundings(scene: Scene, world: World, atlas: TextureAtlas) -> Surroundin
         shadows.view,
         (shadows.texel, shadows.is_sun, _softness(scene, shadows)),
     )
+
+
+def _side(scene: Scene, world: World) -> NDArray[np.float64]:
+    """Towards the first lamp, times how much of the light from everywhere comes rather from there."""
+    if not scene.lamps:
+        return np.zeros(3)
+    lamp = scene.lamps[0]
+    middle = 0.0 if lamp.is_sun else np.median(world.spheres[:, :3], axis=0)
+    toward = np.array(lamp.position) - middle
+    result: NDArray[np.float64] = _ONE_SIDED * toward / max(float(np.linalg.norm(toward)), 1e-6)
+    return result
 
 
 def _softness(scene: Scene, shadows: ShadowMap) -> int:

@@ -34,7 +34,7 @@ class Surroundings(NamedTuple):
 
     Attributes:
         lamps: float64 (L, 8): position or direction, colour, whether it is the sun, whether it has the shadow map.
-        ambient: float64 (2, 3), from above and from below.
+        ambient: float64 (3, 3): from above, from below, and the direction it rather comes from, times how much so.
         haze: float64 (4,), share per metre and colour.
         panorama: int32 (192, 512), packed RGB.
         sky: Yaw of the panorama, factor of its brightness.
@@ -208,9 +208,10 @@ def _light(
     facing, open_share, gloss, glow = factors
     ambient, lamps = light.ambient, light.lamps
     up = 0.5 + 0.5 * normal[2]
-    red = (ambient[1, 0] + (ambient[0, 0] - ambient[1, 0]) * up) * open_share + glow
-    green = (ambient[1, 1] + (ambient[0, 1] - ambient[1, 1]) * up) * open_share + glow
-    blue = (ambient[1, 2] + (ambient[0, 2] - ambient[1, 2]) * up) * open_share + glow
+    share = open_share * (1 + normal[0] * ambient[2, 0] + normal[1] * ambient[2, 1] + normal[2] * ambient[2, 2])
+    red = (ambient[1, 0] + (ambient[0, 0] - ambient[1, 0]) * up) * share + glow
+    green = (ambient[1, 1] + (ambient[0, 1] - ambient[1, 1]) * up) * share + glow
+    blue = (ambient[1, 2] + (ambient[0, 2] - ambient[1, 2]) * up) * share + glow
     shine_red, shine_green, shine_blue = 0.0, 0.0, 0.0
     for i in range(len(lamps)):
         (lx, ly, lz), share = _toward_lamp(lamps, i, point)
