@@ -9,12 +9,12 @@ import numpy as np
 from pixio_edge.scenes.hulls import creased
 from pixio_edge.scenes.mesh import Look, Mesh, Model, merge
 from pixio_edge.scenes.shapes import ball, box, displaced, leaf_cards, moved, tube
-from pixio_edge.scenes.vegetation import BARK, DARK, LEAF, clump, leaf_looks, lifted
+from pixio_edge.scenes.vegetation import BARK, DARK, LEAF, clump, leaf_looks, lifted, speckled
 
 Rng = np.random.Generator
 
 
-def _bush(rng: Rng, lumps: int, leaves: int, size: float) -> Model:
+def _bush(rng: Rng, lumps: int, leaves: int, size: float, *, coarse: float = 1.0) -> Model:
     height = float(rng.uniform(0.5, 2.2))
     wide = height * float(rng.uniform(0.4, 0.9))
     crown, parts = np.array([0, 0, 0.25 * height]), []
@@ -23,7 +23,7 @@ def _bush(rng: Rng, lumps: int, leaves: int, size: float) -> Model:
         at = np.array([*(rng.uniform(-0.5, 0.5, 2) * wide), rng.uniform(0.15, 0.55) * height])
         radii = np.array([r, r, max(0.3 * height, height - at[2])])
         parts += clump(rng, at, radii, leaves=leaves, size=size * height**0.6, crown=crown)
-    return Model(lifted(merge(parts)), leaf_looks(rng))
+    return Model(lifted(merge(parts)), leaf_looks(rng, coarse=coarse))
 
 
 def bush(rng: Rng) -> Model:
@@ -33,7 +33,7 @@ def bush(rng: Rng) -> Model:
 
 def bush_far(rng: Rng) -> Model:
     """A shrub seen from a distance."""
-    return _bush(rng, 2, 14, 0.36)
+    return _bush(rng, 2, 14, 0.36, coarse=3.0)
 
 
 def _hedge(rng: Rng, leaves: int, size: float) -> Model:
@@ -43,9 +43,8 @@ def _hedge(rng: Rng, leaves: int, size: float) -> Model:
     x, z = rng.uniform(-0.5, 0.5, leaves) * length, rng.uniform(0.0, 1.0, leaves) * height
     y = np.where(side < 0.45, -0.5, np.where(side < 0.65, 0.5, rng.uniform(-0.5, 0.5, leaves))) * deep
     points = np.stack([x, y, np.where(side >= 0.65, height, z)], axis=1) + rng.normal(0, 0.03, (leaves, 3))
-    cards = leaf_cards(
-        points, size * rng.uniform(0.6, 1.5, leaves), rng, slimness=0.8, centre=(0, 0, 0.3 * height), slot=LEAF
-    )
+    lengths = size * rng.uniform(0.6, 1.5, leaves)
+    cards = speckled(leaf_cards(points, lengths, rng, slimness=0.8, centre=(0, 0, 0.3 * height)), rng)
     return Model(lifted(merge([body, cards])), leaf_looks(rng, autumn=0.05))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,9 @@ from pixio_edge.scenes.shapes import ball, displaced, leaf_cards, tube
 
 Rng = np.random.Generator
 Points = NDArray[np.float64]
-BARK, LEAF, DARK = range(3)
+BARK, LEAF, DARK, LIGHT = range(4)
+# Share of the leaves that are lighter than the rest.
+LIGHTER = 0.4
 GREENS = (
     (0.23, 0.33, 0.12), (0.3, 0.42, 0.16), (0.18, 0.27, 0.13), (0.38, 0.45, 0.2), (0.27, 0.36, 0.22),
     (0.33, 0.38, 0.14), (0.15, 0.22, 0.1), (0.43, 0.5, 0.28),
@@ -21,17 +24,31 @@ GREENS = (
 AUTUMN = ((0.62, 0.48, 0.14), (0.6, 0.3, 0.12), (0.45, 0.25, 0.14), (0.5, 0.45, 0.2))
 
 
-def leaf_looks(rng: Rng, autumn: float = 0.12) -> tuple[Look, ...]:
-    """Bark, leaves, and the darker leaves inside."""
+def leaf_looks(rng: Rng, *, autumn: float = 0.12, coarse: float = 1.0) -> tuple[Look, ...]:
+    """Bark, leaves, the darker leaves inside, lighter leaves.
+
+    Args:
+        rng: Source of the colours.
+        autumn: How often the leaves are not green.
+        coarse: Scale of the texture. Far trees need a coarse one: a fine one is averaged to one flat colour there.
+    """
     colours = AUTUMN if rng.random() < autumn else GREENS
-    red, green, blue = colours[int(rng.integers(len(colours)))]
-    metres = float(rng.uniform(0.6, 2.0))
+    colour = colours[int(rng.integers(len(colours)))]
+    metres = coarse * float(rng.uniform(1.5, 4.0))
     bark = ((0.36, 0.3, 0.24), (0.28, 0.24, 0.2), (0.45, 0.42, 0.38), (0.2, 0.17, 0.15))[int(rng.integers(4))]
-    return (
-        Look("bark", tint=bark, repeat_m=(0.3, 0.9)),
-        Look("foliage", tint=(red, green, blue), repeat_m=(metres, 1.5 * metres)),
-        Look("foliage", tint=(0.62 * red, 0.62 * green, 0.62 * blue), repeat_m=(metres, 1.5 * metres)),
-    )
+
+    def leaves(level: float) -> Look:
+        red, green, blue = (min(1.0, level * channel) for channel in colour)
+        return Look("foliage", tint=(red, green, blue), repeat_m=(metres, 1.5 * metres))
+
+    lighter = float(rng.uniform(1.15, 1.5))
+    return (Look("bark", tint=bark, repeat_m=(0.3, 0.9)), leaves(1.0), leaves(0.62), leaves(lighter))
+
+
+def speckled(cards: Mesh, rng: Rng) -> Mesh:
+    """Leaf cards of which some are in the slot of lighter leaves."""
+    light = np.tile(rng.random(len(cards.triangles) // 2) < LIGHTER, 2)
+    return replace(cards, slots=np.where(light, LIGHT, LEAF).astype(np.int32))
 
 
 def _on_ball(rng: Rng, count: int, centre: Points, radii: Points) -> Points:
@@ -50,7 +67,7 @@ def clump(rng: Rng, centre: Points, radii: Points, *, leaves: int, size: float, 
     lump = displaced(inner, rng, 0.1 * mean, 1.2 * mean)
     points = _on_ball(rng, leaves, centre, radii)
     lengths = size * rng.uniform(0.6, 1.5, leaves)
-    return [lump, leaf_cards(points, lengths, rng, slimness=0.75, centre=crown, slot=LEAF)]
+    return [lump, speckled(leaf_cards(points, lengths, rng, slimness=0.75, centre=crown), rng)]
 
 
 def _branches(rng: Rng, height: float, radius: float, ends: Points, fork: float, *, lean: float = 0.035) -> list[Mesh]:
@@ -65,7 +82,7 @@ def _branches(rng: Rng, height: float, radius: float, ends: Points, fork: float,
     return parts
 
 
-def _broadleaf(rng: Rng, clumps: int, leaves: int, *, size: float, branches: int) -> Model:
+def _broadleaf(rng: Rng, clumps: int, leaves: int, *, size: float, branches: int, coarse: float = 1.0) -> Model:
     height = float(rng.uniform(5, 15))
     wide = height * float(rng.uniform(0.22, 0.42))
     base = height * float(rng.uniform(0.16, 0.36))
@@ -86,7 +103,7 @@ def _broadleaf(rng: Rng, clumps: int, leaves: int, *, size: float, branches: int
             size=size * height / 10,
             crown=crown,
         )
-    return Model(merge(parts), leaf_looks(rng))
+    return Model(merge(parts), leaf_looks(rng, coarse=coarse))
 
 
 def broadleaf(rng: Rng) -> Model:
@@ -96,12 +113,12 @@ def broadleaf(rng: Rng) -> Model:
 
 def broadleaf_far(rng: Rng) -> Model:
     """A leafy tree seen from a distance, with few large leaves."""
-    return _broadleaf(rng, int(rng.integers(4, 6)), 15, size=1.3, branches=0)
+    return _broadleaf(rng, int(rng.integers(4, 6)), 15, size=1.3, branches=0, coarse=3.0)
 
 
 def broadleaf_speck(rng: Rng) -> Model:
     """A leafy tree on the horizon."""
-    return _broadleaf(rng, 3, 8, size=1.9, branches=0)
+    return _broadleaf(rng, 3, 8, size=1.9, branches=0, coarse=8.0)
 
 
 def street_tree(rng: Rng) -> Model:
@@ -116,7 +133,7 @@ def street_tree(rng: Rng) -> Model:
     return Model(merge(parts), leaf_looks(rng))
 
 
-def _needle_tree(rng: Rng, tiers: int, leaves: int, size: float) -> Model:
+def _needle_tree(rng: Rng, tiers: int, leaves: int, size: float, *, coarse: float = 1.0) -> Model:
     height = float(rng.uniform(6, 18))
     base, wide = height * float(rng.uniform(0.03, 0.15)), height * float(rng.uniform(0.13, 0.24))
     parts = _branches(rng, height * 0.98, 0.014 * height + 0.04, np.zeros((0, 3)), 0.5 * height, lean=0.0)
@@ -128,12 +145,12 @@ def _needle_tree(rng: Rng, tiers: int, leaves: int, size: float) -> Model:
         out = r * np.sqrt(rng.uniform(0.15, 1.1, leaves))
         droop = (r - out) * 0.45 + rng.uniform(-0.1, 0.15, leaves) * (height - base) / tiers
         points = np.stack([np.cos(turn) * out, np.sin(turn) * out, z + droop], axis=1)
-        parts.append(leaf_cards(points, size * (0.45 + r / wide) * rng.uniform(0.7, 1.4, leaves), rng, slimness=0.6,
-                                centre=(0, 0, z - 0.3), slot=LEAF))  # fmt: skip
+        lengths = size * (0.45 + r / wide) * rng.uniform(0.7, 1.4, leaves)
+        parts.append(speckled(leaf_cards(points, lengths, rng, slimness=0.6, centre=(0, 0, z - 0.3)), rng))
         step = (height - base) / tiers
         cone = [[0, 0, z - 0.1 * step], [0, 0, z + 1.5 * step]]
         parts.append(tube(cone, [0.8 * r, 0.05 * r], sides=6, slot=DARK))
-    return Model(merge(parts), leaf_looks(rng, autumn=0.0))
+    return Model(merge(parts), leaf_looks(rng, autumn=0.0, coarse=coarse))
 
 
 def conifer(rng: Rng) -> Model:
@@ -143,12 +160,12 @@ def conifer(rng: Rng) -> Model:
 
 def conifer_far(rng: Rng) -> Model:
     """A conifer seen from a distance."""
-    return _needle_tree(rng, 5, 12, 1.5)
+    return _needle_tree(rng, 5, 12, 1.5, coarse=3.0)
 
 
 def conifer_speck(rng: Rng) -> Model:
     """A conifer on the horizon."""
-    return _needle_tree(rng, 3, 8, 2.2)
+    return _needle_tree(rng, 3, 8, 2.2, coarse=8.0)
 
 
 def cypress(rng: Rng) -> Model:
@@ -161,7 +178,7 @@ def cypress(rng: Rng) -> Model:
     turn = rng.uniform(0, 2 * math.pi, 180)
     out = np.interp(1 - level, rings, [0.62 * r, 0.98 * r, 0.9 * r, 0.55 * r, 0.05 * r])
     points = np.stack([np.cos(turn) * out, np.sin(turn) * out, (1 - level) * height], axis=1)
-    leaves = leaf_cards(points, 0.14 * height**0.7 * rng.uniform(0.6, 1.4, 180), rng, slot=LEAF)
+    leaves = speckled(leaf_cards(points, 0.14 * height**0.7 * rng.uniform(0.6, 1.4, 180), rng), rng)
     return Model(merge([displaced(body, rng, 0.06 * r, r), lifted(leaves)]), leaf_looks(rng, autumn=0.0))
 
 
@@ -207,8 +224,8 @@ def forest_trunk(rng: Rng) -> Model:
         tip = (x + out * math.cos(turn), y + out * math.sin(turn), z + rng.uniform(-0.3, 0.8))
         parts.append(tube([(x, y, z), tip], [0.12 * r + 0.012, 0.008], sides=4))
     crown = rng.normal(0, 0.1 * height, (150, 3)) + np.array([*lean[2], 0.85 * height])
-    parts.append(leaf_cards(crown, 0.07 * height, rng, slimness=0.7, slot=1))
-    return Model(merge(parts), leaf_looks(rng)[:2])
+    parts.append(speckled(leaf_cards(crown, 0.07 * height, rng, slimness=0.7), rng))
+    return Model(merge(parts), leaf_looks(rng))
 
 
 MODELS: dict[str, tuple[str, Callable[[np.random.Generator], Model], int]] = {
