@@ -43,6 +43,23 @@ _PICTURES = (
 )
 
 
+# What may stand anywhere on the floor.
+_FREE = (
+    "room_thing",
+    "room_thing",
+    "floor_plant",
+    "floor_lamp",
+    "seat",
+    "seat",
+    "low_table",
+    "round_table",
+    "armchair",
+    "cardboard",
+    "shelf",
+    "bench",
+)
+
+
 def begin_room(
     kit: Kit,
     kind: str,
@@ -79,13 +96,15 @@ def finish_room(
     kit: Kit, scene: Scene, room: Room, *, pictures: tuple[int, int] = (3, 14), loose: tuple[int, int] = (2, 14)
 ) -> Scene:
     """What every room has besides its furniture: things on walls, floor and ceiling; and the cameras."""
-    for _ in range(kit.integer(0, 3)):
-        if kit.chance(0.7):
-            stand(kit, scene, room, kit.pick(("room_thing", "room_thing", "floor_plant", "floor_lamp", "seat")))
+    area = (room.high[0] - room.low[0]) * (room.high[1] - room.low[1])
+    for _ in range(kit.integer(0, 2) + int(area * kit.uniform(0.05, 0.3))):
+        if kit.chance(0.75):
+            placed = stand(kit, scene, room, kit.pick(_FREE), yaw=None if kit.chance(0.6) else kit.normal(0.0, 0.1))
+            clutter(kit, scene, placed, mixes.TABLE, (0.1, 0.6), most=10)
         else:
             clutter(kit, scene, set_against(kit, scene, room, kit.pick(("wall_thing", "floor_plant"))), mixes.SHELF)
     on_walls(kit, scene, room, kit.integer(*pictures), _PICTURES)
-    on_floor(kit, scene, room, kit.integer(*loose))
+    on_floor(kit, scene, room, kit.integer(*loose) + int(area * kit.uniform(0.0, 0.3)))
     below_ceiling(kit, scene, room)
     if kit.chance(0.12):
         stand(kit, scene, room, "pedestrian")

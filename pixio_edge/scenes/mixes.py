@@ -31,13 +31,10 @@ TABLE: Mix = {
     "plant": 0.7,
     "lamp": 0.4,
     "container": 0.4,
-    "cloth": 0.4,
-    "bag": 0.3,
-    "clothes": 0.15,
-    "cable": 0.2,
+    "cloth": 0.5,
     "bag": 0.3,
     "clothes": 0.3,
-    "cloth": 0.5,
+    "cable": 0.2,
     "stationery": 0.5,
 }
 SHELF: Mix = {
@@ -52,13 +49,10 @@ SHELF: Mix = {
     "plant": 1,
     "lamp": 0.5,
     "container": 1,
-    "cloth": 0.5,
-    "bag": 0.2,
-    "clothes": 0.2,
-    "tool": 0.3,
     "cloth": 0.6,
-    "clothes": 0.5,
     "bag": 0.4,
+    "clothes": 0.5,
+    "tool": 0.3,
     "appliance": 0.3,
 }
 COUNTER: Mix = {
@@ -85,18 +79,13 @@ FLOOR: Mix = {
     "container": 0.7,
     "tool": 0.4,
     "bottle": 0.2,
-    "bag": 1.2,
-    "clothes": 1.0,
-    "cushion": 0.4,
-    "cloth": 0.3,
-    "floor_plant": 0.3,
-    "cable": 0.4,
-    "floor_thing": 0.6,
     "bag": 2,
     "clothes": 1.5,
-    "floor_thing": 0.8,
     "cushion": 0.5,
     "cloth": 0.5,
+    "floor_plant": 0.3,
+    "cable": 0.4,
+    "floor_thing": 0.8,
 }
 STORE: Mix = {
     "cardboard": 2,
@@ -108,8 +97,6 @@ STORE: Mix = {
     "tool": 3,
     "container": 1.5,
     "decor": 0.4,
-    "bag": 0.5,
-    "clothes": 0.3,
     "bag": 1,
     "clothes": 0.7,
     "floor_thing": 0.3,
@@ -130,13 +117,9 @@ ANY: Mix = {
     "container": 0.7,
     "appliance": 0.6,
     "bag": 0.6,
-    "cloth": 0.7,
-    "clothes": 0.5,
-    "cable": 0.4,
-    "stationery": 0.5,
-    "bag": 0.6,
-    "clothes": 0.6,
     "cloth": 0.5,
+    "clothes": 0.6,
+    "cable": 0.4,
     "stationery": 0.7,
     "cushion": 0.2,
 }
@@ -150,9 +133,57 @@ SMALL: Mix = {
     "electronics": 0.7,
     "tool": 1,
 }
-TOYS: Mix = {"toy": 4, "book": 1, "kitchenware": 0.7, "food": 0.7, "decor": 0.5}
-DECOR: Mix = {"decor": 4, "plant": 1, "book": 1, "books": 0.7, "lamp": 1, "bottle": 1, "kitchenware": 1, "toy": 0.7}
-TOOLS: Mix = {"tool": 5, "container": 1, "bottle": 1, "cable": 1, "paper": 0.5, "electronics": 1, "cardboard": 0.3}
-BED: Mix = {"cloth_heap": 2, "cushion": 2, "cloth": 2, "book": 1.5, "bag": 1, "clothes": 0.7, "toy": 1, "paper": 0.5}
-SOFA: Mix = {"cushion": 4, "cloth": 1, "book": 1, "bag": 1, "toy": 0.7, "electronics": 0.5, "clothes": 0.5}
-CHAIR: Mix = {"bag": 2, "cloth": 1, "cushion": 1.5, "book": 1, "clothes": 0.5, "cardboard": 0.3, "cloth_heap": 0.7}
+TOYS: Mix = {
+    "toy": 4,
+    "book": 1,
+    "kitchenware": 0.7,
+    "food": 0.7,
+    "decor": 0.5,
+}
+DECOR: Mix = {
+    "decor": 4,
+    "plant": 1,
+    "book": 1,
+    "books": 0.7,
+    "lamp": 1,
+    "bottle": 1,
+    "kitchenware": 1,
+    "toy": 0.7,
+}
+TOOLS: Mix = {
+    "tool": 5,
+    "container": 1,
+    "bottle": 1,
+    "cable": 1,
+    "paper": 0.5,
+    "electronics": 1,
+    "cardboard": 0.3,
+}
+BED: Mix = {
+    "cloth_heap": 2,
+    "cushion": 2,
+    "cloth": 2,
+    "book": 1.5,
+    "bag": 1,
+    "clothes": 0.7,
+    "toy": 1,
+    "paper": 0.5,
+}
+SOFA: Mix = {
+    "cushion": 4,
+    "cloth": 1,
+    "book": 1,
+    "bag": 1,
+    "toy": 0.7,
+    "electronics": 0.5,
+    "clothes": 0.5,
+}
+CHAIR: Mix = {
+    "bag": 2,
+    "cloth": 1,
+    "cushion": 1.5,
+    "book": 1,
+    "clothes": 0.5,
+    "cardboard": 0.3,
+    "cloth_heap": 0.7,
+}
