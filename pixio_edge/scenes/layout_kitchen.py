@@ -23,7 +23,7 @@ _AT_COUNTER = Stance((1.1, 1.75), (0.35, 1.6), (0.8, 1.25), 0.08, 0.2)
 
 def kitchen(kit: Kit) -> Scene:
     """A kitchen in L, U or one line, with an island or a table, seen from close by as well as from the door."""
-    scene, room = begin_room(kit, "kitchen", (2.2, 4.5), (2.4, 5.5), tiles=0.6, doors=1)
+    scene, room = begin_room(kit, "kitchen", (2.2, 4.5), (2.4, 5.5), tiles=0.6, doors=1, heated=0.1)
     scheme = {0: kit.surface(Look("stone", gloss=(0.1, 0.7), repeat_m=(0.4, 1.2))), 1: kit.surface(Look("furniture"))}
     if kit.chance(0.4):
         scheme[0] = kit.surface(Look("wood", gloss=(0.1, 0.5)))
@@ -80,7 +80,9 @@ def _line(kit: Kit, scene: Scene, room: Room, wall: Wall, *, scheme: dict[int, S
     fronts = kit.chance(0.85)
     while along < end - 0.4:
         kind = kit.weighted({key: weight for key, weight in _LINE.items() if key not in seen})
-        index = kit.index("fridge") if not placed and kit.chance(0.3) else kit.index(kind)
+        if not placed and kit.chance(0.3):
+            kind = "fridge"
+        index = kit.index(kind)
         wide = kit.size(index)[0]
         surfaces = kit.surfaces(kit.library.model(index), scheme if fronts and kind != "fridge" else None)
         unit = set_against(kit, scene, room, index, wall=wall, along=along + wide / 2, gap=0.0, surfaces=surfaces)

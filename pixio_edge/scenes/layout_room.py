@@ -80,13 +80,14 @@ def begin_room(
         tiles: How often the lower walls are tiled.
         doors: Most doors.
         corner: How often the room is L-shaped.
+        heated: How often a window has a radiator below it.
     """
     scene = Scene(kind)
     height = kit.uniform(2.3, 2.9) if kit.chance(0.8) else kit.uniform(2.9, 3.8)
     room = make_room(kit, kit.uniform(*width), kit.uniform(*length), height, corner=corner)
     looks = shell_looks(kit, tiles=tiles)
     add_doors(kit, scene, room, looks, kit.integer(1, doors))
-    add_windows(kit, scene, room, kit.integer(0, 3))
+    add_windows(kit, scene, room, kit.integer(0, 3), heated=heated)
     room_light(kit, scene, (*room.low, 0.0), (*room.high, room.height))
     add_shell(kit, scene, room, looks)
     return scene, room

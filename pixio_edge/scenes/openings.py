@@ -108,7 +108,9 @@ def _next_room(kit: Kit, scene: Scene, wall: Wall, start: float, *, height: floa
         kit.place(scene, "wall_picture", (x, y, kit.uniform(1.2, 1.6)), wall.yaw)
 
 
-def add_windows(kit: Kit, scene: Scene, room: Room, count: int, *, open_share: float = 0.35) -> None:
+def add_windows(
+    kit: Kit, scene: Scene, room: Room, count: int, *, open_share: float = 0.35, heated: float = 0.5
+) -> None:
     """Windows with curtains, blinds and radiators.
 
     Args:
@@ -117,6 +119,7 @@ def add_windows(kit: Kit, scene: Scene, room: Room, count: int, *, open_share: f
         room: Keeps what is taken of its walls.
         count: How many are tried.
         open_share: How many are holes through which the backdrop is seen; the others are bright panes.
+        heated: How often a radiator stands below.
     """
     for _ in range(count):
         wall = kit.pick(room.walls)
@@ -140,10 +143,12 @@ def add_windows(kit: Kit, scene: Scene, room: Room, count: int, *, open_share: f
             ):
                 continue
         _dress(kit, scene, room, wall, (along, wide, low, high))
+        if kit.chance(heated):
+            set_against(kit, scene, room, "radiator", wall=wall, along=along, gap=0.04)
 
 
 def _dress(kit: Kit, scene: Scene, room: Room, wall: Wall, window: tuple[float, float, float, float]) -> None:
-    """Curtains, a blind, a radiator below."""
+    """Curtains or a blind."""
     along, wide, low, high = window
     if kit.chance(0.55):
         index = kit.index("curtain")
@@ -159,5 +164,3 @@ def _dress(kit: Kit, scene: Scene, room: Room, wall: Wall, window: tuple[float, 
         x, y = wall.at(along, 0.05)
         at = (x, y, low + high - drop)
         kit.place(scene, index, at, wall.yaw, scale=(wide / size[0], 1.0, drop / size[2]))
-    if kit.chance(0.5):
-        set_against(kit, scene, room, "radiator", wall=wall, along=along, gap=0.04)

@@ -48,9 +48,10 @@ HAND = Stance((1.15, 1.75), (0.9, 6.0))
 NEAR = Stance((0.9, 1.7), (0.6, 1.6), (0.8, 1.2), 0.12, 0.22)
 LOW = Stance((0.25, 0.9), (0.7, 4.0), (0.9, 1.45))
 SCAN = Stance((0.6, 1.7), (0.5, 1.8), (0.8, 1.2), 0.22, 0.24)
+TELE = Stance((1.0, 1.7), (1.8, 6.0), (0.55, 0.8), 0.03, 0.1)
 HIGH = Stance((1.8, 2.6), (1.2, 5.0), (0.9, 1.5), 0.04)
 # One after another for the views of a room, with their weights.
-STANCES = ((0.5, HAND), (0.15, NEAR), (0.12, SCAN), (0.14, LOW), (0.09, HIGH))
+STANCES = ((0.42, HAND), (0.15, NEAR), (0.12, SCAN), (0.13, LOW), (0.1, TELE), (0.08, HIGH))
 
 
 def draw_stance(kit: Kit) -> Stance:
