@@ -41,10 +41,11 @@ def heap(kit: Kit, scene: Scene, spot: Spot, mix: Mix, count: int, *, most: floa
 
 def fallen(kit: Kit, scene: Scene, spot: Spot, mix: Mix, count: int) -> None:
     """Single things that lie on their side, anywhere on a spot."""
-    for _ in range(count):
+    for _ in range(3 * count):
         index = kit.index(kit.weighted(mix))
         size = kit.size(index)
-        if max(size) > _LONGEST_M:
+        # Tall things fall over; bowls, boards and laptops do not come to lie on their edge.
+        if max(size) > _LONGEST_M or size[2] < 1.1 * max(size[0], size[1]):
             continue
         room_x, room_y = spot.half[0] - max(size) / 2, spot.half[1] - max(size) / 2
         if room_x < 0 or room_y < 0:

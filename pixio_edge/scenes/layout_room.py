@@ -69,6 +69,7 @@ def begin_room(
     tiles: float = 0.1,
     doors: int = 2,
     corner: float = 0.3,
+    heated: float = 0.5,
 ) -> tuple[Scene, Room]:
     """A scene with an empty room: shell, doors, windows, light.
 
