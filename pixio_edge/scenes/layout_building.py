@@ -5,8 +5,8 @@ from __future__ import annotations
 from pixio_edge.scenes.kit import Kit
 from pixio_edge.scenes.land import draw_frame
 from pixio_edge.scenes.layout_park import strollers
-from pixio_edge.scenes.mesh import Look
 from pixio_edge.scenes.outdoor_views import aim, hand_height, views
+from pixio_edge.scenes.pavings import meadow, paving
 from pixio_edge.scenes.roadside import facing, sprinkle, trees_behind
 from pixio_edge.scenes.scene import Camera, Scene
 from pixio_edge.scenes.site import Site
@@ -27,9 +27,8 @@ def building(kit: Kit) -> Scene:
     scene = Scene("building")
     site = Site(kit, scene, draw_frame(kit, kit.uniform(3.0, 9.0), 0.0, rough=0.4))
     open_air(kit, scene)
-    use = kit.pick(("stone", "concrete", "tiles", "asphalt", "grass", "soil"))
-    paved = kit.surface(Look(use, repeat_m=(0.8, 2.5)))
-    land = paved if kit.chance(0.5) else kit.surface(Look("grass", repeat_m=(1.0, 3.0)))
+    paved = kit.surface(paving(kit) if kit.chance(0.7) else meadow(kit))
+    land = paved if kit.chance(0.5) else kit.surface(meadow(kit))
     site.lay_ground([paved, paved, paved, land, land])
     _row(site)
     _wings(site)
@@ -95,7 +94,7 @@ def _building_views(site: Site) -> list[Camera]:
         distance = kit.log_uniform(2.5, 20.0)
         u = kit.uniform(-10.0, 10.0)
         target = (
-            u + kit.normal(0.0, 0.6 * distance),
+            u + kit.normal(0.0, 0.9 * distance),
             FRONT - 0.5,
             kit.uniform(0.6, 1.6) + 0.22 * distance * kit.uniform(0, 1),
         )

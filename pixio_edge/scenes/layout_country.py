@@ -6,9 +6,10 @@ import math
 
 from pixio_edge.scenes.kit import Kit
 from pixio_edge.scenes.land import draw_frame
-from pixio_edge.scenes.layout_street import START, TOWN, Side, asphalt, markings, roadsides
+from pixio_edge.scenes.layout_street import START, TOWN, Side, markings, roadsides
 from pixio_edge.scenes.mesh import Look
 from pixio_edge.scenes.outdoor_views import hand_height, views
+from pixio_edge.scenes.pavings import asphalt, meadow
 from pixio_edge.scenes.roadside import car, facing, field, green, houses, sprinkle
 from pixio_edge.scenes.scene import Camera, Scene
 from pixio_edge.scenes.site import Site
@@ -24,8 +25,7 @@ def country(kit: Kit) -> Scene:
     site = Site(kit, scene, draw_frame(kit, kit.uniform(1.3, 4.5), 0.0, rough=1.7))
     open_air(kit, scene)
     road = asphalt(kit) if paved else Look(kit.pick(("soil", "ground", "stone")), repeat_m=(1.5, 5.0))
-    land = [Look(kit.pick(("grass", "grass", "ground", "soil")), repeat_m=(1.5, 5.0)) for _ in range(2)]
-    site.lay_ground([kit.surface(look) for look in (road, road, road, *land)])
+    site.lay_ground([kit.surface(look) for look in (road, road, road, meadow(kit), meadow(kit))])
     for side in (-1, 1):
         roadsides(site, side, LAND if kit.chance(0.85) else TOWN)
         _verge(site, side)

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from pixio_edge.scenes.kit import Kit
 from pixio_edge.scenes.land import draw_frame
-from pixio_edge.scenes.mesh import Look
 from pixio_edge.scenes.outdoor_views import aim, hand_height, views
+from pixio_edge.scenes.pavings import meadow, path, paving
 from pixio_edge.scenes.roadside import blocks, facing, sprinkle, terraces, trees_behind
 from pixio_edge.scenes.scene import Camera, Scene
 from pixio_edge.scenes.site import Site
@@ -25,9 +25,8 @@ FURNITURE = {
 def park(kit: Kit) -> Scene:
     """A path through lawns with trees, benches and people."""
     site = _open_site(kit, "park", kit.uniform(0.9, 3.0), rough=0.9)
-    path = Look(kit.pick(("soil", "concrete", "stone", "asphalt", "ground")), repeat_m=(1.0, 3.0))
-    lawn = [Look("grass" if kit.chance(0.75) else "ground", repeat_m=(1.5, 4.0)) for _ in range(2)]
-    site.lay_ground([kit.surface(look) for look in (path, *lawn[:1], *lawn[:1], *lawn)])
+    left, right = meadow(kit), meadow(kit)
+    site.lay_ground([kit.surface(look) for look in (path(kit), left, left, left, right)])
     edge = site.frame.edge
     for side in (-1, 1):
         _surroundings(site, side, edge + kit.uniform(14.0, 45.0))
@@ -43,8 +42,8 @@ def park(kit: Kit) -> Scene:
 def square(kit: Kit) -> Scene:
     """A paved square between facades, with trees in rows, things and people."""
     site = _open_site(kit, "square", kit.uniform(3.0, 6.0), rough=0.4)
-    paved = Look(kit.pick(("stone", "concrete", "tiles", "road")), repeat_m=(1.0, 3.0))
-    other = paved if kit.chance(0.6) else Look(kit.pick(("stone", "grass", "concrete")), repeat_m=(1.0, 3.0))
+    paved = paving(kit)
+    other = paved if kit.chance(0.6) else paving(kit) if kit.chance(0.5) else meadow(kit)
     first, second = kit.surface(paved), kit.surface(other)
     site.lay_ground([first, first, first, second, second])
     edge = site.frame.edge
@@ -65,10 +64,10 @@ def square(kit: Kit) -> Scene:
     return site.scene
 
 
-def _open_site(kit: Kit, kind: str, path: float, *, rough: float) -> Site:
+def _open_site(kit: Kit, kind: str, half: float, *, rough: float) -> Site:
     scene = Scene(kind)
     open_air(kit, scene)
-    return Site(kit, scene, draw_frame(kit, path, 0.0, rough=rough))
+    return Site(kit, scene, draw_frame(kit, half, 0.0, rough=rough))
 
 
 def shifted(site: Site, by: float) -> Site:

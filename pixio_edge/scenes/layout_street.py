@@ -11,6 +11,7 @@ from pixio_edge.scenes.hulls import quads
 from pixio_edge.scenes.kit import Kit
 from pixio_edge.scenes.land import draw_frame
 from pixio_edge.scenes.mesh import Look
+from pixio_edge.scenes.pavings import asphalt, meadow, paving
 from pixio_edge.scenes.roadside import blocks, car, facing, field, green, halls, houses, terraces, trees_behind
 from pixio_edge.scenes.scene import Camera, Scene
 from pixio_edge.scenes.site import VIEWS, Site
@@ -53,17 +54,8 @@ def street(kit: Kit) -> Scene:
 def lay_street(site: Site) -> None:
     """Ground: asphalt, kerb, pavement, lawns or paving beyond."""
     kit = site.kit
-    paved = Look("concrete" if kit.chance(0.4) else "stone" if kit.chance(0.5) else "tiles", repeat_m=(0.8, 2.5))
-    land = [Look("ground" if kit.chance(0.6) else "grass", repeat_m=(1.5, 5.0)) for _ in range(2)]
-    looks = [asphalt(kit) if kit.chance(0.9) else Look("road", repeat_m=(1.5, 5.0)), Look("concrete"), paved, *land]
+    looks = [asphalt(kit), Look("concrete"), paving(kit), meadow(kit), meadow(kit)]
     site.lay_ground([kit.surface(look) for look in looks])
-
-
-def asphalt(kit: Kit) -> Look:
-    """A road surface, mostly grey."""
-    grey = kit.uniform(0.24, 0.58)
-    tint = (grey + kit.uniform(-0.015, 0.025), grey, grey + kit.uniform(-0.025, 0.03))
-    return Look("asphalt", tint=tint if kit.chance(0.8) else None, repeat_m=(1.5, 5.0))
 
 
 def roadsides(site: Site, side: int, kinds: tuple[tuple[Side, float], ...]) -> None:

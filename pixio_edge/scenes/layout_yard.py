@@ -10,6 +10,7 @@ from pixio_edge.scenes.land import draw_frame
 from pixio_edge.scenes.layout_park import shifted, strollers
 from pixio_edge.scenes.mesh import Look
 from pixio_edge.scenes.outdoor_views import aim, hand_height, views
+from pixio_edge.scenes.pavings import asphalt, meadow, paving
 from pixio_edge.scenes.roadside import blocks, boundary, car, facing, green, halls, houses, sprinkle, terraces
 from pixio_edge.scenes.scene import Camera, Scene
 from pixio_edge.scenes.site import Site
@@ -28,8 +29,8 @@ def yard(kit: Kit) -> Scene:
     half = kit.uniform(4.0, 15.0)
     site = Site(kit, scene, draw_frame(kit, half, 0.0, rough=0.35))
     open_air(kit, scene)
-    paved = kit.surface(Look(kit.pick(("asphalt", "asphalt", "concrete", "stone", "road")), repeat_m=(1.2, 4.0)))
-    land = kit.surface(Look(kit.pick(("grass", "ground", "concrete", "soil"))))
+    paved = kit.surface(asphalt(kit) if kit.chance(0.5) else paving(kit))
+    land = kit.surface(meadow(kit) if kit.chance(0.5) else paving(kit))
     site.lay_ground([paved, paved, paved, land, land])
     length = kit.uniform(22.0, 60.0)
     for side in (-1, 1):

@@ -17,6 +17,8 @@ from pixio_edge.scenes.scene import Camera, Scene, Surface, Vector
 VIEWS = 4
 # Categories whose leaves may hang before a camera.
 CROWNED = frozenset({"tree", "tree_far", "street_tree"})
+# Cameras keep out of what hangs lower than this, metres.
+HEAD_M = 2.8
 # Categories that take a disc of ground.
 ROUND = CROWNED | {"bush", "bush_far", "rock", "cypress", "lamp_post", "bollard", "cone", "pedestrian", "forest_trunk"}
 # Categories whose members look different from each other.
@@ -44,6 +46,7 @@ class Site:
         self.crowns: list[tuple[float, float, float]] = []
         self._cells: dict[tuple[int, int], list[Area]] = {}
         self._dressed: dict[int, tuple[Surface, ...]] = {}
+        self._reaches: dict[int, float] = {}
 
     def share(self, other: Site) -> None:
         """Keep one record with another site of the same scene of what stands where."""
@@ -109,9 +112,17 @@ class Site:
         round_ = kit.library.categories[index] in ROUND
         if radius is None or radius > 0:
             self._take((x + u, v), yaw - heading, placed, radius=radius, round_=round_)
-        if size[2] > 2.5 and kit.library.categories[index] in CROWNED:
-            self.crowns.append((x + u, v, 0.3 * max(size[0], size[1]) * factor))
+        if kit.library.categories[index] in CROWNED:
+            self.crowns.append((x + u, v, self._low_reach(index) * factor))
         return placed
+
+    def _low_reach(self, index: int) -> float:
+        """How far a tree reaches sideways below `HEAD_M`."""
+        if index not in self._reaches:
+            vertices = self.kit.library.models[index].mesh.vertices
+            low = vertices[vertices[:, 2] < HEAD_M]
+            self._reaches[index] = float(np.hypot(low[:, 0], low[:, 1]).max())
+        return self._reaches[index]
 
     def _dress(self, index: int) -> tuple[Surface, ...]:
         """Surfaces of a model; plants and street furniture of one kind look the same all over a scene."""
@@ -176,7 +187,7 @@ class Site:
         x, heading = f.middle(v)
         yaw = turn - heading
         ahead = (x - 1.8 * math.sin(yaw), v + 1.8 * math.cos(yaw))
-        if any((x + u - a) ** 2 + (v - b) ** 2 < (r + 0.4) ** 2 for a, b, r in self.crowns):
+        if any((x + u - a) ** 2 + (v - b) ** 2 < (r + 0.5) ** 2 for a, b, r in self.crowns):
             return None
         if not self.free(x + u, v, 0.45) or not self.free(ahead[0] + u, ahead[1], 0.5):
             return None
