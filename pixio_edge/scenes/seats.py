@@ -138,7 +138,7 @@ def stool(rng: np.random.Generator) -> Model:
                 np.array([[radius * 0.95, height], [radius, height + 0.01], [radius, height + 0.035]]), sides=16, slot=1
             )
         )
-    parts.top(radius * 1.3, radius * 1.3, (0, 0, height + 0.04), 0.6)
+    parts.top(radius * 1.3, radius * 1.3, (0, 0, height + 0.035), 0.6)
     return parts.model([METAL if column or u() < 0.4 else WOOD, FABRIC if u() < 0.4 else WOOD])
 
 
