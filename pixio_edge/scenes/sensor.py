@@ -16,7 +16,7 @@ from pixio_edge.scenes.jit import quick
 Floats = NDArray[np.float32]
 
 # Mean of the light that automatic exposure aims at, and how far it goes towards it.
-_AIM, _ZEAL = 0.24, 0.85
+_AIM, _ZEAL = 0.25, 0.75
 # Entries of the tone curve, which ends at this light.
 _TABLE, _BRIGHTEST = 2048, 4.0
 # Normal numbers, a power of two of them, that noise is taken from: drawing them anew would take as long as the shading.
@@ -33,12 +33,12 @@ def photograph(light: Floats, rng: np.random.Generator) -> NDArray[np.uint8]:
     Returns:
         uint8 (H, W, 3).
     """
-    gain = _exposure(light) * math.exp(rng.uniform(-0.4, 0.4)) * np.exp(rng.normal(0.0, 0.06, 3))
+    gain = _exposure(light) * math.exp(rng.normal(0.0, 0.35)) * np.exp(rng.normal(0.0, 0.06, 3))
     curve = _curve(rng)
     vignette = max(0.0, rng.uniform(-0.2, 0.3))
-    saturation = rng.uniform(0.7, 1.35) if rng.random() < 0.97 else 0.0
+    saturation = rng.uniform(0.75, 1.6) if rng.random() < 0.97 else 0.0
     noise = max(0.0, rng.uniform(-0.045, 0.03))
-    image = _blurred(light, rng)
+    image = _focused(light, rng)
     stored = np.empty(light.shape, np.uint8)
     camera = (gain[0], gain[1], gain[2], vignette, saturation, noise)
     _develop(image, curve, camera, (_NOISE, int(rng.integers(len(_NOISE)))), stored)
@@ -60,10 +60,14 @@ def _exposure(light: Floats) -> float:
     return float((_AIM / max(level, 1e-3)) ** _ZEAL)
 
 
-def _blurred(image: Floats, rng: np.random.Generator) -> Floats:
-    sigma = rng.uniform(-0.8, 0.8)
+def _focused(image: Floats, rng: np.random.Generator) -> Floats:
+    sigma = rng.uniform(-1.2, 0.7)
     if sigma > 0.3:
         image = np.asarray(cv2.GaussianBlur(image, (0, 0), sigma), np.float32)
+    elif sigma < 0:
+        # Cameras sharpen, and so does making a picture smaller.
+        soft = cv2.GaussianBlur(image, (0, 0), 0.9)
+        image = np.asarray(cv2.addWeighted(image, 1.0 - sigma, soft, sigma, 0.0), np.float32)
     if rng.random() < 0.05:
         length, angle = rng.uniform(1.5, 4.0), rng.uniform(0, math.pi)
         kernel = np.zeros((7, 7), np.float32)
@@ -81,7 +85,7 @@ def _curve(rng: np.random.Generator) -> Floats:
     curve = np.clip(x * (1 + shoulder * x / _BRIGHTEST) / (1 + shoulder * x), 0, 1) ** rng.uniform(0.41, 0.5)
     contrast = rng.uniform(-0.1, 0.6)
     curve = curve + contrast * (curve * curve * (3 - 2 * curve) - curve)
-    black = rng.uniform(-0.03, 0.04)
+    black = rng.uniform(-0.09, 0.04)
     return np.asarray(black + (1 - black) * curve, np.float32)
 
 
@@ -97,7 +101,7 @@ def _develop(
     red_gain, green_gain, blue_gain, vignette, saturation, noise = camera
     height, width = stored.shape[:2]
     scale = np.float32((_TABLE - 1) / _BRIGHTEST)
-    last = np.float32(_TABLE - 1)
+    last, zero = np.float32(_TABLE - 1), np.float32(0)
     numbers, place = noise_source
     mask = len(numbers) - 1
     for i in range(height):
@@ -105,9 +109,9 @@ def _develop(
         for j in range(width):
             x = 2 * (j + 0.5) / width - 1
             shade = scale * np.float32(1 - vignette * 0.5 * (x * x + y * y))
-            red = curve[int(min(light[i, j, 0] * np.float32(red_gain) * shade, last))]
-            green = curve[int(min(light[i, j, 1] * np.float32(green_gain) * shade, last))]
-            blue = curve[int(min(light[i, j, 2] * np.float32(blue_gain) * shade, last))]
+            red = curve[int(min(max(light[i, j, 0], zero) * np.float32(red_gain) * shade, last))]
+            green = curve[int(min(max(light[i, j, 1], zero) * np.float32(green_gain) * shade, last))]
+            blue = curve[int(min(max(light[i, j, 2], zero) * np.float32(blue_gain) * shade, last))]
             grey = np.float32(0.3) * red + np.float32(0.59) * green + np.float32(0.11) * blue
             for k in range(3):
                 value = red if k == 0 else green if k == 1 else blue

@@ -13,7 +13,7 @@ GAMMA = 2.2
 GAMMA_TABLE = ((np.arange(256) / 255.0) ** GAMMA).astype(np.float32)
 _MIP_STARTS = np.cumsum([0, *((TILE_PX >> level) ** 2 for level in range(MIP_LEVELS))]).astype(np.int64)
 # Texels per pixel from which the next mip level is taken.
-_NEXT_LEVEL = 1.5
+_NEXT_LEVEL = 1.8
 
 
 @quick
