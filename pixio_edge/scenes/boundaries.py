@@ -17,7 +17,7 @@ DARK = Look("metal", tint=(0.2, 0.21, 0.21))
 
 def picket_fence(rng: Rng) -> Model:
     """3 m of upright boards or bars along x."""
-    height, count = float(rng.uniform(0.8, 1.9)), int(rng.integers(12, 30))
+    height, count = float(rng.uniform(0.8, 2.2)), int(rng.integers(12, 30))
     wide = 3.0 / count * float(rng.uniform(0.25, 0.95))
     parts = [
         box((wide, 0.02, height * (1 - 0.1 * (i % 2))), at=(-1.5 + 3.0 * (i + 0.5) / count, 0, 0.03))
@@ -68,10 +68,21 @@ def guard_rail(rng: Rng) -> Model:
     return Model(merge([rail, *posts]), (STEEL,))
 
 
+def jersey_barrier(rng: Rng) -> Model:
+    """2 m of a heavy barrier of concrete or plastic along x."""
+    height, foot = float(rng.uniform(0.75, 1.05)), float(rng.uniform(0.22, 0.32))
+    outline = [(-foot, 0), (foot, 0), (foot, 0.08), (0.45 * foot, 0.35), (0.3 * foot, height), (-0.3 * foot, height)]
+    outline += [(-0.45 * foot, 0.35), (-foot, 0.08)]
+    parts = [extrude(outline, 0.98, axis="x", at=(x, 0, 0), slot=i) for i, x in enumerate((-0.5, 0.5))]
+    red, white = Look("plastic", tint=(0.8, 0.22, 0.15)), Look("plastic", tint=(0.88, 0.87, 0.84))
+    return Model(merge(parts), (red, white) if rng.random() < 0.5 else (Look("concrete"), Look("concrete", same_as=0)))
+
+
 MODELS: dict[str, tuple[str, Callable[[np.random.Generator], Model], int]] = {
     "picket_fence": ("fence", picket_fence, 6),
     "mesh_fence": ("fence", mesh_fence, 4),
     "street_railing": ("fence", street_railing, 4),
     "garden_wall": ("garden_wall", garden_wall, 6),
+    "jersey_barrier": ("jersey_barrier", jersey_barrier, 4),
     "guard_rail": ("guard_rail", guard_rail, 1),
 }

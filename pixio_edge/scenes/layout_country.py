@@ -6,7 +6,8 @@ import math
 
 from pixio_edge.scenes.kit import Kit
 from pixio_edge.scenes.land import draw_frame
-from pixio_edge.scenes.layout_street import START, TOWN, Side, markings, roadsides
+from pixio_edge.scenes.layout_street import START, TOWN, Side, roadsides
+from pixio_edge.scenes.markings import markings
 from pixio_edge.scenes.mesh import Look
 from pixio_edge.scenes.outdoor_views import hand_height, views
 from pixio_edge.scenes.pavings import asphalt, meadow
@@ -30,7 +31,7 @@ def country(kit: Kit) -> Scene:
         roadsides(site, side, LAND if kit.chance(0.85) else TOWN)
         _verge(site, side)
     if paved:
-        markings(site)
+        markings(site, START)
         _cars(site)
     scene.cameras = _country_views(site)
     return scene

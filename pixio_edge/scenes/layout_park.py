@@ -19,6 +19,7 @@ GREENERY = {"tree": 5.0, "bush": 4.0, "flower_bed": 1.5, "hedge": 1.5, "cypress"
 FURNITURE = {
     "park_bench": 3.0, "street_bin": 1.5, "lamp_post": 2.0, "planter": 1.2, "statue": 0.6, "cycle": 1.5, "bollard": 1.2,
     "sign": 0.8, "billboard": 0.4, "parasol": 1.0, "street_box": 0.4, "table": 0.3, "seat": 0.6, "fountain": 0.3,
+    "canopy": 0.25, "play_posts": 0.4,
 }  # fmt: skip
 
 

@@ -4,41 +4,45 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
-import numpy as np
-
-from pixio_edge.scenes.hulls import quads
 from pixio_edge.scenes.kit import Kit
 from pixio_edge.scenes.land import draw_frame
+from pixio_edge.scenes.markings import markings
 from pixio_edge.scenes.mesh import Look
+from pixio_edge.scenes.outdoor_views import views
 from pixio_edge.scenes.pavings import asphalt, meadow, paving
-from pixio_edge.scenes.roadside import blocks, car, facing, field, green, halls, houses, terraces, trees_behind
+from pixio_edge.scenes.roadside import blocks, car, facing, field, garages, green, halls, houses, terraces, trees_behind
 from pixio_edge.scenes.scene import Camera, Scene
 from pixio_edge.scenes.site import VIEWS, Site
 from pixio_edge.scenes.skies import open_air
-from pixio_edge.scenes.street_parts import median, over_the_road, side_street
+from pixio_edge.scenes.street_parts import median, over_the_road, side_street, striped_kerbs, works
 
+# How often a driving camera stands on a car that it may see.
+OWN_CAR = 0.35
 # Where the street begins and ends, metres along it.
 START, END = -22.0, 190.0
 Side = Callable[[Site, int, float, float], None]
 TOWN: tuple[tuple[Side, float], ...] = (
-    (terraces, 3.0), (houses, 3.0), (blocks, 2.0), (green, 1.6), (halls, 0.7), (field, 0.6),
+    (terraces, 3.0), (houses, 3.0), (blocks, 2.5), (green, 2.2), (halls, 0.7), (field, 0.6), (garages, 0.6),
 )  # fmt: skip
 
 
 def street(kit: Kit) -> Scene:
     """A street with buildings, trees, parked and driving cars, people."""
-    road = kit.uniform(2.6, 6.5) if kit.chance(0.85) else kit.uniform(6.5, 10.5)
+    road = kit.uniform(2.6, 6.5) if kit.chance(0.75) else kit.uniform(6.5, 11.0)
     scene = Scene("street")
     site = Site(kit, scene, draw_frame(kit, road, kit.uniform(1.3, 4.5), rough=0.8, crossings=0.35))
     open_air(kit, scene)
     lay_street(site)
     for side in (-1, 1):
         roadsides(site, side, TOWN)
-    markings(site)
+    markings(site, START)
     side_street(site)
     median(site)
     over_the_road(site)
+    striped_kerbs(site)
+    works(site)
     parking = [kit.chance(0.6), kit.chance(0.6)]
     for side in (-1, 1):
         if parking[side > 0]:
@@ -154,38 +158,6 @@ def people(site: Site, side: int) -> None:
         v += spacing * kit.uniform(0.3, 1.8)
 
 
-def markings(site: Site) -> None:
-    """Lines along the road, crossings, patches of newer asphalt, manhole covers."""
-    kit, f = site.kit, site.frame
-    lines: list[tuple[float, float, float, float]] = []
-    if kit.chance(0.6):
-        dash, gap = (kit.uniform(2.0, 4.0), kit.uniform(2.0, 7.0)) if kit.chance(0.8) else (5.0, 0.0)
-        rows = [0.0] if f.road < 6.5 else [-0.5 * f.road, 0.0, 0.5 * f.road]
-        for u in rows:
-            v = START + kit.uniform(0.0, 5.0)
-            while v < 125.0:
-                lines.append((u - 0.07, u + 0.07, v, v + dash))
-                v += dash + gap
-    if kit.chance(0.3):
-        for side in (-1, 1):
-            u = side * (f.road - kit.uniform(0.2, 0.4))
-            lines += [(u - 0.06, u + 0.06, v, v + 5.0) for v in np.arange(START, 123.0, 5.0).tolist()]
-    for _ in range(kit.integer(0, 2)):
-        v, count = kit.uniform(0.0, 70.0), int(f.road / 0.5)
-        lines += [((i - 0.5 * count) + 0.0, (i - 0.5 * count) + 0.5, v, v + 3.0) for i in range(count)]
-    patches = []
-    for _ in range(kit.integer(0, 10)):
-        u, v = kit.uniform(-0.9, 0.7) * f.road, kit.uniform(START, 70.0)
-        patches.append((u, min(u + kit.log_uniform(0.4, 3.0), f.road), v, v + kit.log_uniform(0.5, 9.0)))
-    for flat, look, lift in ((patches, asphalt(kit), 0.008), (lines, Look("marking", repeat_m=(0.5, 2.0)), 0.014)):
-        if flat:
-            corners = [
-                [f.point(a, c, lift), f.point(b, c, lift), f.point(b, d, lift), f.point(a, d, lift)]
-                for a, b, c, d in flat
-            ]
-            kit.add(site.scene, quads(corners), [kit.surface(look)])
-
-
 def close_end(site: Site) -> None:
     """What is seen at the far end of the road."""
     kit = site.kit
@@ -204,31 +176,39 @@ def close_end(site: Site) -> None:
 def street_views(site: Site, parking: list[bool]) -> list[Camera]:
     """Four cameras: from lanes ahead, from pavements, aside, and one back from the far end."""
     kit, f = site.kit, site.frame
-    cameras: list[Camera] = []
-    attempts = 0
-    while len(cameras) < VIEWS:
-        attempts += 1
-        back = len(cameras) == VIEWS - 1
-        v = kit.uniform(48.0, 75.0) if back else kit.uniform(0.0, 16.0) + 13.0 * len(cameras)
-        on_foot = kit.chance(0.3)
-        side = -1 if kit.chance(0.5) else 1
+    found: list[Camera] = []
+
+    def draw(number: int) -> Camera | None:
+        back = number == VIEWS - 1
+        v = kit.uniform(48.0, 75.0) if back else kit.uniform(0.0, 16.0) + 13.0 * number
+        on_foot, side = kit.chance(0.3), -1 if kit.chance(0.5) else 1
         if on_foot:
             u = side * (f.road + kit.uniform(0.2, 0.9) * f.walk)
             height = kit.uniform(1.3, 1.75) if kit.chance(0.7) else kit.uniform(0.3, 1.0)
         else:
             free = f.road - (2.3 if parking[side > 0] else 0.3)
             u, height = side * kit.uniform(0.0, max(0.3, free - 0.8)), kit.uniform(1.2, 2.0)
-        aside = kit.chance(0.5 if on_foot else 0.2)
-        turn = kit.uniform(-1.8, 1.8) if aside else kit.normal(0.0, 0.12)
+        aside = kit.chance(0.5 if on_foot else 0.3)
+        turn = kit.uniform(-2.0, 2.0) if aside else kit.normal(0.0, 0.12)
         camera = site.look(u, v, height, turn + (math.pi if back else 0.0))
         if camera is not None:
-            cameras.append(camera)
-        elif attempts > 80:
-            cameras.append(overview(site, v))
-    return cameras
+            if not on_foot and kit.chance(OWN_CAR):
+                camera = on_roof(site, camera, found, forwards=not back)
+            found.append(camera)
+        return camera
+
+    return views(site, draw)
 
 
-def overview(site: Site, v: float) -> Camera:
-    """The last resort: from above, where nothing stands in the way."""
-    x, heading = site.frame.middle(v)
-    return Camera((x, v, site.frame.height(0.0, v) + 4.5), -heading, 0.25, 0.0, 1.3)
+def on_roof(site: Site, camera: Camera, others: list[Camera], *, forwards: bool) -> Camera:
+    """The camera on the roof of a car of its own, whose bonnet it may see; as it was where there is no room for one."""
+    kit, f = site.kit, site.frame
+    index = kit.index("car")
+    size = kit.size(index)
+    x, v, _ = camera.position
+    u, middle = x - f.middle(v)[0], v - (0.06 if forwards else -0.06) * size[1]
+    clear = all(abs(v - other.position[1]) > 6.0 for other in others)
+    if not clear or not all(site.room(u, middle + along, 1.1) for along in (-1.5, 0.0, 1.5)):
+        return camera
+    placed = site.put(index, u, middle, math.pi if forwards else 0.0)
+    return replace(camera, position=(x, v, placed.shift[2] + size[2] + kit.uniform(0.1, 0.3)))

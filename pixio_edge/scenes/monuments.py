@@ -184,6 +184,43 @@ def footbridge(rng: Rng) -> Model:
     return Model(merge(parts), _looks(rng))
 
 
+def viaduct(rng: Rng) -> Model:
+    """A piece of an elevated road along x, on round piers with heads."""
+    span, height, deep = _u(rng, 26, 44), _u(rng, 5.5, 9.0), _u(rng, 7, 14)
+    deck = [(-deep / 2, height + 0.8), (-0.35 * deep, height), (0.35 * deep, height), (deep / 2, height + 0.8)]
+    deck += [(deep / 2, height + 1.9), (-deep / 2, height + 1.9)]
+    parts = [extrude(deck, 2.2 * span, axis="x", smooth=False)]
+    for x in (-0.5, 0.5):
+        parts.append(lathe([(0.9, 0), (0.9, 0.75 * height), (1.8, height + 0.1)], sides=14, at=(x * span, 0, 0)))
+    return Model(merge(parts), _looks(rng))
+
+
+def mushroom(rng: Rng) -> Model:
+    """A ribbed column that widens to a round roof."""
+    height, r = _u(rng, 3.0, 6.5), _u(rng, 1.6, 4.0)
+    foot = _u(rng, 0.25, 0.6)
+    profile = [(foot, 0), (0.85 * foot, 0.55 * height), (1.6 * foot, 0.75 * height), (0.6 * r, 0.93 * height)]
+    profile += [(r, height), (r, height + 0.15), (0.1, height + 0.3)]
+    parts = [lathe(profile, sides=18, smooth=bool(rng.random() < 0.5))]
+    for turn in np.arange(12) * math.pi / 6:
+        rib = [(c * math.cos(turn) * 1.03, c * math.sin(turn) * 1.03, z) for c, z in profile[:5]]
+        parts.append(tube(rib, 0.05, sides=4, slot=SECOND))
+    return Model(merge(parts), _looks(rng))
+
+
+def play_posts(rng: Rng) -> Model:
+    """A group of upright logs, some with a beam across: a playground."""
+    parts, tops = [], []
+    for i in range(int(rng.integers(3, 8))):
+        x, y, height = 0.9 * i, float(rng.normal(0, 0.5)), _u(rng, 0.5, 3.0)
+        lean = rng.normal(0, 0.12, 2)
+        top = (x + float(lean[0]) * height, y + float(lean[1]) * height, height)
+        parts.append(tube([(x, y, 0), top], _u(rng, 0.08, 0.14), sides=8))
+        tops.append(top)
+    parts.append(tube([tops[0], tops[1]], 0.06, sides=6, slot=SECOND))
+    return Model(_centred(merge(parts)), (Look("wood"), Look("wood")))
+
+
 def container(rng: Rng) -> Model:
     """A shipping container or site cabin with ribbed sides."""
     length, wide, height = _u(rng, 3.0, 9.0), 2.4, _u(rng, 2.4, 2.7)
@@ -224,6 +261,9 @@ MODELS: dict[str, tuple[str, Callable[[np.random.Generator], Model], int]] = {
     "scaffolding": ("scaffolding", scaffolding, 3),
     "fountain": ("fountain", fountain, 3),
     "footbridge": ("footbridge", footbridge, 2),
+    "viaduct": ("viaduct", viaduct, 2),
+    "mushroom": ("canopy", mushroom, 4),
+    "play_posts": ("play_posts", play_posts, 3),
     "freight_container": ("freight", container, 4),
     "embankment": ("embankment", embankment, 3),
 }

@@ -83,9 +83,47 @@ def blocks(site: Site, side: int, start: float, end: float) -> None:
             index, side * (f.edge + setback + deep / 2), v + length / 2, yaw, scale=kit.uniform(0.9, 1.1), sink=True
         )
         v += length + (kit.uniform(4.0, 22.0) if kit.chance(0.6) else 0.3)
+    if setback > 2.0 and kit.chance(0.6):
+        shrubs(site, side, f.edge + setback - 0.9, start, min(end, FAR_FROM))
     if setback > 3.0:
         lawn = {"tree": 2, "bush": 3, "hedge": 1, "street_tree": 1.5, "park_bench": 0.4, "lamp_post": 0.4}
         sprinkle(site, lawn, side, (f.edge + 0.8, f.edge + setback - 1.5), (start, end), every=5.0)
+
+
+def shrubs(site: Site, side: int, u: float, start: float, end: float) -> None:
+    """Rows of bushes next to each other, with gaps."""
+    kit = site.kit
+    kinds = [kit.index("bush") for _ in range(2)]
+    v = start
+    while v < end:
+        if kit.chance(0.06):
+            v += kit.uniform(2.0, 12.0)
+        if site.room(side * u, v, 0.1):
+            index = kit.pick(kinds) if v < NEAR_TO else kit.index("bush_far")
+            size = 1.1 / max(0.5, kit.size(index)[2])
+            site.put(
+                index, side * (u + kit.normal(0.0, 0.15)), v, kit.uniform(0.0, 6.3), scale=size * kit.uniform(0.7, 1.3)
+            )
+        v += kit.uniform(0.7, 1.3)
+
+
+def garages(site: Site, side: int, start: float, end: float) -> None:
+    """Rows of garages and sheds, walls and board fences."""
+    kit, f = site.kit, site.frame
+    index, v = kit.index("shed"), start
+    width, depth, _ = kit.size(index)
+    while v + width < end:
+        if kit.chance(0.8):
+            site.put(index, side * (f.edge + 0.4 + depth / 2), v + width / 2, facing(side), sink=True)
+            v += width + 0.05
+        else:
+            boundary(site, side, f.edge + 0.3, v, v + 8.0)
+            v += kit.uniform(9.0, 14.0)
+            index = kit.index("shed")
+            width, depth, _ = kit.size(index)
+    things = {"street_bin": 3, "cycle": 1, "planter": 0.7, "bush": 1.5, "crate": 0.7}
+    sprinkle(site, things, side, (f.edge, f.edge + 0.2), (start, min(end, NEAR_TO)), every=5.0)
+    trees_behind(site, side, f.edge + depth + 4.0, start, end)
 
 
 def halls(site: Site, side: int, start: float, end: float) -> None:

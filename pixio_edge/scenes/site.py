@@ -16,7 +16,9 @@ from pixio_edge.scenes.scene import Camera, Scene, Surface, Vector
 
 VIEWS = 4
 # Categories whose leaves may hang before a camera.
-CROWNED = frozenset({"tree", "tree_far", "street_tree"})
+CROWNED = frozenset({"tree", "tree_far", "street_tree", "conifer", "conifer_far", "bare_tree"})
+# Shares of conifers and of bare trees among the trees of a scene.
+CONIFERS, BARE = (0.0, 0.0, 0.05, 0.25, 0.6), (0.0, 0.0, 0.0, 0.1, 0.5)
 # Cameras keep out of what hangs lower than this, metres.
 HEAD_M = 2.8
 # Categories that take a disc of ground.
@@ -38,6 +40,7 @@ class Site:
         frame: Its ground.
         taken: World (x, y) of what stands on the ground.
         crowns: (x, y, radius) of the crowns of trees, which only cameras keep out of, metres.
+        conifers, bare: Shares of such trees.
     """
 
     def __init__(self, kit: Kit, scene: Scene, frame: Frame) -> None:
@@ -47,6 +50,7 @@ class Site:
         self._cells: dict[tuple[int, int], list[Area]] = {}
         self._dressed: dict[int, tuple[Surface, ...]] = {}
         self._reaches: dict[int, float] = {}
+        self.conifers, self.bare = kit.pick(CONIFERS), kit.pick(BARE)
 
     def share(self, other: Site) -> None:
         """Keep one record with another site of the same scene of what stands where."""
@@ -99,7 +103,7 @@ class Site:
             sink: Buildings stand on the lowest ground under their sides.
         """
         f, kit = self.frame, self.kit
-        index = kit.index(category) if isinstance(category, str) else category
+        index = kit.index(self._kind(category)) if isinstance(category, str) else category
         x, heading = f.middle(v)
         z = f.height(u, v) + lift
         size = kit.size(index)
@@ -115,6 +119,15 @@ class Site:
         if kit.library.categories[index] in CROWNED:
             self.crowns.append((x + u, v, self._low_reach(index) * factor))
         return placed
+
+    def _kind(self, category: str) -> str:
+        """Another kind of tree, as often as the scene has it."""
+        if category.startswith("tree"):
+            if self.kit.chance(self.conifers):
+                return category.replace("tree", "conifer")
+            if category == "tree" and self.kit.chance(self.bare):
+                return "bare_tree"
+        return category
 
     def _low_reach(self, index: int) -> float:
         """How far a tree reaches sideways below `HEAD_M`."""

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from pixio_edge.scenes.hulls import quads
 from pixio_edge.scenes.land import strips
 from pixio_edge.scenes.mesh import Look
 from pixio_edge.scenes.roadside import facing
@@ -68,12 +69,55 @@ def median(site: Site) -> None:
 
 
 def over_the_road(site: Site) -> None:
-    """A footbridge, or scaffolding along a front."""
+    """A footbridge, an elevated road, scaffolding along a front."""
     kit, f = site.kit, site.frame
     if kit.chance(0.07):
         index = kit.index("footbridge")
         reach = 2.0 * (f.edge + 0.8) / (kit.size(index)[0] - 8.0)
         site.put(index, 0.0, kit.uniform(22.0, 100.0), 0.0, scale=(reach, 1.0, kit.uniform(1.0, 1.2)), radius=0.0)
+    if kit.chance(0.06):
+        index = kit.index("viaduct")
+        piers = (f.edge + 1.6) / 13.0
+        site.put(index, 0.0, kit.uniform(20.0, 90.0), 0.0, scale=(max(1.0, piers), 1.0, 1.0), radius=0.0)
     if kit.chance(0.15):
         side = -1 if kit.chance(0.5) else 1
         site.put("scaffolding", side * (f.edge - 0.6), kit.uniform(8.0, 60.0), facing(side))
+
+
+def works(site: Site) -> None:
+    """A row of barriers that closes part of the road or the pavement, with cones."""
+    kit, f = site.kit, site.frame
+    if not kit.chance(0.16):
+        return
+    side, index, v = -1 if kit.chance(0.5) else 1, kit.index("jersey_barrier"), kit.uniform(-10.0, 30.0)
+    u, end = side * (f.road + kit.uniform(-2.0, 0.4)), v + kit.uniform(8.0, 60.0)
+    while v < end:
+        if site.room(u, v, 0.3):
+            site.put(index, u, v, math.pi / 2 + kit.normal(0.0, 0.04))
+        v += kit.size(index)[0] + 0.03
+        if kit.chance(0.15):
+            site.put("cone", u - side * kit.uniform(0.4, 0.9), v)
+
+
+def striped_kerbs(site: Site) -> None:
+    """Kerb stones painted black and white in turns."""
+    kit, f = site.kit, site.frame
+    if f.walk <= 0 or not kit.chance(0.1):
+        return
+    length = kit.uniform(0.7, 1.5)
+    faces: list[list[tuple[float, float, float]]] = []
+    for side in (-1, 1):
+        u, out, v = side * (f.road - 0.01), side * 0.22, -20.0
+        while v < 90.0:
+            if not f.crossed(v, length):
+                ends = [f.point(side * (f.road + 0.1), w, 0.012) for w in (v, v + length)]
+                inner = [(f.middle(w)[0] + u, w, e[2] - 0.13) for w, e in zip((v, v + length), ends, strict=True)]
+                upper = [(f.middle(w)[0] + u, w, e[2]) for w, e in zip((v, v + length), ends, strict=True)]
+                outer = [(x + out, y, z) for x, y, z in upper]
+                near, far = (0, 1) if side > 0 else (1, 0)
+                faces.append([upper[near], outer[near], outer[far], upper[far]])
+                faces.append([inner[far], inner[near], upper[near], upper[far]])
+            v += 2 * length
+    for tint, begin in (((0.12, 0.12, 0.12), 0), ((0.85, 0.85, 0.82), 1)):
+        shift = np.array((0.0, begin * length, 0.0))
+        kit.add(site.scene, quads(np.array(faces) + shift), [kit.surface(Look("concrete", tint=tint))])

@@ -231,12 +231,12 @@ def forest_trunk(rng: Rng) -> Model:
 MODELS: dict[str, tuple[str, Callable[[np.random.Generator], Model], int]] = {
     "broadleaf": ("tree", broadleaf, 12),
     "street_tree": ("street_tree", street_tree, 8),
-    "conifer": ("tree", conifer, 4),
+    "conifer": ("conifer", conifer, 5),
     "cypress": ("cypress", cypress, 4),
-    "bare_tree": ("tree", bare_tree, 3),
+    "bare_tree": ("bare_tree", bare_tree, 3),
     "broadleaf_far": ("tree_far", broadleaf_far, 10),
-    "conifer_far": ("tree_far", conifer_far, 3),
+    "conifer_far": ("conifer_far", conifer_far, 3),
     "broadleaf_speck": ("tree_speck", broadleaf_speck, 8),
-    "conifer_speck": ("tree_speck", conifer_speck, 2),
+    "conifer_speck": ("conifer_speck", conifer_speck, 2),
     "forest_trunk": ("forest_trunk", forest_trunk, 6),
 }

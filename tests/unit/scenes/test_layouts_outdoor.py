@@ -17,7 +17,7 @@ from pixio_edge.scenes.skies import skies
 from pixio_edge.scenes.textures import BACKDROP_SIZE, load_atlas
 
 OUTDOOR = ("street", "country", "park", "square", "yard", "building", "forest")
-SOLID = {"terrace", "house", "block", "hall", "shed", "tower", "car", "van", "bus", "lorry", "container"}
+SOLID = {"terrace", "house", "block", "hall", "shed", "tower", "car", "van", "bus", "lorry", "freight"}
 FRAME = Frame(3.0, 2.0, bend=0.002, slope=0.02, waves=((0.03, 0.4, 1.0),), banks=(0.05, -0.04), hills=(8.0, 20.0))
 
 
