@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 from pixio_edge.scenes import mixes
+from pixio_edge.scenes.dressing import along_walls, on_floor, on_walls
 from pixio_edge.scenes.fittings import DOOR_WIDTH
-from pixio_edge.scenes.groups import along_walls, on_floor, on_walls
 from pixio_edge.scenes.kit import Kit
 from pixio_edge.scenes.light import room_light
 from pixio_edge.scenes.openings import add_door, add_windows

@@ -6,16 +6,8 @@ import math
 from collections.abc import Callable
 
 from pixio_edge.scenes import mixes
-from pixio_edge.scenes.groups import (
-    along_walls,
-    chairs_at,
-    clutter,
-    equip_desk,
-    lounge,
-    on_floor,
-    on_walls,
-    seat_person,
-)
+from pixio_edge.scenes.dressing import along_walls, clutter, on_floor, on_walls
+from pixio_edge.scenes.groups import chairs_at, draw_up, equip_desk, lounge, seat_person
 from pixio_edge.scenes.kit import Kit, Placed
 from pixio_edge.scenes.light import room_light
 from pixio_edge.scenes.openings import add_doors, add_windows
@@ -92,6 +84,7 @@ def _desks(kit: Kit, scene: Scene, room: Room) -> None:
     """Open-plan office: desks back to back with chairs, some with partitions."""
     index, chair = kit.index("desk"), kit.index("office_chair")
     surfaces = kit.surfaces(kit.library.model(index))
+    colours = kit.surfaces(kit.library.model(chair))
     wide, deep, _ = kit.size(index)
     for x, y in _rows(kit, room, (wide + kit.uniform(0.05, 0.6), 2 * deep + kit.uniform(1.8, 2.6)), 0.85):
         for side in (-1, 1):
@@ -102,11 +95,12 @@ def _desks(kit: Kit, scene: Scene, room: Room) -> None:
                 continue
             equip_desk(kit, scene, desk)
             seat = (x + kit.uniform(-0.25, 0.25), y + side * (deep + kit.uniform(0.2, 0.6)))
-            if kit.chance(0.85) and room.clear((*seat, 0.9), 0.2):
-                turn = yaw + math.pi + kit.normal(0.0, 0.5)
-                kit.place(scene, chair, (*seat, 0.0), turn)
-                if kit.chance(0.15):
-                    seat_person(kit, scene, seat, turn)
+            turn = yaw + math.pi + kit.normal(0.0, 0.5)
+            if kit.chance(0.15):
+                continue
+            drawn = draw_up(kit, scene, room, desk, chair=(chair, colours), place=(*seat, turn))
+            if drawn is not None and kit.chance(0.15):
+                seat_person(kit, scene, seat, turn)
 
 
 def _shelves(kit: Kit, scene: Scene, room: Room) -> None:

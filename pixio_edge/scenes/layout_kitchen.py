@@ -6,7 +6,8 @@ import math
 
 from pixio_edge.scenes import mixes
 from pixio_edge.scenes.crowd import crowd_of
-from pixio_edge.scenes.groups import before, clutter, dining, over
+from pixio_edge.scenes.dressing import clutter
+from pixio_edge.scenes.groups import before, dining, over
 from pixio_edge.scenes.kit import Kit, Placed
 from pixio_edge.scenes.layout_room import begin_room, finish_room
 from pixio_edge.scenes.mesh import Look

@@ -3,18 +3,8 @@
 from __future__ import annotations
 
 from pixio_edge.scenes import mixes
-from pixio_edge.scenes.groups import (
-    along_walls,
-    below_ceiling,
-    clutter,
-    dining,
-    lounge,
-    media,
-    on_floor,
-    on_walls,
-    sleeping,
-    workplace,
-)
+from pixio_edge.scenes.dressing import along_walls, below_ceiling, clutter, on_floor, on_walls
+from pixio_edge.scenes.groups import dining, lounge, media, sleeping, workplace
 from pixio_edge.scenes.kit import Kit
 from pixio_edge.scenes.light import room_light
 from pixio_edge.scenes.openings import add_doors, add_windows

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 
 from pixio_edge.scenes import mixes
-from pixio_edge.scenes.groups import before, clutter, on_floor, on_walls
+from pixio_edge.scenes.dressing import clutter, on_floor, on_walls
+from pixio_edge.scenes.groups import before
 from pixio_edge.scenes.kit import Kit, Placed
 from pixio_edge.scenes.layout_room import begin_room
 from pixio_edge.scenes.rooms import Room, Wall

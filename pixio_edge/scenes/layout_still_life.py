@@ -6,7 +6,7 @@ import math
 
 from pixio_edge.scenes import mixes
 from pixio_edge.scenes.crowd import crowd_of
-from pixio_edge.scenes.groups import along_walls, on_walls
+from pixio_edge.scenes.dressing import along_walls, on_walls
 from pixio_edge.scenes.heaps import fallen
 from pixio_edge.scenes.kit import Kit, Placed, Spot
 from pixio_edge.scenes.layout_room import begin_room

@@ -6,7 +6,8 @@ import math
 
 from pixio_edge.scenes import mixes
 from pixio_edge.scenes.crowd import Crowd, crowd_of
-from pixio_edge.scenes.groups import along_walls, chairs_at, clutter, equip_desk
+from pixio_edge.scenes.dressing import along_walls, clutter
+from pixio_edge.scenes.groups import chairs_at, equip_desk
 from pixio_edge.scenes.heaps import fallen, heap
 from pixio_edge.scenes.kit import Kit, Placed, Spot
 from pixio_edge.scenes.layout_room import begin_room, finish_room
