@@ -24,7 +24,8 @@ def corridor(kit: Kit) -> Scene:
     scene = Scene("corridor")
     hall = kit.chance(0.3)
     width = kit.uniform(3.0, 7.0) if hall else kit.uniform(1.2, 2.8)
-    room = make_room(kit, width, kit.uniform(5.0, 22.0), kit.uniform(2.3, 3.2 if not hall else 4.5), corner=0.15)
+    length = kit.uniform(5.0, 22.0)
+    room = make_room(kit, width, length, kit.uniform(2.3, 3.2 if not hall else 4.5), corner=0.15)
     looks = shell_looks(kit, tiles=0.25)
     _doors(kit, scene, room, looks)
     add_windows(kit, scene, room, kit.integer(0, 4))
@@ -37,12 +38,24 @@ def corridor(kit: Kit) -> Scene:
         scene,
         room,
         kinds,
-        count=kit.integer(1, 10) if not hall else kit.integer(4, 14),
+        count=kit.integer(2, 5) + int(length * kit.uniform(0.2, 0.8)),
         mix=mixes.SHELF,
         filled=0.5,
     )
-    on_walls(kit, scene, room, kit.integer(1, 8), ("wall_picture", "board", "coat_rack", "wall_picture"))
-    on_floor(kit, scene, room, kit.integer(0, 7), mixes.FLOOR | {"plant": 1.0, "seat": 0.5})
+    on_walls(
+        kit,
+        scene,
+        room,
+        kit.integer(2, 5) + int(length * kit.uniform(0.0, 0.6)),
+        ("wall_picture", "board", "coat_rack", "wall_picture"),
+    )
+    on_floor(
+        kit,
+        scene,
+        room,
+        kit.integer(0, 3) + int(length * kit.uniform(0.0, 0.6)),
+        mixes.FLOOR | {"plant": 1.0, "seat": 0.5},
+    )
     for _ in range(kit.integer(0, 3) if kit.chance(0.4) else 0):
         stand(kit, scene, room, "pedestrian")
     if kit.chance(0.2):

@@ -17,13 +17,14 @@ _DOOR_CLEARANCE = 0.75
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """What is taken of the floor: a rectangle in the world up to a height."""
+    """What is taken of a room: a rectangle of the floor from a base, mostly the floor itself, up to a top."""
 
     x0: float
     y0: float
     x1: float
     y1: float
     top: float
+    base: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,11 @@ class Room:
         if block.y0 < self.low[1] - margin or block.y1 > self.high[1] + margin:
             return False
         return not any(
-            block.x0 < other.x1 and block.x1 > other.x0 and block.y0 < other.y1 and block.y1 > other.y0
+            block.x0 < other.x1
+            and block.x1 > other.x0
+            and block.y0 < other.y1
+            and block.y1 > other.y0
+            and block.top > other.base
             for other in self.blocks
         )
 
@@ -113,7 +118,7 @@ class Room:
         return not any(
             block.x0 - margin < x < block.x1 + margin
             and block.y0 - margin < y < block.y1 + margin
-            and z < block.top + margin
+            and block.base - margin < z < block.top + margin
             for block in self.blocks
         )
 
@@ -124,8 +129,8 @@ class Room:
         outside |= (z < 0.0) | (z > self.height)
         if not self.blocks:
             return outside[:, 0]
-        sides = np.array([(block.x0, block.y0, block.x1, block.y1, block.top) for block in self.blocks]).T
-        inside = (x > sides[0]) & (x < sides[2]) & (y > sides[1]) & (y < sides[3]) & (z < sides[4])
+        sides = np.array([(block.x0, block.y0, block.x1, block.y1, block.top, block.base) for block in self.blocks]).T
+        inside = (x > sides[0]) & (x < sides[2]) & (y > sides[1]) & (y < sides[3]) & (z < sides[4]) & (z > sides[5])
         result: NDArray[np.bool_] = outside[:, 0] | inside.any(axis=1)
         return result
 

@@ -9,6 +9,8 @@ from pixio_edge.scenes.rooms import Block, Patch, Room, Wall
 from pixio_edge.scenes.scene import Scene, Surface, Vector
 
 _TRIES = 10
+# What hangs higher than this keeps cameras away; what hangs lower is flat, metres.
+_ABOVE_THINGS_M = 0.25
 
 
 def set_against(
@@ -109,6 +111,10 @@ def hang(
             continue
         chosen.patches.append(patch)
         x, y = chosen.at(place, deep / 2 + 0.002)
+        (xa, ya), (xb, yb) = chosen.at(patch.start, 0.0), chosen.at(patch.end, deep)
+        sides = (min(xa, xb), min(ya, yb), max(xa, xb), max(ya, yb))
+        if low > _ABOVE_THINGS_M:
+            room.blocks.append(Block(*sides, low + high, low))
         surfaces = kit.surfaces(kit.library.model(index), scheme)
         return kit.place(scene, index, (x, y, low), chosen.yaw, scale=scale, surfaces=surfaces)
     return None
