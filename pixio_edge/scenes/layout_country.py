@@ -76,7 +76,7 @@ def _country_views(site: Site) -> list[Camera]:
 
     def draw(number: int) -> Camera | None:
         back = number == 3
-        v = kit.uniform(45.0, 72.0) if back else kit.uniform(0.0, 14.0) + 13.0 * number
+        v = kit.uniform(40.0, 60.0) if back else kit.uniform(0.0, 14.0) + 13.0 * number
         driving = kit.chance(0.65)
         u = kit.uniform(-0.7, 0.7) * f.road if driving else kit.uniform(-1.0, 1.0) * (f.road + 4.0)
         height = kit.uniform(1.2, 2.0) if driving else hand_height(site)

@@ -19,7 +19,7 @@ from pixio_edge.scenes.skies import open_air
 from pixio_edge.scenes.street_parts import median, over_the_road, side_street, striped_kerbs, works
 
 # How often a driving camera stands on a car that it may see.
-OWN_CAR = 0.35
+OWN_CAR = 0.22
 # Where the street begins and ends, metres along it.
 START, END = -22.0, 190.0
 Side = Callable[[Site, int, float, float], None]
@@ -180,7 +180,7 @@ def street_views(site: Site, parking: list[bool]) -> list[Camera]:
 
     def draw(number: int) -> Camera | None:
         back = number == VIEWS - 1
-        v = kit.uniform(48.0, 75.0) if back else kit.uniform(0.0, 16.0) + 13.0 * number
+        v = kit.uniform(40.0, 60.0) if back else kit.uniform(0.0, 14.0) + 12.0 * number
         on_foot, side = kit.chance(0.3), -1 if kit.chance(0.5) else 1
         if on_foot:
             u = side * (f.road + kit.uniform(0.2, 0.9) * f.walk)

@@ -7,9 +7,9 @@ import math
 from pixio_edge.scenes.site import Site
 
 # Things stand nearer to each other and in more detail up to this v; beyond it stand simpler models.
-NEAR_TO = 60.0
+NEAR_TO = 55.0
 # Beyond this v trees are specks.
-FAR_FROM = 110.0
+FAR_FROM = 85.0
 # What stands there instead.
 _SIMPLER = {"tree": "tree_far", "bush": "bush_far", "hedge": "hedge_far", "tree_far": "tree_speck"}
 # Categories of different sizes, those that face the road, and those that nobody minds standing in.
@@ -161,7 +161,7 @@ def green(site: Site, side: int, start: float, end: float) -> None:
             u = first + row * dense + kit.uniform(0.0, 0.7 * dense)
             near = v < NEAR_TO and row < 2
             scale = kit.uniform(0.7, 1.25)
-            kind = "tree" if near else "tree_far" if v < FAR_FROM else "tree_speck"
+            kind = "tree" if near else "tree_far" if v < (FAR_FROM, FAR_FROM, 45.0, 30.0)[row] else "tree_speck"
             site.put(kind, side * u, v, kit.uniform(0.0, 6.3), scale=scale,
                      radius=1.6 if row == 0 else 0.0)  # fmt: skip
             v += dense * kit.uniform(0.6, 1.7) * (1.0 if near else 1.3)
