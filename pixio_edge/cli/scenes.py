@@ -10,10 +10,12 @@ import typer
 from pixio_edge.cli.console import Meter, print_json
 from pixio_edge.cli.extras import needs_extra
 from pixio_edge.cli.options import JsonOption, OutputFolder, examples, parse_size
+from pixio_edge.errors import InputError
 
 EXAMPLES = examples(
     "pixio-edge scenes --count 16 -o scenes",
     "pixio-edge scenes --textures path/to/textures --layout street --size 384x512",
+    "pixio-edge scenes --models seat --count 20 -o seats",
     "pixio-edge evaluate nano --data scenes",
 )
 
@@ -22,7 +24,7 @@ DEFAULT_SIZE = "192x256"
 
 def scenes(
     output: OutputFolder = Path("scenes"),
-    count: Annotated[int, typer.Option("--count", "-n", min=1, help="Scenes to render.")] = 12,
+    count: Annotated[int, typer.Option("--count", "-n", min=1, help="Images to render, four of each scene.")] = 12,
     textures: Annotated[
         Path | None,
         typer.Option("--textures", help="Folder of images to render with. Default: procedural noise alone."),
@@ -30,6 +32,10 @@ def scenes(
     layout: Annotated[
         str | None,
         typer.Option("--layout", help="Only this layout, such as room or street. Default: as in training."),
+    ] = None,
+    models: Annotated[
+        str | None,
+        typer.Option("--models", metavar="NAME", help="Instead of scenes, things of this category or name alone."),
     ] = None,
     size: Annotated[str, typer.Option("--size", "-s", metavar="HxW", help="Size of the images.")] = DEFAULT_SIZE,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the scenes.")] = 0,
@@ -41,20 +47,27 @@ def scenes(
     The folder is a data set that `pixio-edge evaluate` takes; index.csv has the intrinsics.
     """
     with needs_extra("train", "pixio-edge scenes"):
-        from pixio_edge.scenes.preview import INDEX_NAME, SHEET_NAME, write_scenes
+        from pixio_edge.scenes.preview import INDEX_NAME, SHEET_NAME, write_models, write_scenes
+    if models is not None and layout is not None:
+        raise InputError("--models: got --layout as well, expected one of them. Fix: leave out --layout")
     chosen = parse_size(size) or (0, 0)
     with Meter("scenes") as meter:
-        names = write_scenes(
-            output,
-            range(count),
-            size=chosen,
-            seed=seed,
-            textures=textures,
-            layout=layout,
-            effects=effects,
-            progress=meter.update,
-        )
+        if models is not None:
+            names = write_models(
+                output, models, count=count, size=chosen, seed=seed, textures=textures, progress=meter.update
+            )
+        else:
+            names = write_scenes(
+                output,
+                range(count),
+                size=chosen,
+                seed=seed,
+                textures=textures,
+                layout=layout,
+                effects=effects,
+                progress=meter.update,
+            )
     if json:
         print_json({"folder": str(output), "seed": seed, "size": list(chosen), "names": names})
     else:
-        print(f"{output}: {len(names)} scenes, {INDEX_NAME}, {SHEET_NAME}")
+        print(f"{output}: {len(names)} images, {INDEX_NAME}, {SHEET_NAME}")

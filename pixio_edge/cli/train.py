@@ -41,8 +41,11 @@ def train(
         Path | None,
         typer.Option("--textures", help="Folder of images to render with. Default: procedural noise alone."),
     ] = None,
-    scenes: Annotated[int, typer.Option("--scenes", min=1, help="Scenes to render, each seen several times.")] = 24_576,
-    held_back: Annotated[int, typer.Option("--held-back", min=1, help="Further scenes to measure on.")] = 256,
+    scenes: Annotated[
+        int,
+        typer.Option("--scenes", min=1, help="Images to render, four of each scene; each is seen several times."),
+    ] = 24_576,
+    held_back: Annotated[int, typer.Option("--held-back", min=1, help="Images of other scenes to measure on.")] = 256,
     scene_size: Annotated[
         str, typer.Option("--scene-size", metavar="HxW", help="Size of rendered images.")
     ] = "192x256",

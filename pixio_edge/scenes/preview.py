@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -14,8 +15,13 @@ from numpy.typing import NDArray
 from pixio_edge.colormap import colorize_inverse
 from pixio_edge.files import create_folder, write_bytes_atomic, write_text_atomic
 from pixio_edge.image import write_image
+from pixio_edge.scenes.kit import Kit
 from pixio_edge.scenes.library import build_library
-from pixio_edge.scenes.render import Rendered, check_size, join, render
+from pixio_edge.scenes.light import daylight
+from pixio_edge.scenes.mesh import Look
+from pixio_edge.scenes.render import Rendered, check_size, join, render, render_scene
+from pixio_edge.scenes.scene import Camera, Scene
+from pixio_edge.scenes.shapes import box
 from pixio_edge.scenes.studio import TASK_IMAGES
 from pixio_edge.scenes.textures import load_atlas
 
@@ -37,11 +43,11 @@ def write_scenes(
     effects: bool = True,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[str]:
-    """Render scenes on the CPU and write them with `write_preview`.
+    """Render images of scenes and write them with `write_preview`.
 
     Args:
         folder: Created if missing.
-        indices: Numbers of the scenes.
+        indices: Numbers of the images; `render.VIEWS` after another are views of one scene.
         size: (height, width) in pixels.
         seed: Seed of the scenes.
         textures: Texture folder; None: procedural noise.
@@ -50,7 +56,7 @@ def write_scenes(
         progress: Called with the number of images done and that of all.
 
     Returns:
-        Names of the scenes: layout and number.
+        Names of the images: layout and number.
 
     Raises:
         InputError: There is no such layout or texture folder.
@@ -68,6 +74,61 @@ def write_scenes(
     names = [f"{kind}_{index:04d}" for kind, index in zip(batch.kinds, indices, strict=True)]
     write_preview(folder, batch, names)
     return names
+
+
+def write_models(
+    folder: Path,
+    key: str,
+    *,
+    count: int,
+    size: tuple[int, int] = (192, 256),
+    seed: int = 0,
+    textures: Path | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> list[str]:
+    """Render things by themselves, each on a floor in sunlight, and write them with `write_preview`.
+
+    Args:
+        folder: Created if missing.
+        key: Category or name of models.
+        count: No more than so many of them.
+        size: (height, width) in pixels.
+        seed: Seed of what they are made of.
+        textures: Texture folder; None: procedural noise.
+        progress: Called with the number of images done and that of all.
+
+    Returns:
+        Names of the images: model and number in the library.
+
+    Raises:
+        InputError: There is no such category or name, or no such texture folder.
+        OutputError: The folder cannot be written.
+        SpecError: A side is shorter than 16 pixels.
+    """
+    check_size(size)
+    atlas, library = load_atlas(textures), build_library()
+    chosen = library.of(key)[:count]
+    parts = []
+    for index in chosen:
+        scene = showcase(Kit(np.random.default_rng([seed, index]), atlas, library), index)
+        parts.append(render_scene(scene, library, atlas, size, seed=0, effects=False))
+        progress(len(parts), len(chosen))
+    names = [f"{library.names[index]}_{index:04d}" for index in chosen]
+    write_preview(folder, join(parts), names)
+    return names
+
+
+def showcase(kit: Kit, index: int) -> Scene:
+    """A model on a floor, in sunlight, seen from its front and a little above."""
+    scene = Scene("model")
+    kit.add(scene, box((80.0, 80.0, 0.1), at=(0.0, 0.0, -0.1)), [kit.surface(Look("floor"))])
+    daylight(kit, scene, clear=1.0)
+    low, high = kit.library.lows[index], kit.library.highs[index]
+    kit.place(scene, index, (0.0, 0.0, 0.0), kit.uniform(-0.9, 0.9))
+    distance, pitch = 2.6 * max(0.05, math.dist(low, high) / 2), 0.35
+    height = (high[2] + low[2]) / 2 + distance * math.sin(pitch)
+    scene.cameras.append(Camera((0.0, -distance * math.cos(pitch), height), pitch=pitch, fov=0.9))
+    return scene
 
 
 def write_preview(folder: Path, batch: Rendered, names: Sequence[str]) -> None:

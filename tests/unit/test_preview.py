@@ -12,9 +12,12 @@ import pytest
 from pixio_edge.cli.scenes import scenes
 from pixio_edge.errors import OutputError, PixioEdgeError
 from pixio_edge.evaluation.index_folder import IndexFolder
-from pixio_edge.scenes.library import Library
-from pixio_edge.scenes.preview import encode_millimetres, write_scenes
-from pixio_edge.scenes.render import render
+from pixio_edge.scenes.kit import Kit
+from pixio_edge.scenes.library import Library, make_library
+from pixio_edge.scenes.mesh import Look, Model
+from pixio_edge.scenes.preview import encode_millimetres, showcase, write_scenes
+from pixio_edge.scenes.render import render, render_scene
+from pixio_edge.scenes.shapes import box
 from pixio_edge.scenes.textures import TextureAtlas
 
 SIZE = (32, 48)
@@ -67,12 +70,40 @@ def test_verb_writes_one_layout_and_says_what_it_made(tmp_path: Path, capsys: py
         assert [row["rgb"] for row in csv.DictReader(stream)] == ["street_0000.png", "street_0001.png"]
 
 
+def test_verb_writes_things_by_themselves(tmp_path: Path, capsys: pytest.CaptureFixture[str], library: Library) -> None:
+    scenes(tmp_path / "out", count=2, models="seat", size="32x48", json=True)
+
+    names = json.loads(capsys.readouterr().out)["names"]
+    assert names == [f"{library.names[index]}_{index:04d}" for index in library.of("seat")[:2]]
+    assert {path.name for path in (tmp_path / "out").glob("*.depth.png")} == {f"{name}.depth.png" for name in names}
+
+
+def test_model_is_shown_whole_and_large(atlas: TextureAtlas) -> None:
+    def box_of(rng: np.random.Generator) -> Model:
+        return Model(box(tuple(rng.uniform(0.2, 2.0, 3))), [Look("plastic")])
+
+    library = make_library({"box": ("thing", box_of, 3)})
+    for index in library.of("thing"):
+        scene = showcase(Kit(np.random.default_rng(0), atlas, library), index)
+        with_it = render_scene(scene, library, atlas, (48, 48), seed=0, effects=False)
+        scene.instances.pop()
+        empty = render_scene(scene, library, atlas, (48, 48), seed=0, effects=False)
+
+        rows, columns = np.nonzero(with_it.depth[0] < empty.depth[0] - 1e-3)
+        assert min(rows.min(), columns.min()) > 0
+        assert max(rows.max(), columns.max()) < 47
+        assert len(rows) > 100
+
+
 @pytest.mark.parametrize(
     ("options", "fragment"),
     [
         ({"size": "15x48"}, "at least 16 pixels"),
         ({"layout": "moon"}, "moon"),
         ({"textures": Path("nowhere")}, "nowhere"),
+        ({"models": "moon"}, "models 'moon': unknown, expected one of"),
+        ({"models": "seat", "layout": "room"}, "--models: got --layout as well"),
+        ({"models": "seat", "size": "15x48"}, "at least 16 pixels"),
     ],
 )
 def test_verb_writes_nothing_when_an_option_is_wrong(options: dict[str, Any], fragment: str, tmp_path: Path) -> None:
