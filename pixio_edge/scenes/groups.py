@@ -170,6 +170,10 @@ def lounge(kit: Kit, scene: Scene, room: Room) -> Placed | None:
         return None
     if kit.chance(0.5):
         clutter(kit, scene, sofa, mixes.SOFA, (0.1, 0.4), most=6)
+    elif kit.chance(0.25):
+        side = kit.uniform(-0.3, 0.3) * (sofa.high[0] - sofa.low[0])
+        x, y = before(sofa, -0.5 * (sofa.high[1] - sofa.low[1]), side)
+        seat_person(kit, scene, (x, y), sofa.yaw)
     if kit.chance(0.8):
         x, y = before(sofa, kit.uniform(0.5, 0.85), kit.uniform(-0.3, 0.3))
         if kit.chance(0.6):

@@ -11,7 +11,7 @@ from pixio_edge.scenes.openings import add_doors, add_windows
 from pixio_edge.scenes.rooms import Room, make_room
 from pixio_edge.scenes.scene import Scene
 from pixio_edge.scenes.setting import set_against, stand
-from pixio_edge.scenes.shells import add_shell, shell_looks
+from pixio_edge.scenes.shells import add_relief, add_shell, shell_looks
 from pixio_edge.scenes.viewpoints import room_views
 
 _PICTURES = (
@@ -79,6 +79,7 @@ def begin_room(
     looks = shell_looks(kit, tiles=tiles)
     add_doors(kit, scene, room, looks, kit.integer(1, doors))
     add_windows(kit, scene, room, kit.integer(0, 3), heated=heated)
+    add_relief(kit, scene, room, looks)
     room_light(kit, scene, (*room.low, 0.0), (*room.high, room.height))
     add_shell(kit, scene, room, looks)
     return scene, room
@@ -98,7 +99,7 @@ def finish_room(
     on_walls(kit, scene, room, kit.integer(*pictures), _PICTURES)
     on_floor(kit, scene, room, kit.integer(*loose) + int(area * kit.uniform(0.0, 0.3)))
     below_ceiling(kit, scene, room)
-    if kit.chance(0.12):
+    for _ in range(kit.integer(1, 2) if kit.chance(0.2) else 0):
         stand(kit, scene, room, "pedestrian")
     scene.cameras = room_views(kit, scene, room)
     return scene

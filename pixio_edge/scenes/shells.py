@@ -10,7 +10,7 @@ from pixio_edge.scenes.carpentry import Parts
 from pixio_edge.scenes.hulls import quads
 from pixio_edge.scenes.kit import Kit
 from pixio_edge.scenes.mesh import Look, Mesh, merge
-from pixio_edge.scenes.rooms import Patch, Room, Wall
+from pixio_edge.scenes.rooms import Block, Patch, Room, Wall
 from pixio_edge.scenes.scene import Scene, Surface, Vector
 
 # Slots of a shell.
@@ -124,3 +124,38 @@ def _trim(kit: Kit, room: Room) -> list[Mesh]:
                 parts.box((begin - start, deep, high), (x, y, 0.0), TRIM, yaw=wall.turn)
             start = end
     return [parts.mesh()]
+
+
+def add_relief(kit: Kit, scene: Scene, room: Room, looks: dict[int, Surface]) -> None:
+    """Chimney breasts, shafts and half pillars at walls; beams below the ceiling. Before any furniture.
+
+    Args:
+        kit: Draws them.
+        scene: Gets them.
+        room: Keeps what is taken.
+        looks: Surface by slot, see `shell_looks`.
+    """
+    parts, count = Parts(), 0
+    for _ in range(kit.integer(1, 3) if kit.chance(0.4) else 0):
+        wall, wide, deep = kit.pick(room.walls), kit.uniform(0.15, 1.3), kit.uniform(0.08, 0.45)
+        if wall.length < wide + 0.4:
+            continue
+        along = wide / 2 if kit.chance(0.3) else kit.uniform(wide / 2, wall.length - wide / 2)
+        high = room.height if kit.chance(0.75) else kit.uniform(0.8, 1.3)
+        patch = Patch(along - wide / 2, along + wide / 2, 0.0, high)
+        (xa, ya), (xb, yb) = wall.at(patch.start, 0.0), wall.at(patch.end, deep)
+        block = Block(min(xa, xb), min(ya, yb), max(xa, xb), max(ya, yb), high)
+        if wall.free(patch) and room.free(block, margin=0.01):
+            wall.patches.append(patch)
+            room.blocks.append(block)
+            parts.box((wide, deep, high), (*wall.at(along, deep / 2), 0.0), WALL, yaw=wall.turn)
+            count += 1
+    if kit.chance(0.12):
+        step, wide, high = kit.uniform(0.6, 2.0), kit.uniform(0.08, 0.25), kit.uniform(0.08, 0.25)
+        y = room.low[1] + kit.uniform(0.2, step)
+        while y < room.high[1]:
+            parts.box((room.high[0] - room.low[0], wide, high), (0.0, y, room.height - high), TRIM)
+            y += step
+            count += 1
+    if count:
+        kit.add(scene, parts.mesh(), [looks[slot] for slot in range(6)])
