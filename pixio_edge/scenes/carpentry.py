@@ -32,6 +32,8 @@ _UNIT_UV = np.tile(np.array([[0, 1], [1, 1], [1, 0], [0, 0]], dtype=np.float64),
 # Which extents of a box its faces' u and v run along.
 _U_AXIS = np.repeat([0, 0, 1, 1, 0, 0], 4)
 _V_AXIS = np.repeat([2, 2, 2, 2, 1, 1], 4)
+# Of cushions.
+_SIDES, _RINGS = 12, 5
 _TRIANGLES = (np.array([[0, 1, 2], [0, 2, 3]])[None] + 4 * np.arange(6)[:, None, None]).reshape(12, 3)
 
 
@@ -190,28 +192,19 @@ def cushion(
         lean: Turn about x, towards the back where positive, radians.
         yaw: Turn about z.
     """
-    sides, rings = 12, 5
-    around = np.arange(sides + 1) * (2 * math.pi / sides) + math.pi / sides
-    up = np.linspace(-math.pi / 2, math.pi / 2, rings + 2)
-    c, s = _power(np.cos(up), round_flat)[:, None], _power(np.sin(up), round_flat)[:, None]
-    co, so = _power(np.cos(around), round_side)[None], _power(np.sin(around), round_side)[None]
     half = np.array(size) / 2
-    unit = np.stack([c * co, c * so, s * np.ones_like(co)], axis=-1)
-    # The gradient of the implicit function, which is the analytic normal of a superellipsoid.
-    cn, sn = _power(np.cos(up), 2 - round_flat)[:, None], _power(np.sin(up), 2 - round_flat)[:, None]
-    con, son = _power(np.cos(around), 2 - round_side)[None], _power(np.sin(around), 2 - round_side)[None]
-    normals = np.stack([cn * con, cn * son, sn * np.ones_like(con)], axis=-1) / half
+    unit, normals = _superellipsoid(round_flat, round_side)
+    normals = normals / half
     normals /= np.linalg.norm(normals, axis=-1, keepdims=True)
     turn = _turns(np.array([lean]), np.array([0.0]), np.array([yaw]))[0]
     vertices = (unit * half + np.array([0, 0, half[2]])) @ turn.T + np.array(at)
-    uv = np.stack(
-        [unit[..., 0] * half[0] + unit[..., 2] * 0.5 * half[2], unit[..., 1] * half[1] + unit[..., 2] * half[2]], -1
-    )
+    along = unit * half
+    uv = np.stack([along[..., 0] + 0.5 * along[..., 2], along[..., 1] + along[..., 2]], axis=-1)
     result = grid(vertices, slot)
     # The first and last row are poles: half of their triangles have no area.
     keep = np.ones(len(result.triangles), dtype=bool)
-    keep[2 * np.arange(sides)] = False
-    keep[2 * (sides * rings + np.arange(sides)) + 1] = False
+    keep[2 * np.arange(_SIDES)] = False
+    keep[2 * (_SIDES * _RINGS + np.arange(_SIDES)) + 1] = False
     return Mesh(
         result.vertices,
         (normals @ turn.T).reshape(-1, 3).astype(np.float32),
@@ -219,6 +212,20 @@ def cushion(
         result.triangles[keep],
         result.slots[keep],
     )
+
+
+def _superellipsoid(round_flat: float, round_side: float) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+    """Points (rings, sides, 3) of a superellipsoid of half extent 1 and its normals, not of unit length."""
+    around = np.arange(_SIDES + 1) * (2 * math.pi / _SIDES) + math.pi / _SIDES
+    up = np.linspace(-math.pi / 2, math.pi / 2, _RINGS + 2)
+
+    def spread(flat: float, side: float) -> NDArray[np.floating]:
+        c, s = _power(np.cos(up), flat)[:, None], _power(np.sin(up), flat)[:, None]
+        co, so = _power(np.cos(around), side)[None], _power(np.sin(around), side)[None]
+        return np.stack([c * co, c * so, s * np.ones_like(co)], axis=-1)
+
+    # The gradient of the implicit function, which is the normal, has the complementary exponents.
+    return spread(round_flat, round_side), spread(2 - round_flat, 2 - round_side)
 
 
 def _power(value: NDArray[np.floating], exponent: float) -> NDArray[np.floating]:

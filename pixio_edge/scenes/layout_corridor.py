@@ -33,29 +33,10 @@ def corridor(kit: Kit) -> Scene:
     add_shell(kit, scene, room, looks)
     _repeated(kit, scene, room)
     kinds = ("storage", "seat", "bookcase", "rack", "shelf", "low_table", "sofa", "table", "radiator", "railing")
-    along_walls(
-        kit,
-        scene,
-        room,
-        kinds,
-        count=kit.integer(2, 5) + int(length * kit.uniform(0.2, 0.8)),
-        mix=mixes.SHELF,
-        filled=0.5,
-    )
-    on_walls(
-        kit,
-        scene,
-        room,
-        kit.integer(2, 5) + int(length * kit.uniform(0.0, 0.6)),
-        ("wall_picture", "board", "coat_rack", "wall_picture"),
-    )
-    on_floor(
-        kit,
-        scene,
-        room,
-        kit.integer(0, 3) + int(length * kit.uniform(0.0, 0.6)),
-        mixes.FLOOR | {"plant": 1.0, "seat": 0.5},
-    )
+    along_walls(kit, scene, room, kinds, count=2 + int(length * kit.uniform(0.2, 0.8)), filled=0.5)
+    pictures = 2 + int(length * kit.uniform(0.0, 0.6))
+    on_walls(kit, scene, room, pictures, ("wall_picture", "board", "coat_rack", "wall_picture"))
+    on_floor(kit, scene, room, 1 + int(length * kit.uniform(0.0, 0.6)), mixes.FLOOR | {"plant": 1.0, "seat": 0.5})
     for _ in range(kit.integer(0, 3) if kit.chance(0.4) else 0):
         stand(kit, scene, room, "pedestrian")
     if kit.chance(0.2):

@@ -36,7 +36,7 @@ def pack_rows(
     """
     placed: list[Placed] = []
     y = spot.half[1]
-    while y > -spot.half[1] + 0.03 and len(placed) < most:
+    while y > 0.03 - spot.half[1] and len(placed) < most:
         x, deepest = -spot.half[0] + kit.uniform(0.0, gap[1]), 0.0
         while x < spot.half[0] - 0.02 and len(placed) < most:
             free = (spot.half[0] - x, y + spot.half[1])
@@ -44,14 +44,13 @@ def pack_rows(
             if drawn is None:
                 break
             index, factor, turn, wide, deep = drawn
-            back = kit.uniform(0.0, 0.25) * deep
-            at = spot.at(x + wide / 2, max(y - deep / 2 - back, -spot.half[1] + deep / 2))
+            back = min(kit.uniform(0.0, 0.25) * deep, free[1] - deep)
+            at = spot.at(x + wide / 2, y - deep / 2 - back)
             placed.append(kit.place(scene, index, at, spot.yaw + turn, scale=factor))
             deepest = max(deepest, deep + back)
             x += wide + kit.log_uniform(*gap)
-        if deepest == 0.0:
-            break
-        y -= deepest + kit.log_uniform(*gap)
+        # Where nothing fits, a step is left free.
+        y -= (deepest or 0.1) + kit.log_uniform(*gap)
     return placed
 
 

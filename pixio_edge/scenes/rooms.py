@@ -60,6 +60,11 @@ class Wall:
         c, s = math.cos(self.turn), math.sin(self.turn)
         return (self.x + c * along - s * out, self.y + s * along + c * out)
 
+    def block(self, patch: Patch, near: float, far: float) -> Block:
+        """What is taken before a patch, from one distance to the wall to another, metres."""
+        (xa, ya), (xb, yb) = self.at(patch.start, near), self.at(patch.end, far)
+        return Block(min(xa, xb), min(ya, yb), max(xa, xb), max(ya, yb), patch.high, patch.low)
+
     @property
     def yaw(self) -> float:
         """Turn of a thing with its back to this wall."""
@@ -173,5 +178,5 @@ def open_wall(room: Room, wall: Wall, patch: Patch) -> bool:
 
 def keep_clear(room: Room, wall: Wall, start: float, end: float) -> None:
     """Nothing is to stand before a door."""
-    (xa, ya), (xb, yb) = wall.at(start, 0.0), wall.at(end, _DOOR_CLEARANCE)
-    room.blocks.append(Block(min(xa, xb), min(ya, yb), max(xa, xb), max(ya, yb), 0.0))
+    # No height: cameras and things on the wall may be there.
+    room.blocks.append(wall.block(Patch(start, end, 0.0, 0.0), 0.0, _DOOR_CLEARANCE))

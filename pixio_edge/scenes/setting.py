@@ -40,22 +40,18 @@ def set_against(
     """
     index = category if isinstance(category, int) else kit.index(category)
     wide, deep, high = kit.size(index)
-    if high > room.height - 0.02:
-        return None
     for _ in range(_TRIES if along is None else 1):
         chosen = wall or kit.pick(room.walls)
-        if chosen.length < wide + 0.02:
+        if chosen.length < wide + 0.02 or high > room.height - 0.02:
             continue
         place = along if along is not None else _draw_along(kit, chosen, wide, beside)
         patch = Patch(place - wide / 2, place + wide / 2, 0.0, high)
-        (xa, ya), (xb, yb) = chosen.at(patch.start, gap), chosen.at(patch.end, gap + deep)
-        block = Block(min(xa, xb), min(ya, yb), max(xa, xb), max(ya, yb), high)
+        block = chosen.block(patch, gap, gap + deep)
         if patch.start < 0 or patch.end > chosen.length or not chosen.free(patch) or not room.free(block):
             continue
         chosen.patches.append(patch)
         room.blocks.append(block)
-        x, y = chosen.at(place, gap + deep / 2)
-        placed = kit.place(scene, index, (x, y, 0.0), chosen.yaw, surfaces=surfaces)
+        placed = kit.place(scene, index, (*chosen.at(place, gap + deep / 2), 0.0), chosen.yaw, surfaces=surfaces)
         room.things.append(placed)
         return placed
     return None
@@ -97,26 +93,21 @@ def hang(
         scheme: Surfaces of some of its slots; the others are drawn.
     """
     index = category if isinstance(category, int) else kit.index(category)
-    size = kit.size(index)
-    wide, deep, high = (extent * factor for extent, factor in zip(size, scale, strict=True))
-    if low + high > room.height - 0.02:
-        return None
+    wide, deep, high = (extent * factor for extent, factor in zip(kit.size(index), scale, strict=True))
     for _ in range(_TRIES if along is None else 1):
         chosen = wall or kit.pick(room.walls)
-        if chosen.length < wide + 0.06:
+        if chosen.length < wide + 0.06 or low + high > room.height - 0.02:
             continue
         place = along if along is not None else kit.uniform(wide / 2 + 0.02, chosen.length - wide / 2 - 0.02)
         patch = Patch(place - wide / 2, place + wide / 2, low, low + high)
         if not chosen.free(patch):
             continue
         chosen.patches.append(patch)
-        x, y = chosen.at(place, deep / 2 + 0.002)
-        (xa, ya), (xb, yb) = chosen.at(patch.start, 0.0), chosen.at(patch.end, deep)
-        sides = (min(xa, xb), min(ya, yb), max(xa, xb), max(ya, yb))
         if low > _ABOVE_THINGS_M:
-            room.blocks.append(Block(*sides, low + high, low))
+            room.blocks.append(chosen.block(patch, 0.0, deep))
         surfaces = kit.surfaces(kit.library.model(index), scheme)
-        return kit.place(scene, index, (x, y, low), chosen.yaw, scale=scale, surfaces=surfaces)
+        at = (*chosen.at(place, deep / 2 + 0.002), low)
+        return kit.place(scene, index, at, chosen.yaw, scale=scale, surfaces=surfaces)
     return None
 
 
@@ -145,20 +136,12 @@ def stand(
     """
     index = category if isinstance(category, int) else kit.index(category)
     wide, deep, high = kit.size(index)
-    if high > room.height - 0.02:
-        return None
     for _ in range(_TRIES if at is None else 1):
         turn = kit.uniform(-math.pi, math.pi) if yaw is None else yaw
         c, s = abs(math.cos(turn)), abs(math.sin(turn))
         half_x, half_y = (c * wide + s * deep) / 2 + margin, (s * wide + c * deep) / 2 + margin
-        if at is None:
-            if 2 * half_x > room.high[0] - room.low[0] or 2 * half_y > room.high[1] - room.low[1]:
-                return None
-            x = kit.uniform(room.low[0] + half_x, room.high[0] - half_x)
-            y = kit.uniform(room.low[1] + half_y, room.high[1] - half_y)
-        else:
-            x, y = at
-        if not room.free(Block(x - half_x, y - half_y, x + half_x, y + half_y, high)):
+        x, y = at or _anywhere(kit, room, half_x, half_y)
+        if high > room.height - 0.02 or not room.free(Block(x - half_x, y - half_y, x + half_x, y + half_y, high)):
             continue
         half_x, half_y = half_x - margin, half_y - margin
         room.blocks.append(Block(x - half_x, y - half_y, x + half_x, y + half_y, high))
@@ -166,3 +149,11 @@ def stand(
         room.things.append(placed)
         return placed
     return None
+
+
+def _anywhere(kit: Kit, room: Room, half_x: float, half_y: float) -> tuple[float, float]:
+    """A place for a rectangle of these half extents; the middle of a room that is too small for it."""
+    reach_x = max(0.0, (room.high[0] - room.low[0]) / 2 - half_x)
+    reach_y = max(0.0, (room.high[1] - room.low[1]) / 2 - half_y)
+    x, y = (room.low[0] + room.high[0]) / 2, (room.low[1] + room.high[1]) / 2
+    return (x + kit.uniform(-reach_x, reach_x), y + kit.uniform(-reach_y, reach_y))

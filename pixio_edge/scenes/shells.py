@@ -10,7 +10,7 @@ from pixio_edge.scenes.carpentry import Parts
 from pixio_edge.scenes.hulls import quads
 from pixio_edge.scenes.kit import Kit
 from pixio_edge.scenes.mesh import Look, Mesh, merge
-from pixio_edge.scenes.rooms import Block, Patch, Room, Wall
+from pixio_edge.scenes.rooms import Patch, Room, Wall
 from pixio_edge.scenes.scene import Scene, Surface, Vector
 
 # Slots of a shell.
@@ -143,8 +143,7 @@ def add_relief(kit: Kit, scene: Scene, room: Room, looks: dict[int, Surface]) ->
         along = wide / 2 if kit.chance(0.3) else kit.uniform(wide / 2, wall.length - wide / 2)
         high = room.height if kit.chance(0.75) else kit.uniform(0.8, 1.3)
         patch = Patch(along - wide / 2, along + wide / 2, 0.0, high)
-        (xa, ya), (xb, yb) = wall.at(patch.start, 0.0), wall.at(patch.end, deep)
-        block = Block(min(xa, xb), min(ya, yb), max(xa, xb), max(ya, yb), high)
+        block = wall.block(patch, 0.0, deep)
         if wall.free(patch) and room.free(block, margin=0.01):
             wall.patches.append(patch)
             room.blocks.append(block)
