@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from pixio_edge.scenes.jit import Array, exact
 from pixio_edge.scenes.library import Library, PackedMeshes, pack_meshes
-from pixio_edge.scenes.scene import Scene
+from pixio_edge.scenes.scene import Scene, Surface
 
 # Columns of `World.looks`.
 REPEAT, RED, GREEN, BLUE, CONTRAST, GLOSS, GLOW = range(7)
@@ -57,20 +57,16 @@ def assemble(scene: Scene, library: Library) -> World:
     vertex_starts = np.concatenate([[0], np.cumsum(vertex_counts)])
     triangle_starts = np.concatenate([[0], np.cumsum(triangle_counts)])
     slots = np.cumsum([0, *(len(instance.surfaces) for instance in scene.instances)], dtype=np.int64)
-    flat = [surface for instance in scene.instances for surface in instance.surfaces]
-    looks = np.array([(s.repeat_m, *s.tint, s.contrast, s.gloss, s.glow) for s in flat], dtype=np.float32).reshape(
-        -1, 7
-    )
-    vertices = int(vertex_starts[-1])
+    looks, textures = _looks([surface for instance in scene.instances for surface in instance.surfaces])
     world = World(
-        np.empty((vertices, 8), np.float32),
+        np.empty((int(vertex_starts[-1]), 8), np.float32),
         np.empty((int(triangle_starts[-1]), 3), np.int32),
         np.empty(int(triangle_starts[-1]), np.int32),
         vertex_starts,
         triangle_starts,
         np.empty((len(models), 4)),
         looks,
-        np.array([surface.texture for surface in flat], dtype=np.int32),
+        textures,
     )
     inverses = np.linalg.inv(matrices)
     for packed, rows in ((library.packed, ~is_own), (own, is_own)):
@@ -82,6 +78,12 @@ def assemble(scene: Scene, library: Library) -> World:
             (vertex_starts, triangle_starts, world.spheres),
         )
     return world
+
+
+def _looks(surfaces: list[Surface]) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    rows = [(s.repeat_m, *s.tint, s.contrast, s.gloss, s.glow) for s in surfaces]
+    textures = np.array([surface.texture for surface in surfaces], dtype=np.int32)
+    return np.array(rows, dtype=np.float32).reshape(-1, 7), textures
 
 
 def _counts(

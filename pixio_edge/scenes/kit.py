@@ -248,15 +248,10 @@ class Kit:
         while covered < wanted and len(placed) < most and left > 0:
             left -= 1
             index, factor = self.index(self.weighted(mix)), self.uniform(*scale)
-            low, high = self.library.lows[index], self.library.highs[index]
-            if high[2] * factor > spot.headroom:
-                continue
             turn = self.uniform(-0.08, 0.08) if self.chance(aligned) else self.uniform(-math.pi, math.pi)
-            c, s = abs(math.cos(turn)), abs(math.sin(turn))
-            wide, deep = (high[0] - low[0]) * factor / 2, (high[1] - low[1]) * factor / 2
-            half_x, half_y = c * wide + s * deep + _GAP, s * wide + c * deep + _GAP
+            half_x, half_y, high = _footprint(self.size(index), factor, turn)
             room_x, room_y = spot.half[0] - half_x, spot.half[1] - half_y
-            if room_x < 0 or room_y < 0:
+            if room_x < 0 or room_y < 0 or high > spot.headroom:
                 continue
             x, y = self.uniform(-room_x, room_x), self.uniform(-room_y, room_y)
             if any(abs(x - a) < half_x + b and abs(y - d) < half_y + e for a, d, b, e in taken):
@@ -269,6 +264,13 @@ class Kit:
     def backdrop(self) -> int:
         """A panorama."""
         return self.integer(0, self.backdrops - 1)
+
+
+def _footprint(size: Vector, factor: float, turn: float) -> Vector:
+    """Half extents of a turned thing with the space around it, and its height."""
+    c, s = abs(math.cos(turn)), abs(math.sin(turn))
+    wide, deep = size[0] * factor / 2, size[1] * factor / 2
+    return (c * wide + s * deep + _GAP, s * wide + c * deep + _GAP, size[2] * factor)
 
 
 def _tilted(c: float, s: float, tilt: tuple[float, float]) -> NDArray[np.float64]:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pixio_edge.scenes.assemble import CONTRAST, GLOSS, GLOW, RED, REPEAT
-from pixio_edge.scenes.jit import Array, Corners, Point, exact, quick
+from pixio_edge.scenes.jit import Array, Corners, Point, exact, part, quick
 from pixio_edge.scenes.panorama import mirrored, panorama
 from pixio_edge.scenes.shadow_map import lit_share
 from pixio_edge.scenes.texels import texture_colour
@@ -23,6 +23,8 @@ _WRAP = 0.1
 # Below this, surfaces have no highlights or reflections worth their time.
 _DULL = 0.02
 _NO_MIRROR = 0.12
+# How much of its own look a window pane shows.
+_PANE = 0.2
 # Most light of a sample.
 _MOST = 4.0
 # Cosine to the eye below which the footprint of a pixel grows no more.
@@ -113,8 +115,7 @@ def shade_samples(geometry: Geometry, light: Surroundings, sight: Sight, samples
         samples: int32 (N, 2), row and column of each.
         colour: float32 (2H + 1, 2W + 1, 3), linear light, written at the samples.
     """
-    rays, eye, haze, looks = sight.rays, sight.eye, light.haze, geometry.looks
-    rows, columns = sight.occlusion.shape
+    rays = sight.rays
     for i in range(len(samples)):
         y, x = samples[i, 0], samples[i, 1]
         dx = rays[0, 0] * x + rays[0, 1] * y + rays[0, 2]
@@ -126,35 +127,44 @@ def shade_samples(geometry: Geometry, light: Surroundings, sight: Sight, samples
         if t < 0:
             red, green, blue = panorama(light.panorama, light.sky, toward)
         else:
-            corners = (geometry.triangles[t, 0], geometry.triangles[t, 1], geometry.triangles[t, 2])
-            depth, a, b, c = depth_and_weights(sight.projected, corners, x, y)
-            point = (eye[0] + depth * dx, eye[1] + depth * dy, eye[2] + depth * dz)
-            normal, density = _normal(geometry.vertices, corners, (a, b, c), toward)
-            facing = -(normal[0] * toward[0] + normal[1] * toward[1] + normal[2] * toward[2])
-            footprint = density * depth * sight.sample / np.sqrt(max(facing, _GRAZING))
-            row = geometry.surface[t]
-            albedo = _albedo(geometry, row, corners, (a, b, c, footprint))
-            open_share = sight.occlusion[min(y // 2, rows - 1), min(x // 2, columns - 1)]
-            factors = (facing, open_share, looks[row, GLOSS], max(looks[row, GLOW], 0.0))
-            red, green, blue = _light(light, (point, normal, toward), factors, albedo)
-            if looks[row, GLOW] < 0:
-                # A window pane: what is outside.
-                out_red, out_green, out_blue = panorama(light.panorama, light.sky, toward)
-                red, green, blue = (
-                    0.2 * red - looks[row, GLOW] * out_red,
-                    0.2 * green - looks[row, GLOW] * out_green,
-                    0.2 * blue - looks[row, GLOW] * out_blue,
-                )
-            if haze[0] > 0:
-                clear = np.exp(-haze[0] * depth * length)
-                red = haze[1] + (red - haze[1]) * clear
-                green = haze[2] + (green - haze[2]) * clear
-                blue = haze[3] + (blue - haze[3]) * clear
+            red, green, blue = _seen(geometry, light, sight, (y, x, t), (toward, length))
         # Cut as a sensor does: else one sample outshines its pixel.
         colour[y, x, 0], colour[y, x, 1], colour[y, x, 2] = min(red, _MOST), min(green, _MOST), min(blue, _MOST)
 
 
-@quick
+@part
+def _seen(geometry: Geometry, light: Surroundings, sight: Sight, sample: Corners, ray: tuple[Point, float]) -> Point:
+    """Light from a triangle: sample is row, column and triangle, the ray a unit direction and its length at depth 1."""
+    y, x, t = sample
+    toward, length = ray
+    eye, looks = sight.eye, geometry.looks
+    corners = (geometry.triangles[t, 0], geometry.triangles[t, 1], geometry.triangles[t, 2])
+    depth, a, b, c = depth_and_weights(sight.projected, corners, x, y)
+    far = depth * length
+    point = (eye[0] + far * toward[0], eye[1] + far * toward[1], eye[2] + far * toward[2])
+    normal, density = _normal(geometry.vertices, corners, (a, b, c), toward)
+    facing = -(normal[0] * toward[0] + normal[1] * toward[1] + normal[2] * toward[2])
+    footprint = density * depth * sight.sample / np.sqrt(max(facing, _GRAZING))
+    row = geometry.surface[t]
+    albedo = _albedo(geometry, row, corners, (a, b, c, footprint))
+    rows, columns = sight.occlusion.shape
+    open_share = sight.occlusion[min(y // 2, rows - 1), min(x // 2, columns - 1)]
+    glow = looks[row, GLOW]
+    factors = (facing, open_share, looks[row, GLOSS], max(glow, 0.0))
+    red, green, blue = _light(light, (point, normal, toward), factors, albedo)
+    if glow < 0:
+        # A window pane: what is outside, behind a faint reflection.
+        r, g, b = panorama(light.panorama, light.sky, toward)
+        red, green, blue = _PANE * red - glow * r, _PANE * green - glow * g, _PANE * blue - glow * b
+    haze = light.haze
+    if haze[0] > 0:
+        clear = np.exp(-haze[0] * far)
+        red, green = haze[1] + (red - haze[1]) * clear, haze[2] + (green - haze[2]) * clear
+        blue = haze[3] + (blue - haze[3]) * clear
+    return red, green, blue
+
+
+@part
 def _normal(vertices: Array, corners: Corners, weights: Point, toward: Point) -> tuple[Point, float]:
     """Unit normal towards the eye, and units of uv per metre."""
     v, (a, b, c) = vertices, corners
@@ -174,7 +184,7 @@ def _normal(vertices: Array, corners: Corners, weights: Point, toward: Point) ->
     return (x * scale, y * scale, z * scale), np.sqrt(abs(flat) / max(area, 1e-12))
 
 
-@quick
+@part
 def _albedo(geometry: Geometry, row: int, corners: Corners, weights: tuple[float, float, float, float]) -> Point:
     """Colour of a surface; the last of the weights is the width of a pixel in units of uv."""
     looks, texture = geometry.looks, geometry.textures[row]
@@ -199,7 +209,7 @@ def _albedo(geometry: Geometry, row: int, corners: Corners, weights: tuple[float
     )
 
 
-@quick
+@part
 def _light(
     light: Surroundings, frame: tuple[Point, Point, Point], factors: tuple[float, float, float, float], albedo: Point
 ) -> Point:
@@ -239,7 +249,7 @@ def _light(
     return red, green, blue
 
 
-@quick
+@part
 def _toward_lamp(lamps: Array, i: int, point: Point) -> tuple[Point, float]:
     """Unit direction to a lamp, and how much of its colour arrives."""
     x, y, z = lamps[i, 0], lamps[i, 1], lamps[i, 2]
@@ -251,7 +261,7 @@ def _toward_lamp(lamps: Array, i: int, point: Point) -> tuple[Point, float]:
     return (x * inverse, y * inverse, z * inverse), 1 / max(square, _SOFT_M * _SOFT_M)
 
 
-@quick
+@part
 def _highlight(normal: Point, halfway: Point, gloss: float) -> float:
     """Strength of a highlight: a cosine to the power of 16 to 128, by squaring."""
     x, y, z = halfway
