@@ -194,8 +194,7 @@ def cushion(
     """
     half = np.array(size) / 2
     unit, normals = _superellipsoid(round_flat, round_side)
-    normals = normals / half
-    normals /= np.linalg.norm(normals, axis=-1, keepdims=True)
+    normals = normals / half / np.linalg.norm(normals / half, axis=-1, keepdims=True)
     turn = _turns(np.array([lean]), np.array([0.0]), np.array([yaw]))[0]
     vertices = (unit * half + np.array([0, 0, half[2]])) @ turn.T + np.array(at)
     along = unit * half

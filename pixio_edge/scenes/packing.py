@@ -9,6 +9,8 @@ from pixio_edge.scenes.mixes import Mix
 from pixio_edge.scenes.scene import Scene
 
 _TRIES = 6
+# Left free where nothing fits, metres.
+_STEP_M = 0.1
 
 
 def pack_rows(
@@ -49,8 +51,7 @@ def pack_rows(
             placed.append(kit.place(scene, index, at, spot.yaw + turn, scale=factor))
             deepest = max(deepest, deep + back)
             x += wide + kit.log_uniform(*gap)
-        # Where nothing fits, a step is left free.
-        y -= (deepest or 0.1) + kit.log_uniform(*gap)
+        y -= (deepest or _STEP_M) + kit.log_uniform(*gap)
     return placed
 
 

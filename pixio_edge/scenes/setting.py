@@ -47,13 +47,12 @@ def set_against(
         place = along if along is not None else _draw_along(kit, chosen, wide, beside)
         patch = Patch(place - wide / 2, place + wide / 2, 0.0, high)
         block = chosen.block(patch, gap, gap + deep)
-        if patch.start < 0 or patch.end > chosen.length or not chosen.free(patch) or not room.free(block):
-            continue
-        chosen.patches.append(patch)
-        room.blocks.append(block)
-        placed = kit.place(scene, index, (*chosen.at(place, gap + deep / 2), 0.0), chosen.yaw, surfaces=surfaces)
-        room.things.append(placed)
-        return placed
+        if patch.start >= 0 and patch.end <= chosen.length and chosen.free(patch) and room.free(block):
+            chosen.patches.append(patch)
+            room.blocks.append(block)
+            at = (*chosen.at(place, gap + deep / 2), 0.0)
+            room.things.append(kit.place(scene, index, at, chosen.yaw, surfaces=surfaces))
+            return room.things[-1]
     return None
 
 
@@ -100,14 +99,13 @@ def hang(
             continue
         place = along if along is not None else kit.uniform(wide / 2 + 0.02, chosen.length - wide / 2 - 0.02)
         patch = Patch(place - wide / 2, place + wide / 2, low, low + high)
-        if not chosen.free(patch):
-            continue
-        chosen.patches.append(patch)
-        if low > _ABOVE_THINGS_M:
-            room.blocks.append(chosen.block(patch, 0.0, deep))
-        surfaces = kit.surfaces(kit.library.model(index), scheme)
-        at = (*chosen.at(place, deep / 2 + 0.002), low)
-        return kit.place(scene, index, at, chosen.yaw, scale=scale, surfaces=surfaces)
+        if chosen.free(patch):
+            chosen.patches.append(patch)
+            if low > _ABOVE_THINGS_M:
+                room.blocks.append(chosen.block(patch, 0.0, deep))
+            at = (*chosen.at(place, deep / 2 + 0.002), low)
+            surfaces = kit.surfaces(kit.library.model(index), scheme)
+            return kit.place(scene, index, at, chosen.yaw, scale=scale, surfaces=surfaces)
     return None
 
 
