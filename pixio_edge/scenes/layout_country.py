@@ -6,7 +6,7 @@ import math
 
 from pixio_edge.scenes.kit import Kit
 from pixio_edge.scenes.land import draw_frame
-from pixio_edge.scenes.layout_street import START, TOWN, Side, roadsides
+from pixio_edge.scenes.layout_street import START, TOWN, Side, close_ends, roadsides
 from pixio_edge.scenes.markings import markings
 from pixio_edge.scenes.mesh import Look
 from pixio_edge.scenes.outdoor_views import hand_height, views
@@ -33,6 +33,7 @@ def country(kit: Kit) -> Scene:
     if paved:
         markings(site, START)
         _cars(site)
+    close_ends(site, built=False)
     scene.cameras = _country_views(site)
     return scene
 

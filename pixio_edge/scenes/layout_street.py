@@ -50,7 +50,7 @@ def street(kit: Kit) -> Scene:
         kerbside(site, side)
         people(site, side)
     traffic(site, parking)
-    close_end(site)
+    close_ends(site)
     scene.cameras = street_views(site, parking)
     return scene
 
@@ -158,19 +158,25 @@ def people(site: Site, side: int) -> None:
         v += spacing * kit.uniform(0.3, 1.8)
 
 
-def close_end(site: Site) -> None:
-    """What is seen at the far end of the road."""
-    kit = site.kit
-    for _ in range(kit.integer(4, 14)):
-        u, v = kit.uniform(-60.0, 60.0), kit.uniform(END + 5.0, END + 90.0)
-        kind = kit.weighted({"tree_far": 4, "house": 2, "block": 1, "tower": 0.5, "church": 0.15})
-        if abs(u) > site.frame.edge + 6 or v > END + 50.0:
-            site.put(
-                kind, u, v, kit.pick((0.0, facing(1), facing(-1))), scale=kit.uniform(0.9, 1.5), radius=0.0, sink=True
-            )
+def close_ends(site: Site, *, built: bool = True) -> None:
+    """What is seen at both far ends of the road, and far off on its sides."""
+    kit, edge = site.kit, site.frame.edge
+    mix = (
+        {"tree_speck": 5, "house": 2, "block": 1, "tower": 0.5, "church": 0.15}
+        if built
+        else {"tree_speck": 9, "house": 1}
+    )
+    for near, far in ((END + 5.0, END + 90.0), (START - 6.0, START - 80.0)):
+        for _ in range(kit.integer(5, 14)):
+            u, v, kind = kit.uniform(-60.0, 60.0), kit.uniform(near, far), kit.weighted(mix)
+            if abs(u) > edge + 8.0 or abs(v - near) > 50.0:
+                yaw = kit.pick((0.0, facing(1), facing(-1)))
+                site.put(kind, u, v, yaw, scale=kit.uniform(0.9, 1.4), radius=0.0, sink=True)
     for side in (-1, 1):
         if kit.chance(0.6):
-            trees_behind(site, side, site.frame.edge + kit.uniform(35.0, 70.0), 20.0, END)
+            trees_behind(site, side, edge + kit.uniform(35.0, 70.0), START, END)
+        if kit.chance(0.7):
+            trees_behind(site, side, edge + kit.uniform(4.0, 12.0), START - 90.0, START - 8.0)
 
 
 def street_views(site: Site, parking: list[bool]) -> list[Camera]:

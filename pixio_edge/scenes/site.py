@@ -56,7 +56,7 @@ class Site:
         """Keep one record with another site of the same scene of what stands where."""
         self.taken, self.crowns, self._cells, self._dressed = other.taken, other.crowns, other._cells, other._dressed
 
-    def lay_ground(self, surfaces: Sequence[Surface], *, reach: tuple[float, float] = (-70.0, 700.0)) -> None:
+    def lay_ground(self, surfaces: Sequence[Surface], *, reach: tuple[float, float] = (-600.0, 700.0)) -> None:
         """Add the ground; surfaces: of the road, kerb, pavement, land to the left, land to the right."""
         f = self.frame
         land = [f.edge + d for d in (2.5, 6.0, 12.0, 22.0, 40.0, 70.0, 120.0, 240.0, 600.0)]
@@ -64,7 +64,8 @@ class Site:
         own = [0, 1, 2] if f.walk > 0 else [0]
         slots = [*[3] * len(land), *reversed(own), 0, *own, *[4] * len(land)]
         u = np.array([-u for u in reversed(half)] + half)
-        v = np.concatenate([np.arange(reach[0], 130.0, 5.0), np.geomspace(135.0, reach[1], 12)])
+        behind = -np.geomspace(75.0, -reach[0], 6)[::-1]
+        v = np.concatenate([behind, np.arange(-70.0, 130.0, 5.0), np.geomspace(135.0, reach[1], 12)])
         pieces = np.tile(slots, (len(v) - 1, 1))
         if f.crossing is not None:
             low, high = f.crossing[0] - f.crossing[1], f.crossing[0] + f.crossing[1]

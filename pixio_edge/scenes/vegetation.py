@@ -57,14 +57,14 @@ def _on_ball(rng: Rng, count: int, centre: Points, radii: Points) -> Points:
     direction /= np.linalg.norm(direction, axis=1, keepdims=True)
     low = direction[:, 2] < -0.4
     direction[low, 2] *= -1
-    return centre + direction * radii * rng.uniform(0.78, 1.08, (count, 1))
+    return centre + direction * radii * rng.uniform(0.68, 1.08, (count, 1))
 
 
 def clump(rng: Rng, centre: Points, radii: Points, *, leaves: int, size: float, crown: Points) -> list[Mesh]:
     """A mass of leaves: a dark lump with leaf cards over it."""
     mean = float(radii.mean())
-    inner = ball((0.8 * radii).tolist(), at=centre.tolist(), detail=0, slot=DARK)
-    lump = displaced(inner, rng, 0.1 * mean, 1.2 * mean)
+    inner = ball((0.68 * radii).tolist(), at=centre.tolist(), detail=0, slot=DARK)
+    lump = displaced(inner, rng, 0.13 * mean, 1.2 * mean)
     points = _on_ball(rng, leaves, centre, radii)
     lengths = size * rng.uniform(0.6, 1.5, leaves)
     return [lump, speckled(leaf_cards(points, lengths, rng, slimness=0.75, centre=crown), rng)]
