@@ -18,20 +18,25 @@ Corners: TypeAlias = tuple[int, int, int]
 Point: TypeAlias = tuple[float, float, float]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
-_OPTIONS: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy", "_nrt": False}
+_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "_nrt": False}
+_REORDERED: dict[str, Any] = {"fastmath": {"contract", "reassoc", "nsz", "arcp", "afn"}}
 
 
 def exact(function: Function) -> Function:
     """Compile a kernel on which depth depends: arithmetic as written."""
-    return cast(Function, njit(**_OPTIONS)(function))
+    return cast(Function, njit(**_OPTIONS, cache=True)(function))
 
 
 def quick(function: Function) -> Function:
     """Compile a kernel on which only colour depends: arithmetic may be reordered."""
-    return cast(Function, njit(**_OPTIONS, fastmath={"contract", "reassoc", "nsz", "arcp", "afn"})(function))
+    return cast(Function, njit(**_OPTIONS, **_REORDERED, cache=True)(function))
 
 
-def part(function: Function) -> Function:
-    """Compile a part of a quick kernel into it: called, it would be handed copies of all that is known of its arrays."""
-    options = {**_OPTIONS, "cache": False, "forceinline": True}
-    return cast(Function, njit(**options, fastmath={"contract", "reassoc", "nsz", "arcp", "afn"})(function))
+def exact_part(function: Function) -> Function:
+    """Compile a function into the kernels that call it: else it is handed copies of all that is known of its arrays."""
+    return cast(Function, njit(**_OPTIONS, forceinline=True)(function))
+
+
+def quick_part(function: Function) -> Function:
+    """The same for functions on which only colour depends."""
+    return cast(Function, njit(**_OPTIONS, **_REORDERED, forceinline=True)(function))

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from pixio_edge.scenes.jit import Array, Point, exact, quick
+from pixio_edge.scenes.jit import Array, Point, exact, quick, quick_part
 from pixio_edge.scenes.shade import Geometry, Sight, depth_and_weights
 
 # Directions around a pixel, each looked at a near and a far sample.
@@ -79,7 +79,7 @@ def occlude(depth: Array, normals: Array, camera: tuple[float, Array], smooth: A
     _blur(raw, depth, smooth)
 
 
-@quick
+@quick_part
 def _open_share(depth: Array, at: tuple[int, int, Any, Any], normal: Point, pattern: Array, place: int) -> Any:
     """How open one pixel is."""
     i, j, z, pixel = at

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from pixio_edge.scenes.jit import Array, Point, part, quick
+from pixio_edge.scenes.jit import Array, Point, quick, quick_part
 from pixio_edge.scenes.texels import GAMMA_TABLE, between
 from pixio_edge.scenes.textures import BACKDROP_SIZE
 
@@ -13,7 +13,7 @@ from pixio_edge.scenes.textures import BACKDROP_SIZE
 MIRROR_SIDE = 64
 
 
-@part
+@quick_part
 def panorama(image: Array, sky: tuple[float, float], toward: Point) -> Point:
     """Linear light of a panorama in a unit direction, bilinear.
 
@@ -34,7 +34,7 @@ def panorama(image: Array, sky: tuple[float, float], toward: Point) -> Point:
     return red * sky[1], green * sky[1], blue * sky[1]
 
 
-@part
+@quick_part
 def mirrored(mirror: Array, sent: Point) -> Point:
     """Light from a unit direction in the map of reflections, bilinear."""
     x, y, z = sent

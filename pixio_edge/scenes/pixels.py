@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pixio_edge.scenes.jit import Array, exact, quick
+from pixio_edge.scenes.jit import Array, exact, exact_part, quick
 
 
 @exact
@@ -38,7 +38,7 @@ def lend_colours(winner: Array, surface: Array, colour: Array, samples: Array) -
     return count
 
 
-@exact
+@exact_part
 def _lender(winner: Array, surface: Array, y: int, x: int) -> int:
     """Sample number of a centre beside (y, x) that sees the same triangle, or surface, or -1."""
     rows, columns = winner.shape

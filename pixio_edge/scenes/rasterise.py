@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pixio_edge.scenes.assemble import World
-from pixio_edge.scenes.jit import Array, Corners, exact
+from pixio_edge.scenes.jit import Array, Corners, exact, exact_part
 
 # Triangles nearer than this are not seen, metres.
 NEAR_M = 0.05
@@ -71,7 +71,7 @@ def _draw(
                 _fill(projected, (corners, t, near), (x0, x1, y0, y1), target)
 
 
-@exact
+@exact_part
 def _in_view(
     sphere: tuple[float, float, float, float], view: Array, near: float, last: tuple[int, int], smallest: float
 ) -> bool:
@@ -97,7 +97,7 @@ def _in_view(
     return True
 
 
-@exact
+@exact_part
 def _bounds(projected: Array, corners: Corners, near: float, size: tuple[int, ...]) -> tuple[int, int, int, int]:
     """First and last column and row that a triangle may cover; an empty range if there are none."""
     a, b, c = corners
@@ -118,7 +118,7 @@ def _bounds(projected: Array, corners: Corners, near: float, size: tuple[int, ..
     return max(0, int(left) - 1), min(width - 1, int(right) + 1), max(0, int(top) - 1), min(height - 1, int(low) + 1)
 
 
-@exact
+@exact_part
 def _fill(
     projected: Array,
     triangle: tuple[Corners, int, float],
@@ -160,7 +160,7 @@ def _fill(
                 winner[y, x] = index
 
 
-@exact
+@exact_part
 def _clip(slope: float, inverse: float, rest: float, low: float, high: float) -> tuple[float, float]:
     """The part of [low, high] where `slope * x + rest` is not negative; low > high if there is none."""
     if slope > 0:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pixio_edge.scenes.assemble import CONTRAST, GLOSS, GLOW, RED, REPEAT
-from pixio_edge.scenes.jit import Array, Corners, Point, exact, part, quick
+from pixio_edge.scenes.jit import Array, Corners, Point, exact_part, quick, quick_part
 from pixio_edge.scenes.panorama import mirrored, panorama
 from pixio_edge.scenes.shadow_map import lit_share
 from pixio_edge.scenes.texels import texture_colour
@@ -89,7 +89,7 @@ class Geometry(NamedTuple):
     means: NDArray[np.float32]
 
 
-@exact
+@exact_part
 def depth_and_weights(projected: Array, corners: Corners, x: float, y: float) -> tuple[float, float, float, float]:
     """Depth of a sample in a triangle, and its three barycentric weights there."""
     i, j, k = corners
@@ -132,7 +132,7 @@ def shade_samples(geometry: Geometry, light: Surroundings, sight: Sight, samples
         colour[y, x, 0], colour[y, x, 1], colour[y, x, 2] = min(red, _MOST), min(green, _MOST), min(blue, _MOST)
 
 
-@part
+@quick_part
 def _seen(geometry: Geometry, light: Surroundings, sight: Sight, sample: Corners, ray: tuple[Point, float]) -> Point:
     """Light from a triangle: sample is row, column and triangle, the ray a unit direction and its length at depth 1."""
     y, x, t = sample
@@ -164,7 +164,7 @@ def _seen(geometry: Geometry, light: Surroundings, sight: Sight, sample: Corners
     return red, green, blue
 
 
-@part
+@quick_part
 def _normal(vertices: Array, corners: Corners, weights: Point, toward: Point) -> tuple[Point, float]:
     """Unit normal towards the eye, and units of uv per metre."""
     v, (a, b, c) = vertices, corners
@@ -184,7 +184,7 @@ def _normal(vertices: Array, corners: Corners, weights: Point, toward: Point) ->
     return (x * scale, y * scale, z * scale), np.sqrt(abs(flat) / max(area, 1e-12))
 
 
-@part
+@quick_part
 def _albedo(geometry: Geometry, row: int, corners: Corners, weights: tuple[float, float, float, float]) -> Point:
     """Colour of a surface; the last of the weights is the width of a pixel in units of uv."""
     looks, texture = geometry.looks, geometry.textures[row]
@@ -209,7 +209,7 @@ def _albedo(geometry: Geometry, row: int, corners: Corners, weights: tuple[float
     )
 
 
-@part
+@quick_part
 def _light(
     light: Surroundings, frame: tuple[Point, Point, Point], factors: tuple[float, float, float, float], albedo: Point
 ) -> Point:
@@ -249,7 +249,7 @@ def _light(
     return red, green, blue
 
 
-@part
+@quick_part
 def _toward_lamp(lamps: Array, i: int, point: Point) -> tuple[Point, float]:
     """Unit direction to a lamp, and how much of its colour arrives."""
     x, y, z = lamps[i, 0], lamps[i, 1], lamps[i, 2]
@@ -261,7 +261,7 @@ def _toward_lamp(lamps: Array, i: int, point: Point) -> tuple[Point, float]:
     return (x * inverse, y * inverse, z * inverse), 1 / max(square, _SOFT_M * _SOFT_M)
 
 
-@part
+@quick_part
 def _highlight(normal: Point, halfway: Point, gloss: float) -> float:
     """Strength of a highlight: a cosine to the power of 16 to 128, by squaring."""
     x, y, z = halfway

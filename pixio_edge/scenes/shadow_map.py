@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pixio_edge.scenes.assemble import World
-from pixio_edge.scenes.jit import Array, Point, part
+from pixio_edge.scenes.jit import Array, Point, quick_part
 from pixio_edge.scenes.rasterise import project
 from pixio_edge.scenes.scene import Camera, Lamp, Scene
 
@@ -104,7 +104,7 @@ def _axes(direction: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[
     return across, np.cross(direction, across)
 
 
-@part
+@quick_part
 def lit_share(nearest: Array, view: Array, light: tuple[float, bool, int], point: Point, normal: Point) -> float:
     """Share of the light that reaches a point: a smooth mean over 4 x 4 samples of the map.
 

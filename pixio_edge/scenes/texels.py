@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from pixio_edge.scenes.jit import Array, Point, part
+from pixio_edge.scenes.jit import Array, Point, quick_part
 from pixio_edge.scenes.textures import MIP_LEVELS, TILE_PX, TextureAtlas
 
 GAMMA = 2.2
@@ -16,7 +16,7 @@ _MIP_STARTS = np.cumsum([0, *((TILE_PX >> level) ** 2 for level in range(MIP_LEV
 _NEXT_LEVEL = 1.8
 
 
-@part
+@quick_part
 def texture_colour(texels: Array, texture: int, at: Point) -> Point:
     """Linear colour, bilinear in the mip level that fits.
 
@@ -42,7 +42,7 @@ def texture_colour(texels: Array, texture: int, at: Point) -> Point:
     return between(corners, corners_low, fx, fy)
 
 
-@part
+@quick_part
 def between(top: tuple[int, int], low: tuple[int, int], fx: float, fy: float) -> Point:
     """Linear colour between four packed ones."""
     p, q, r, s = (1 - fx) * (1 - fy), fx * (1 - fy), (1 - fx) * fy, fx * fy
