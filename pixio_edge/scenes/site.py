@@ -106,18 +106,15 @@ class Site:
         f, kit = self.frame, self.kit
         index = kit.index(self._kind(category)) if isinstance(category, str) else category
         x, heading = f.middle(v)
-        z = f.height(u, v) + lift
         size = kit.size(index)
-        if sink:
-            reach = 0.5 * max(size[0], size[1])
-            z = min(z, f.height(u, v - reach), f.height(u, v + reach), f.height(u - math.copysign(reach, u), v)) + lift
-        surfaces = self._dress(index)
-        placed = kit.place(self.scene, index, (x + u, v, z), yaw - heading, scale=scale, surfaces=surfaces)
+        z = lift + (self._lowest(u, v, 0.5 * max(size[:2])) if sink else f.height(u, v))
+        place, surfaces = (x + u, v, z), self._dress(index)
+        placed = kit.place(self.scene, index, place, yaw - heading, scale=scale, surfaces=surfaces)
         factor = scale if isinstance(scale, float | int) else max(scale[:2])
-        round_ = kit.library.categories[index] in ROUND
+        kind = kit.library.categories[index]
         if radius is None or radius > 0:
-            self._take((x + u, v), yaw - heading, placed, radius=radius, round_=round_)
-        if kit.library.categories[index] in CROWNED:
+            self._take((x + u, v), yaw - heading, placed, radius=radius, round_=kind in ROUND)
+        if kind in CROWNED:
             self.crowns.append((x + u, v, self._low_reach(index) * factor))
         return placed
 
@@ -137,6 +134,11 @@ class Site:
             low = vertices[vertices[:, 2] < HEAD_M]
             self._reaches[index] = float(np.hypot(low[:, 0], low[:, 1]).max())
         return self._reaches[index]
+
+    def _lowest(self, u: float, v: float, reach: float) -> float:
+        """Lowest ground at a place, before and behind it, and between it and the road."""
+        around = ((0.0, 0.0), (0.0, -reach), (0.0, reach), (-math.copysign(reach, u), 0.0))
+        return min(self.frame.height(u + a, v + b) for a, b in around)
 
     def _dress(self, index: int) -> tuple[Surface, ...]:
         """Surfaces of a model; plants and street furniture of one kind look the same all over a scene."""

@@ -33,7 +33,7 @@ def bush(rng: Rng) -> Model:
 
 def bush_far(rng: Rng) -> Model:
     """A shrub seen from a distance."""
-    return _bush(rng, 2, 14, 0.36, coarse=3.0)
+    return _bush(rng, 2, 20, 0.33, coarse=3.0)
 
 
 def _hedge(rng: Rng, leaves: int, size: float) -> Model:

@@ -129,7 +129,7 @@ def street_tree(rng: Rng) -> Model:
     parts = _branches(rng, base + tall, float(rng.uniform(0.05, 0.11)), np.zeros((0, 3)), base)
     for turn in np.arange(5) * 1.3:
         at = crown + 0.45 * np.array([math.cos(turn) * wide, math.sin(turn) * wide, (turn - 2.6) / 2.6 * tall])
-        parts += clump(rng, at, np.array([0.65 * wide, 0.65 * wide, 0.55 * tall]), leaves=38, size=0.45, crown=crown)
+        parts += clump(rng, at, np.array([0.65 * wide, 0.65 * wide, 0.55 * tall]), leaves=46, size=0.38, crown=crown)
     return Model(merge(parts), leaf_looks(rng))
 
 
