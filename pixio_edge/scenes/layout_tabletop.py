@@ -12,7 +12,7 @@ from pixio_edge.scenes.heaps import fallen, heap
 from pixio_edge.scenes.kit import Kit, Placed, Spot
 from pixio_edge.scenes.layout_room import begin_room, finish_room
 from pixio_edge.scenes.mesh import Look
-from pixio_edge.scenes.packing import pack_rows
+from pixio_edge.scenes.packing import pack_rows, sprinkle
 from pixio_edge.scenes.rooms import Block, Room
 from pixio_edge.scenes.scene import Camera, Scene
 from pixio_edge.scenes.setting import set_against, stand
@@ -22,6 +22,8 @@ from pixio_edge.scenes.viewpoints import VIEWS, Stance, look_at
 # An arm's camera, someone at the table, a phone held over it.
 _STANCE = Stance((0.0, 0.0), (0.35, 1.3), (0.75, 1.3), 0.08, 0.1)
 _TABLES = ("table", "table", "round_table", "desk", "low_table", "island", "table")
+# Below this many things on a table, more are put between them.
+_FEW = 5
 _MIXES = (mixes.ANY, mixes.TABLE, mixes.DESK, mixes.COUNTER, mixes.SMALL, mixes.TOYS, mixes.TOOLS, mixes.DECOR)
 
 
@@ -62,6 +64,7 @@ def _lay(kit: Kit, scene: Scene, table: Placed, top: Spot) -> None:
             things = pack_rows(kit, scene, spot, mixed, gap=gap, turned=kit.uniform(0.2, 1.0), most=45)
         else:
             things = kit.scatter(scene, spot, mixed, kit.uniform(0.15, 0.8), most=60, aligned=kit.uniform(0.0, 0.6))
+        sprinkle(kit, scene, top, mixes.SMALL, things, count=kit.integer(0, 8) if len(things) > _FEW else 20)
         for thing in things:
             if thing.tops and kit.chance(0.7):
                 clutter(kit, scene, thing, mixes.SMALL, (0.2, 0.6), most=6)

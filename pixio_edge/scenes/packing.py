@@ -55,6 +55,33 @@ def pack_rows(
     return placed
 
 
+def sprinkle(kit: Kit, scene: Scene, spot: Spot, mix: Mix, others: list[Placed], *, count: int) -> None:
+    """Some more things between those that stand on a spot already; as many of `count` as find a place.
+
+    Args:
+        kit: Draws them.
+        scene: Gets them.
+        spot: Where.
+        mix: Categories with weights.
+        others: What stands there; gets the new ones.
+        count: How many are tried.
+    """
+    for _ in range(count):
+        index = kit.index(kit.weighted(mix))
+        wide, deep, high = kit.size(index)
+        radius = math.hypot(wide, deep) / 2
+        room_x, room_y = spot.half[0] - radius, spot.half[1] - radius
+        if room_x < 0 or room_y < 0 or high > spot.headroom:
+            continue
+        at = spot.at(kit.uniform(-room_x, room_x), kit.uniform(-room_y, room_y))
+        if all(math.dist(at[:2], other.shift[:2]) > radius + _radius(other) for other in others):
+            others.append(kit.place(scene, index, at, kit.uniform(-math.pi, math.pi)))
+
+
+def _radius(placed: Placed) -> float:
+    return math.hypot(placed.high[0] - placed.low[0], placed.high[1] - placed.low[1]) / 2
+
+
 def _draw(
     kit: Kit, mix: Mix, free: tuple[float, float], headroom: float, how: tuple[tuple[float, float], float]
 ) -> tuple[int, float, float, float, float] | None:

@@ -38,8 +38,7 @@ def set_against(
         beside: How often it is put right beside something else or into a corner.
         surfaces: One per slot; None draws them.
     """
-    index = category if isinstance(category, int) else kit.index(category)
-    wide, deep, high = kit.size(index)
+    wide, deep, high = kit.size(index := category if isinstance(category, int) else kit.index(category))
     for _ in range(_TRIES if along is None else 1):
         chosen = wall or kit.pick(room.walls)
         if chosen.length < wide + 0.02 or high > room.height - 0.02:
