@@ -90,21 +90,20 @@ def hang(
         scale: Factors of its extents.
         scheme: Surfaces of some of its slots; the others are drawn.
     """
-    index = category if isinstance(category, int) else kit.index(category)
-    wide, deep, high = (extent * factor for extent, factor in zip(kit.size(index), scale, strict=True))
+    size = kit.size(index := category if isinstance(category, int) else kit.index(category))
+    wide, deep, high = (extent * factor for extent, factor in zip(size, scale, strict=True))
     for _ in range(_TRIES if along is None else 1):
         chosen = wall or kit.pick(room.walls)
-        if chosen.length < wide + 0.06 or low + high > room.height - 0.02:
-            continue
         place = along if along is not None else kit.uniform(wide / 2 + 0.02, chosen.length - wide / 2 - 0.02)
         patch = Patch(place - wide / 2, place + wide / 2, low, low + high)
-        if chosen.free(patch):
+        fits = chosen.length > wide + 0.06 and low + high < room.height - 0.02
+        if fits and chosen.free(patch):
             chosen.patches.append(patch)
             if low > _ABOVE_THINGS_M:
                 room.blocks.append(chosen.block(patch, 0.0, deep))
             at = (*chosen.at(place, deep / 2 + 0.002), low)
-            surfaces = kit.surfaces(kit.library.model(index), scheme)
-            return kit.place(scene, index, at, chosen.yaw, scale=scale, surfaces=surfaces)
+            looks = kit.surfaces(kit.library.model(index), scheme)
+            return kit.place(scene, index, at, chosen.yaw, scale=scale, surfaces=looks)
     return None
 
 
