@@ -23,6 +23,8 @@ from pixio_edge.scenes.textures import TextureAtlas
 Choice = TypeVar("Choice")
 # Free space around things that `scatter` puts side by side, metres.
 _GAP = 0.004
+# Most turn of things that stand square.
+_SKEW = 0.08
 # Tries per thing that `scatter` wants to place.
 _TRIES = 4
 
@@ -234,31 +236,27 @@ class Kit:
             spot: Rectangle to fill.
             mix: Categories or names with their weights.
             density: Share of the area that footprints should take, 0 to about 0.7.
-            most: No more things than this.
+            most: No more things than this; fewer are placed when no space is left.
             aligned: Share of the things that stand square to the spot with their front to its -y, as in a shelf.
             scale: Range of the factor of their size.
-
-        Returns:
-            What was placed; less than asked for when no space is left.
         """
         wanted, covered = density * 4 * spot.half[0] * spot.half[1], 0.0
         taken: list[tuple[float, float, float, float]] = []
         placed: list[Placed] = []
-        left = _TRIES * most
-        while covered < wanted and len(placed) < most and left > 0:
-            left -= 1
+        for _ in range(_TRIES * most):
+            if covered >= wanted or len(placed) >= most:
+                break
             index, factor = self.index(self.weighted(mix)), self.uniform(*scale)
-            turn = self.uniform(-0.08, 0.08) if self.chance(aligned) else self.uniform(-math.pi, math.pi)
+            turn = self.uniform(-1.0, 1.0) * (_SKEW if self.chance(aligned) else math.pi)
             half_x, half_y, high = _footprint(self.size(index), factor, turn)
             room_x, room_y = spot.half[0] - half_x, spot.half[1] - half_y
             if room_x < 0 or room_y < 0 or high > spot.headroom:
                 continue
             x, y = self.uniform(-room_x, room_x), self.uniform(-room_y, room_y)
-            if any(abs(x - a) < half_x + b and abs(y - d) < half_y + e for a, d, b, e in taken):
-                continue
-            taken.append((x, y, half_x, half_y))
-            covered += 4 * half_x * half_y
-            placed.append(self.place(scene, index, spot.at(x, y), spot.yaw + turn, scale=factor))
+            if not any(abs(x - a) < half_x + b and abs(y - d) < half_y + e for a, d, b, e in taken):
+                taken.append((x, y, half_x, half_y))
+                covered += 4 * half_x * half_y
+                placed.append(self.place(scene, index, spot.at(x, y), spot.yaw + turn, scale=factor))
         return placed
 
     def backdrop(self) -> int:
