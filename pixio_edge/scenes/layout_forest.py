@@ -6,8 +6,8 @@ import math
 
 from pixio_edge.scenes.kit import Kit
 from pixio_edge.scenes.land import draw_frame
-from pixio_edge.scenes.mesh import Look
 from pixio_edge.scenes.outdoor_views import hand_height, views
+from pixio_edge.scenes.pavings import litter, path
 from pixio_edge.scenes.scene import Camera, Scene
 from pixio_edge.scenes.site import Site
 from pixio_edge.scenes.skies import open_air
@@ -18,10 +18,8 @@ def forest(kit: Kit) -> Scene:
     scene = Scene("forest")
     site = Site(kit, scene, draw_frame(kit, kit.uniform(0.5, 1.6), 0.0, rough=2.2))
     open_air(kit, scene, clear=0.7)
-    path = Look(kit.pick(("soil", "soil", "ground", "stone")), repeat_m=(1.0, 3.0))
-    floor = Look(kit.pick(("soil", "ground", "grass", "foliage")), repeat_m=(1.0, 3.0))
-    earth = kit.surface(floor)
-    site.lay_ground([kit.surface(path), earth, earth, earth, earth])
+    earth = kit.surface(litter(kit))
+    site.lay_ground([kit.surface(path(kit)), earth, earth, earth, earth])
     _trees(site)
     _undergrowth(site)
     for _ in range(kit.integer(0, 4)):

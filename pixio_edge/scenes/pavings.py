@@ -35,6 +35,16 @@ def meadow(kit: Kit) -> Look:
     return Look("grass", tint=green if kit.chance(0.5) else None, repeat_m=(1.5, 5.0))
 
 
+def litter(kit: Kit) -> Look:
+    """The floor of a wood: fallen leaves, earth, moss."""
+    if kit.chance(AS_IT_IS):
+        return Look("soil", repeat_m=(1.0, 3.0))
+    low, high = ((0.26, 0.2, 0.13), (0.5, 0.4, 0.27)) if kit.chance(0.7) else ((0.2, 0.24, 0.1), (0.34, 0.4, 0.18))
+    share = kit.uniform(0.0, 1.0)
+    red, green, blue = (a + share * (b - a) for a, b in zip(low, high, strict=True))
+    return Look(kit.pick(("soil", "foliage", "grass")), tint=(red, green, blue), repeat_m=(1.0, 3.0))
+
+
 def _grey(kit: Kit, use: str, level: tuple[float, float], repeat_m: tuple[float, float]) -> Look:
     if kit.chance(AS_IT_IS):
         return Look(use, repeat_m=repeat_m)
