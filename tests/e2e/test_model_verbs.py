@@ -32,7 +32,7 @@ def test_export_explains_itself_in_one_line_when_something_is_wrong(
 
 @pytest.mark.slow
 def test_train_leaves_weights_that_export_takes_and_goes_on_where_it_stopped(tmp_path: Path) -> None:
-    command = ("train", "run", "--preset", "tiny", "--scenes", "8", "--held-back", "8", "--batch", "4", "--no-compile")
+    command = ("train", "run", "--preset", "tiny", "--scenes", "8", "--held-back", "8", "--batch", "4")
 
     trained = run_command(*command, "--images", "32", "--stage", "1:32x48", cwd=tmp_path)
     again = run_command(*command, "--images", "32", "--stage", "1:32x48", cwd=tmp_path)
