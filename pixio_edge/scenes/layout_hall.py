@@ -24,6 +24,8 @@ _STANCES = (
     Stance((0.3, 1.0), (1.0, 6.0), (0.9, 1.45)),
     Stance((2.2, 4.0), (2.0, 8.0), (0.9, 1.4)),
 )
+# Of a grid: a hall of a thousand chairs takes as long as ten rooms.
+_MOST_PLACES = 100
 _PLINTH_THINGS = {"decor": 3.0, "container": 0.5, "toy": 0.5, "plant": 1.0, "electronics": 0.5}
 
 
@@ -58,12 +60,13 @@ def _rows(kit: Kit, room: Room, step: tuple[float, float], fill: float) -> list[
     x0, x1 = x0 + kit.uniform(0.5, 1.5), x1 - kit.uniform(0.5, 1.5)
     y0, y1 = y0 + kit.uniform(0.5, 2.0), y1 - kit.uniform(0.5, 2.0)
     columns, rows = max(1, int((x1 - x0) / step[0])), max(1, int((y1 - y0) / step[1]))
-    return [
+    places = [
         (x0 + (i + 0.5) * (x1 - x0) / columns, y0 + (j + 0.5) * (y1 - y0) / rows)
         for i in range(columns)
         for j in range(rows)
         if kit.chance(fill)
     ]
+    return places[:_MOST_PLACES]
 
 
 def _tables(kit: Kit, scene: Scene, room: Room) -> None:
