@@ -26,6 +26,8 @@ _STANCES = (
 )
 # Of a grid: a hall of a thousand chairs takes as long as ten rooms.
 _MOST_PLACES = 100
+# Of tables, pairs of desks and pairs of shelves with what is on them.
+_MOST_GROUPS = 24
 _PLINTH_THINGS = {"decor": 3.0, "container": 0.5, "toy": 0.5, "plant": 1.0, "electronics": 0.5}
 
 
@@ -76,7 +78,7 @@ def _tables(kit: Kit, scene: Scene, room: Room) -> None:
     turn = kit.pick((0.0, math.pi / 2))
     mix = kit.pick((mixes.TABLE, mixes.DESK))
     step = (wide + kit.uniform(0.6, 1.5), deep + kit.uniform(1.2, 1.8))
-    for at in _rows(kit, room, step if turn == 0.0 else (step[1], step[0]), 0.85):
+    for at in _rows(kit, room, step if turn == 0.0 else (step[1], step[0]), 0.85)[:_MOST_GROUPS]:
         table = stand(kit, scene, room, index, at=at, yaw=turn + kit.normal(0.0, 0.04))
         if table is not None:
             clutter(kit, scene, table, mix, (0.0, 0.3), most=8)
@@ -89,7 +91,9 @@ def _desks(kit: Kit, scene: Scene, room: Room) -> None:
     surfaces = kit.surfaces(kit.library.model(index))
     colours = kit.surfaces(kit.library.model(chair))
     wide, deep, _ = kit.size(index)
-    for x, y in _rows(kit, room, (wide + kit.uniform(0.05, 0.6), 2 * deep + kit.uniform(1.8, 2.6)), 0.85):
+    for x, y in _rows(kit, room, (wide + kit.uniform(0.05, 0.6), 2 * deep + kit.uniform(1.8, 2.6)), 0.85)[
+        :_MOST_GROUPS
+    ]:
         for side in (-1, 1):
             yaw = 0.0 if side < 0 else math.pi
             at = (x, y + side * (deep / 2 + 0.02))
@@ -112,7 +116,7 @@ def _shelves(kit: Kit, scene: Scene, room: Room) -> None:
     mix = kit.pick((mixes.SHELF, mixes.ANY, mixes.STORE, mixes.COUNTER, mixes.TOYS))
     index = kit.index(kind)
     wide, deep, _ = kit.size(index)
-    for x, y in _rows(kit, room, (wide + 0.01, 2 * deep + kit.uniform(1.1, 1.9)), 0.8):
+    for x, y in _rows(kit, room, (wide + 0.01, 2 * deep + kit.uniform(1.1, 1.9)), 0.8)[:_MOST_GROUPS]:
         for side in (-1, 1):
             at, yaw = (x, y + side * (deep / 2 + 0.01)), 0.0 if side < 0 else math.pi
             placed = stand(kit, scene, room, index, at=at, yaw=yaw, margin=0.0)
