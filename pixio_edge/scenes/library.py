@@ -7,7 +7,6 @@ import importlib
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,48 @@ from numpy.typing import NDArray
 from pixio_edge.errors import InputError
 from pixio_edge.scenes.mesh import Mesh, Model
 
+# Modules with MODELS.
+MODULES = (
+    "books",
+    "boundaries",
+    "buildings",
+    "containers",
+    "decor",
+    "figures",
+    "fittings",
+    "food",
+    "furniture",
+    "gadgets",
+    "handheld",
+    "household",
+    "hung",
+    "indoor_plants",
+    "kitchen",
+    "kitchen_machines",
+    "kitchenware",
+    "lamps",
+    "large_buildings",
+    "lorries",
+    "monuments",
+    "office_things",
+    "people",
+    "room_things",
+    "seats",
+    "sitters",
+    "small_lamps",
+    "soft_things",
+    "sports_things",
+    "storage",
+    "street_things",
+    "tableware",
+    "toys",
+    "trifles",
+    "two_wheelers",
+    "undergrowth",
+    "vegetation",
+    "vehicles",
+    "workshop_things",
+)
 Models = dict[str, tuple[str, Callable[[np.random.Generator], Model], int]]
 
 
@@ -130,11 +171,10 @@ def make_library(models: Models, seed: int = 0) -> Library:
 
 
 def _all_models() -> Models:
-    """MODELS of all modules of this package that have some, in the order of their names."""
+    """MODELS of all modules that have some."""
     result: Models = {}
-    for file in sorted(Path(__file__).parent.glob("*.py")):
-        if "\nMODELS" in file.read_text(encoding="utf-8"):
-            result |= importlib.import_module(f"pixio_edge.scenes.{file.stem}").MODELS
+    for module in MODULES:
+        result |= importlib.import_module(f"pixio_edge.scenes.{module}").MODELS
     return result
 
 

@@ -163,7 +163,7 @@ MATERIALS: dict[str, tuple[tuple[float, Material], ...]] = (
             (0.1, Material("metal", _CALM, contrast=(0.0, 0.3), gloss=0.2)),
         ),
         # Leaves let light through: they glow a little.
-        "foliage": ((1.0, Material("foliage", _LEAF, contrast=(0.3, 1.0), glow=(0.15, 0.6))),),
+        "foliage": ((1.0, Material("foliage", _LEAF, contrast=(0.3, 1.0), glow=(0.05, 0.25))),),
         "bark": ((1.0, Material("wood", _between((0.12, 0.09, 0.07), (0.5, 0.42, 0.34)), contrast=(0.5, 1.0))),),
         "wall": (
             (0.75, Material("plaster", _WALL, contrast=(0.0, 0.5))),

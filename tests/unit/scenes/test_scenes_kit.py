@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import math
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from pixio_edge.errors import InputError
+from pixio_edge.scenes import library as module
 from pixio_edge.scenes.kit import Kit, Spot
 from pixio_edge.scenes.library import Library, make_library
 from pixio_edge.scenes.light import daylight, room_light
@@ -168,3 +170,9 @@ def test_placing_a_thing_is_quick(atlas: TextureAtlas, library: Library) -> None
         times.append((time.process_time() - started) / 200)
     # 12 us on a quiet core; the bound is for slow ones.
     assert min(times) < 100e-6
+
+
+def test_every_module_with_models_is_in_the_library() -> None:
+    folder = Path(module.__file__).parent
+    with_models = {file.stem for file in folder.glob("*.py") if "\nMODELS" in file.read_text(encoding="utf-8")}
+    assert with_models == set(module.MODULES)
