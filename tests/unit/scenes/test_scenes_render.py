@@ -13,7 +13,7 @@ from pixio_edge.scenes.library import Library, make_library
 from pixio_edge.scenes.mesh import Look, Mesh, Model
 from pixio_edge.scenes.render import Rendered, camera_axes, focal_px, render, render_scene
 from pixio_edge.scenes.scene import Camera, Instance, Lamp, Scene, Surface
-from pixio_edge.scenes.shapes import ball, box
+from pixio_edge.scenes.shapes import ball, box, card
 from pixio_edge.scenes.textures import TextureAtlas, load_atlas
 
 SIZE = (36, 48)
@@ -180,3 +180,49 @@ def test_images_of_a_seed_do_not_depend_on_their_batch(
     assert len(np.unique(whole.rgb[:, ::4, ::4].reshape(8, -1), axis=0)) == 8
     with pytest.raises(InputError, match="unknown"):
         render(3, [0], SIZE, atlas, library, layout="nowhere")
+
+
+def painted(atlas: TextureAtlas, image: np.ndarray) -> TextureAtlas:
+    """The atlas with its first texture replaced by a small one, on every mip level."""
+    packed = (image[..., 0].astype(np.int32) << 16) | (image[..., 1].astype(np.int32) << 8) | image[..., 2]
+    levels = [np.kron(packed, np.ones((side // len(image),) * 2, np.int32)) for side in (128, 64, 32, 16, 8)]
+    texels = atlas.texels.copy()
+    texels[0] = np.concatenate([level.ravel() for level in levels])
+    return replace(atlas, texels=texels)
+
+
+def test_a_picture_hangs_the_right_way_round(atlas: TextureAtlas, library: Library) -> None:
+    image = np.array([[(250, 0, 0), (0, 250, 0)], [(0, 0, 250), (250, 250, 250)]], dtype=np.uint8)
+    picture = Surface(0, repeat_m=0.0, contrast=1.0)
+    scene = Scene(
+        "picture",
+        [Camera((0.0, -1.2, 0.5), fov=0.6)],
+        [Instance(-1, np.eye(3), (0.0, 0.0, 0.0), (picture,))],
+        [card(1.0, 1.0, fit=True)],
+        ambient_below=(1.0, 1.0, 1.0),
+        ambient_above=(1.0, 1.0, 1.0),
+    )
+    rgb = one_view(scene, painted(atlas, image), library).rgb[0].astype(int)
+    corners = [rgb[8, 12], rgb[8, 36], rgb[28, 12], rgb[28, 36]]
+    assert [int(np.argmax(corner)) for corner in corners[:3]] == [0, 1, 2]
+    assert corners[3].min() > 100 > min(corners[0])
+
+
+def test_what_glows_needs_no_light_and_a_pane_shows_the_sky(atlas: TextureAtlas, library: Library) -> None:
+    def seen(surface: Surface) -> np.ndarray:
+        cube = Instance(0, np.eye(3), (0.0, 3.0, -0.5), (surface,))
+        scene = Scene("cube", [Camera((0.0, 0.0, 0.0))], [cube], ambient_above=(0.0,) * 3, ambient_below=(0.0,) * 3)
+        rgb = one_view(scene, atlas, library).rgb[0]
+        return np.array((rgb[14:22, 20:28].mean(), rgb[14:22, :8].mean()))  # the cube, and the sky beside it
+
+    dark, lit, pane = seen(white(0)), seen(white(0, glow=2.0)), seen(white(0, glow=-1.0))
+    assert dark[0] < 2 < lit[0]
+    assert 0.5 * pane[1] < pane[0] < 2 * pane[1]
+
+
+def test_a_thing_thinner_than_a_pixel_is_seen_faintly(atlas: TextureAtlas, library: Library) -> None:
+    wire = Instance(0, np.diag((0.012, 0.012, 2.0)), (0.04, 3.0, -1.0), (white(0, glow=3.0),))
+    scene = Scene("wire", [Camera((0.0, 0.0, 0.0))], [wire])
+    bare = Scene("bare", scene.cameras)
+    difference = one_view(scene, atlas, library).rgb[0].astype(int) - one_view(bare, atlas, library).rgb[0]
+    assert (np.abs(difference).sum(axis=(1, 2)) > 5).mean() > 0.5
