@@ -19,8 +19,8 @@ from pixio_edge.env import cache_folder
 from pixio_edge.errors import InputError
 
 SCENES = Path(__file__).parent
-_KERNELS = "from pixio_edge.scenes.jit import"
-_IMPORT = re.compile(r"^from pixio_edge\.scenes\.(\w+) import", re.MULTILINE)
+_KERNELS = "from pixio_edge.scenes.drawing.jit import"
+_IMPORT = re.compile(r"^from pixio_edge\.scenes\.([\w.]+) import", re.MULTILINE)
 
 
 @functools.cache
@@ -58,10 +58,13 @@ def digest_of(folder: Path) -> str:
     Args:
         folder: With the modules of this package.
     """
-    texts = {path.stem: path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.py"))}
-    used = {stem for stem, text in texts.items() if _KERNELS in text}
-    used |= {name for stem in tuple(used) for name in _IMPORT.findall(texts[stem])}
-    content = "\0".join(f"{stem}\0{texts[stem]}" for stem in sorted(used & texts.keys()))
+    texts = {
+        ".".join(path.relative_to(folder).with_suffix("").parts): path.read_text(encoding="utf-8")
+        for path in sorted(folder.rglob("*.py"))
+    }
+    used = {name for name, text in texts.items() if _KERNELS in text}
+    used |= {other for name in tuple(used) for other in _IMPORT.findall(texts[name])}
+    content = "\0".join(f"{name}\0{texts[name]}" for name in sorted(used & texts.keys()))
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 

@@ -174,7 +174,7 @@ def _all_models() -> Models:
     """MODELS of all modules that have some."""
     result: Models = {}
     for module in MODULES:
-        result |= importlib.import_module(f"pixio_edge.scenes.{module}").MODELS
+        result |= importlib.import_module(f"pixio_edge.scenes.things.{module}").MODELS
     return result
 
 

@@ -15,18 +15,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pixio_edge.errors import InputError, SpecError
-from pixio_edge.scenes.assemble import World, assemble
+from pixio_edge.scenes.drawing.assemble import World, assemble
+from pixio_edge.scenes.drawing.occlusion import dither_pattern, occlude, pixel_geometry
+from pixio_edge.scenes.drawing.panorama import mirror_map, sky_light
+from pixio_edge.scenes.drawing.pixels import blend, lend_colours
+from pixio_edge.scenes.drawing.rasterise import NEAR_M, project
+from pixio_edge.scenes.drawing.sensor import photograph, plain
+from pixio_edge.scenes.drawing.shade import Geometry, Sight, Surroundings, shade_samples
+from pixio_edge.scenes.drawing.shadow_map import ShadowMap, shadow_map
+from pixio_edge.scenes.drawing.texels import texture_means
 from pixio_edge.scenes.kit import Kit
 from pixio_edge.scenes.library import Library
-from pixio_edge.scenes.occlusion import dither_pattern, occlude, pixel_geometry
-from pixio_edge.scenes.panorama import mirror_map, sky_light
-from pixio_edge.scenes.pixels import blend, lend_colours
-from pixio_edge.scenes.rasterise import NEAR_M, project
 from pixio_edge.scenes.scene import Camera, Scene
-from pixio_edge.scenes.sensor import photograph, plain
-from pixio_edge.scenes.shade import Geometry, Sight, Surroundings, shade_samples
-from pixio_edge.scenes.shadow_map import ShadowMap, shadow_map
-from pixio_edge.scenes.texels import texture_means
 from pixio_edge.scenes.textures import TextureAtlas
 
 # Views of each scene.

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from texture_making import COLOURS, ROWS, write_index, write_textures
 
 from pixio_edge.errors import InputError
+from pixio_edge.scenes.drawing.texels import GAMMA_TABLE, texture_means
 from pixio_edge.scenes.noise import noise_backdrop, noise_texture
-from pixio_edge.scenes.texels import GAMMA_TABLE, texture_means
 from pixio_edge.scenes.texture_folder import list_textures
 from pixio_edge.scenes.textures import (
     BACKDROP_SIZE,

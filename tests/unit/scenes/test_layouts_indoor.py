@@ -6,21 +6,21 @@ import math
 import numpy as np
 import pytest
 
-from pixio_edge.scenes import mixes
-from pixio_edge.scenes.carpentry import Parts, cushion
-from pixio_edge.scenes.crowd import crowd_of
+from pixio_edge.scenes.indoors import mixes
+from pixio_edge.scenes.indoors.crowd import crowd_of
+from pixio_edge.scenes.indoors.packing import pack_rows
+from pixio_edge.scenes.indoors.rooms import Patch, Room, make_room, open_wall
+from pixio_edge.scenes.indoors.setting import hang, set_against, stand
+from pixio_edge.scenes.indoors.shells import add_shell, shell_looks
+from pixio_edge.scenes.indoors.viewpoints import VIEWS, Stance, look_at
 from pixio_edge.scenes.kit import Kit, Spot
 from pixio_edge.scenes.layouts import LAYOUTS
 from pixio_edge.scenes.library import Library, build_library
 from pixio_edge.scenes.mesh import Look
-from pixio_edge.scenes.packing import pack_rows
 from pixio_edge.scenes.render import camera_axes, render_scene
-from pixio_edge.scenes.rooms import Patch, Room, make_room, open_wall
 from pixio_edge.scenes.scene import Camera, Scene
-from pixio_edge.scenes.setting import hang, set_against, stand
-from pixio_edge.scenes.shells import add_shell, shell_looks
+from pixio_edge.scenes.shapes.carpentry import Parts, cushion
 from pixio_edge.scenes.textures import TextureAtlas, load_atlas
-from pixio_edge.scenes.viewpoints import VIEWS, Stance, look_at
 
 INDOOR = ("room", "kitchen", "tabletop", "still_life", "shelf", "corridor", "hall")
 SEEDS = range(6)

@@ -4,16 +4,16 @@ import math
 import numpy as np
 import pytest
 
-from pixio_edge.scenes.hulls import creased, loft, quads
 from pixio_edge.scenes.kit import Kit
-from pixio_edge.scenes.land import Frame, strips
 from pixio_edge.scenes.layouts import LAYOUTS
 from pixio_edge.scenes.library import build_library
-from pixio_edge.scenes.masonry import Opening, Row, wall
+from pixio_edge.scenes.outdoors.land import Frame, strips
+from pixio_edge.scenes.outdoors.site import Site
+from pixio_edge.scenes.outdoors.skies import skies
 from pixio_edge.scenes.render import render_scene
 from pixio_edge.scenes.scene import Scene
-from pixio_edge.scenes.site import Site
-from pixio_edge.scenes.skies import skies
+from pixio_edge.scenes.shapes.hulls import creased, loft, quads
+from pixio_edge.scenes.shapes.masonry import Opening, Row, wall
 from pixio_edge.scenes.textures import BACKDROP_SIZE, load_atlas
 
 OUTDOOR = ("street", "country", "park", "square", "yard", "building", "forest")

@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-import pixio_edge.scenes
+import pixio_edge.scenes.things
 
 # How far a thing may stand above the ground or reach into it, metres, and plants of the open besides, in parts of their
 # height: roots reach down, and the lowest leaves of a bush hang above the ground.
@@ -16,8 +16,8 @@ REST, REST_OF_PLANTS = 0.03, 0.15
 SMALLEST = 1e-11
 MODULES = [
     module
-    for info in pkgutil.iter_modules(pixio_edge.scenes.__path__)
-    if hasattr(module := importlib.import_module(f"pixio_edge.scenes.{info.name}"), "MODELS")
+    for info in pkgutil.iter_modules(pixio_edge.scenes.things.__path__)
+    if hasattr(module := importlib.import_module(f"pixio_edge.scenes.things.{info.name}"), "MODELS")
 ]
 MODELS = {name: entry for module in MODULES for name, entry in module.MODELS.items()}
 

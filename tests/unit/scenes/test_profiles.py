@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from pixio_edge.scenes.mesh import Look
-from pixio_edge.scenes.profiles import band, handle, hollow, ring, silhouette, spline, thing
 from pixio_edge.scenes.shapes import box, lathe
-from pixio_edge.scenes.stuff import bright, pick, plain
+from pixio_edge.scenes.shapes.profiles import band, handle, hollow, ring, silhouette, spline, thing
+from pixio_edge.scenes.things.stuff import bright, pick, plain
 
 CUP = [(0.03, 0.0), (0.04, 0.05), (0.04, 0.1)]
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pixio_edge.scenes.sensor import photograph, plain
+from pixio_edge.scenes.drawing.sensor import photograph, plain
 
 
 def scene_light(brightness: float) -> np.ndarray:

@@ -4,8 +4,6 @@ import numpy as np
 import pytest
 
 from pixio_edge.scenes.mesh import Mesh, merge, transform
-from pixio_edge.scenes.outlines import rounded, triangulate
-from pixio_edge.scenes.profiles import hollow
 from pixio_edge.scenes.shapes import (
     ball,
     box,
@@ -20,6 +18,8 @@ from pixio_edge.scenes.shapes import (
     sheet,
     tube,
 )
+from pixio_edge.scenes.shapes.outlines import rounded, triangulate
+from pixio_edge.scenes.shapes.profiles import hollow
 
 ARROW = [(0, 0), (2, 0), (2, 2), (1, 1), (0, 2)]
 VESSEL = hollow([(0.8, 0), (1.0, 1.0), (1.0, 2.0)], 0.1)

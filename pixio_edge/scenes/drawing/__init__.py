@@ -1,0 +1,1 @@
+"""From a scene to an image: rasteriser, light and camera, as compiled kernels."""

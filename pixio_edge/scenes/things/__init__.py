@@ -1,0 +1,1 @@
+"""Models of things, by where one meets them."""
