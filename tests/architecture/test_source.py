@@ -36,6 +36,7 @@ HOMES = {
     "h5py": {"pixio_edge/evaluation/nyu.py"},
     "scipy": {"pixio_edge/evaluation/nyu.py"},
     "matplotlib": {"pixio_edge/training/curve.py", "calibration/pareto_plot.py", "calibration/plots.py"},
+    "numba": {"pixio_edge/scenes/drawing/jit.py"},
     "safetensors": {"pixio_edge/models/checkpoint_files.py"},
     "huggingface_hub": {"pixio_edge/weights/hub.py"},
     # For tests and benchmarks alone.

@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeAlias, TypeVar, cast
 
-from numba import njit
+import numba
 from numpy.typing import NDArray
+
+from pixio_edge.scenes.drawing.compiled_folder import compiled_folder
 
 # What kernels take: arrays, of whose kind their documentation tells, rows of three vertices, and vectors.
 Array: TypeAlias = NDArray[Any]
@@ -24,19 +26,32 @@ _REORDERED: dict[str, Any] = {"fastmath": {"contract", "reassoc", "nsz", "arcp",
 
 def exact(function: Function) -> Function:
     """Compile a kernel on which depth depends: arithmetic as written."""
-    return cast(Function, njit(**_OPTIONS, cache=True)(function))
+    return _kept(numba.njit(**_OPTIONS)(function))
 
 
 def quick(function: Function) -> Function:
     """Compile a kernel on which only colour depends: arithmetic may be reordered."""
-    return cast(Function, njit(**_OPTIONS, **_REORDERED, cache=True)(function))
+    return _kept(numba.njit(**_OPTIONS, **_REORDERED)(function))
 
 
 def exact_part(function: Function) -> Function:
     """Compile a function into the kernels that call it: else it is handed copies of all that is known of its arrays."""
-    return cast(Function, njit(**_OPTIONS, forceinline=True)(function))
+    return cast(Function, numba.njit(**_OPTIONS, forceinline=True)(function))
 
 
 def quick_part(function: Function) -> Function:
     """The same for functions on which only colour depends."""
-    return cast(Function, njit(**_OPTIONS, **_REORDERED, forceinline=True)(function))
+    return cast(Function, numba.njit(**_OPTIONS, **_REORDERED, forceinline=True)(function))
+
+
+def _kept(dispatcher: Any) -> Any:
+    """The same, after having what it compiles kept for other processes where that can be."""
+    folder = compiled_folder(numba.config.CACHE_DIR)
+    if folder is not None:
+        # numba looks for the folder in its settings at this moment alone.
+        before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(folder)
+        try:
+            dispatcher.enable_caching()
+        finally:
+            numba.config.CACHE_DIR = before
+    return dispatcher

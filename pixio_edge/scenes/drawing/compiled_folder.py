@@ -18,7 +18,7 @@ from pathlib import Path
 from pixio_edge.env import cache_folder
 from pixio_edge.errors import InputError
 
-SCENES = Path(__file__).parent
+SCENES = Path(__file__).parents[1]
 _KERNELS = "from pixio_edge.scenes.drawing.jit import"
 _IMPORT = re.compile(r"^from pixio_edge\.scenes\.([\w.]+) import", re.MULTILINE)
 
@@ -58,14 +58,15 @@ def digest_of(folder: Path) -> str:
     Args:
         folder: With the modules of this package.
     """
-    texts = {
-        ".".join(path.relative_to(folder).with_suffix("").parts): path.read_text(encoding="utf-8")
-        for path in sorted(folder.rglob("*.py"))
-    }
+    texts = {_module(path.relative_to(folder)): path.read_text(encoding="utf-8") for path in folder.rglob("*.py")}
     used = {name for name, text in texts.items() if _KERNELS in text}
     used |= {other for name in tuple(used) for other in _IMPORT.findall(texts[name])}
     content = "\0".join(f"{name}\0{texts[name]}" for name in sorted(used & texts.keys()))
     return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+
+def _module(path: Path) -> str:
+    return ".".join(path.with_suffix("").parts).removesuffix(".__init__")
 
 
 def _bases(given: str) -> Iterator[Path]:
