@@ -15,7 +15,7 @@ from pixio_edge.evaluation.index_folder import IndexFolder
 from pixio_edge.scenes.kit import Kit
 from pixio_edge.scenes.library import Library, make_library
 from pixio_edge.scenes.mesh import Look, Model
-from pixio_edge.scenes.preview import encode_millimetres, showcase, write_scenes
+from pixio_edge.scenes.preview import contact_sheet, encode_millimetres, showcase, write_scenes
 from pixio_edge.scenes.render import render, render_scene
 from pixio_edge.scenes.shapes import box
 from pixio_edge.scenes.textures import TextureAtlas
@@ -50,6 +50,19 @@ def test_contact_sheet_shows_every_scene_above_its_depth(tmp_path: Path) -> None
     first = cv2.imread(str(next(iter(sorted((tmp_path / "scenes").glob("*_0000.png"))))))
     assert np.array_equal(sheet[: SIZE[0], : SIZE[1]], first)
     assert (sheet[2 * SIZE[0] :, 2 * SIZE[1] :] == 0).all()  # six scenes in two rows of four
+
+
+def test_sky_is_shown_as_far_on_a_contact_sheet() -> None:
+    images = np.stack([np.full((10, 20, 3), 40 * k, dtype=np.uint8) for k in range(6)])
+    depths = np.stack([np.full((10, 20), 1.0 + k, dtype=np.float32) for k in range(6)])
+    depths[0, :5] = np.inf
+
+    sheet = contact_sheet(images, depths)
+
+    assert sheet.shape == (40, 80, 3)
+    assert (sheet[:10, 20:40] == 40).all()
+    assert (sheet[20:30, 20:40] == 200).all()
+    assert sheet[10, 0].sum() < sheet[19, 0].sum()
 
 
 def test_millimetres_are_zero_for_sky_and_for_what_is_too_far() -> None:
