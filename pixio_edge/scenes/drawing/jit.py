@@ -26,12 +26,12 @@ _REORDERED: dict[str, Any] = {"fastmath": {"contract", "reassoc", "nsz", "arcp",
 
 def exact(function: Function) -> Function:
     """Compile a kernel on which depth depends: arithmetic as written."""
-    return _kept(numba.njit(**_OPTIONS)(function))
+    return cast(Function, _kept(numba.njit(**_OPTIONS)(function)))
 
 
 def quick(function: Function) -> Function:
     """Compile a kernel on which only colour depends: arithmetic may be reordered."""
-    return _kept(numba.njit(**_OPTIONS, **_REORDERED)(function))
+    return cast(Function, _kept(numba.njit(**_OPTIONS, **_REORDERED)(function)))
 
 
 def exact_part(function: Function) -> Function:
@@ -46,12 +46,13 @@ def quick_part(function: Function) -> Function:
 
 def _kept(dispatcher: Any) -> Any:
     """The same, after having what it compiles kept for other processes where that can be."""
-    folder = compiled_folder(numba.config.CACHE_DIR)
+    settings: Any = numba.config
+    folder = compiled_folder(settings.CACHE_DIR)
     if folder is not None:
         # numba looks for the folder in its settings at this moment alone.
-        before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(folder)
+        before, settings.CACHE_DIR = settings.CACHE_DIR, str(folder)
         try:
             dispatcher.enable_caching()
         finally:
-            numba.config.CACHE_DIR = before
+            settings.CACHE_DIR = before
     return dispatcher
