@@ -5,14 +5,14 @@ from __future__ import annotations
 import functools
 import importlib
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pixio_edge.errors import InputError
+from pixio_edge.errors import InputError, SpecError
 from pixio_edge.scenes.mesh import Mesh, Model
 
 # Modules with MODELS.
@@ -73,6 +73,7 @@ class PackedMeshes:
         vertex_starts: int64 (M + 1,).
         triangle_starts: int64 (M + 1,).
         spheres: float64 (M, 4): centre and radius of the bounding sphere.
+        slot_counts: int64 (M,): looks that each mesh needs.
     """
 
     vertices: NDArray[np.float32]
@@ -83,30 +84,91 @@ class PackedMeshes:
     vertex_starts: NDArray[np.int64]
     triangle_starts: NDArray[np.int64]
     spheres: NDArray[np.float64]
+    slot_counts: NDArray[np.int64]
 
 
-def pack_meshes(meshes: list[Mesh]) -> PackedMeshes:
-    """Flat arrays of meshes, of which there may be none."""
-    spheres = np.zeros((len(meshes), 4))
-    for row, mesh in zip(spheres, meshes, strict=True):
-        low, high = mesh.vertices.min(axis=0), mesh.vertices.max(axis=0)
-        row[:3] = (low.astype(np.float64) + high) / 2
-        row[3] = np.linalg.norm(mesh.vertices - row[:3], axis=1).max()
+def pack_meshes(meshes: list[Mesh], names: Sequence[str]) -> PackedMeshes:
+    """Flat arrays of meshes, of which there may be none.
+
+    Args:
+        meshes: What compiled functions, which check nothing, are to read.
+        names: What each is called in messages.
+
+    Raises:
+        SpecError: A mesh is empty, has arrays of different lengths, numbers that are not finite, or triangles of
+            vertices that it does not have.
+    """
+    for mesh, name in zip(meshes, names, strict=True):
+        _check_lengths(mesh, name)
 
     def joined(arrays: list[NDArray[Any]], width: int, dtype: type) -> NDArray[Any]:
         empty: NDArray[Any] = np.zeros((0, width) if width else (0,), dtype)
         return np.ascontiguousarray(np.concatenate([empty, *arrays]), dtype)
 
-    return PackedMeshes(
+    counts = np.array([(len(mesh.vertices), len(mesh.triangles)) for mesh in meshes], dtype=np.int64).reshape(-1, 2)
+    starts = np.concatenate([np.zeros((1, 2), np.int64), counts.cumsum(axis=0)])
+    packed = PackedMeshes(
         joined([mesh.vertices for mesh in meshes], 3, np.float32),
         joined([mesh.normals for mesh in meshes], 3, np.float32),
         joined([mesh.uv for mesh in meshes], 2, np.float32),
         joined([mesh.triangles for mesh in meshes], 3, np.int32),
         joined([mesh.slots for mesh in meshes], 0, np.int32),
-        np.cumsum([0, *(len(mesh.vertices) for mesh in meshes)], dtype=np.int64),
-        np.cumsum([0, *(len(mesh.triangles) for mesh in meshes)], dtype=np.int64),
-        spheres,
+        np.ascontiguousarray(starts[:, 0]),
+        np.ascontiguousarray(starts[:, 1]),
+        np.array([_sphere(mesh) for mesh in meshes]).reshape(-1, 4),
+        np.array([int(mesh.slots.max()) + 1 for mesh in meshes], dtype=np.int64),
     )
+    _check_values(packed, names)
+    return packed
+
+
+def _check_lengths(mesh: Mesh, name: str) -> None:
+    """Refuse an empty mesh, and arrays that do not belong together."""
+    vertices, triangles = len(mesh.vertices), len(mesh.triangles)
+    expected = {"vertices": (vertices, 3), "normals": (vertices, 3), "uv": (vertices, 2), "triangles": (triangles, 3)}
+    expected["slots"] = (triangles,)
+    wrong = [key for key, shape in expected.items() if getattr(mesh, key).shape != shape]
+    if wrong or not vertices or not triangles:
+        got = ", ".join(f"{key} {getattr(mesh, key).shape}" for key in expected)
+        raise SpecError(
+            f"mesh of {name}: got {got}, expected vertices (V, 3), normals (V, 3), uv (V, 2), triangles (T, 3) and "
+            "slots (T,), none of them empty. Fix: correct what builds it"
+        )
+
+
+def _check_values(packed: PackedMeshes, names: Sequence[str]) -> None:
+    """Refuse numbers that are not finite, and triangles and slots outside their mesh."""
+    if not names:
+        return
+    counts, corners = np.diff(packed.vertex_starts), packed.triangles.reshape(-1)
+    rules = (
+        (packed.vertices, packed.vertex_starts, "vertices that are not finite"),
+        (packed.normals, packed.vertex_starts, "normals that are not finite"),
+        (packed.uv, packed.vertex_starts, "uv that are not finite"),
+    )
+    for values, starts, what in rules:
+        finite = np.isfinite(values)
+        if not finite.all():
+            row = int(np.flatnonzero(~finite.all(axis=1))[0])
+            _refuse(names, int(np.searchsorted(starts, row, side="right")) - 1, what)
+    firsts = packed.triangle_starts[:-1]
+    outside = np.maximum.reduceat(corners, 3 * firsts) >= counts
+    outside |= np.minimum.reduceat(corners, 3 * firsts) < 0
+    if outside.any():
+        _refuse(names, int(outside.argmax()), "triangles of vertices that it does not have")
+    negative = np.minimum.reduceat(packed.slots, firsts) < 0
+    if negative.any():
+        _refuse(names, int(negative.argmax()), "negative slots")
+
+
+def _refuse(names: Sequence[str], mesh: int, what: str) -> NoReturn:
+    raise SpecError(f"mesh of {names[mesh]}: got {what}, expected none. Fix: correct what builds it")
+
+
+def _sphere(mesh: Mesh) -> tuple[float, float, float, float]:
+    """Centre and radius of a sphere around a mesh."""
+    centre = (mesh.vertices.min(axis=0).astype(np.float64) + mesh.vertices.max(axis=0)) / 2
+    return (*centre.tolist(), float(np.linalg.norm(mesh.vertices - centre, axis=1).max()))
 
 
 class Library:
@@ -124,7 +186,7 @@ class Library:
         self.names = [name for name, _, _ in entries]
         self.categories = [category for _, category, _ in entries]
         self.models = [model for _, _, model in entries]
-        self.packed = pack_meshes([model.mesh for model in self.models])
+        self.packed = pack_meshes([model.mesh for model in self.models], self.names)
         self.lows = [_vector(model.low) for model in self.models]
         self.highs = [_vector(model.high) for model in self.models]
         self.groups: dict[str, list[int]] = {}

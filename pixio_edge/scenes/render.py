@@ -157,8 +157,11 @@ def render_scene(
         seed: Seed of the camera effects.
         effects: Add them.
         views: Which cameras; None: all.
+
+    Raises:
+        SpecError: The scene names what is not there, see `placed.place`.
     """
-    world = assemble(scene, library)
+    world = assemble(scene, library, len(atlas.texels))
     geometry = Geometry(
         world.vertices,
         world.triangles,

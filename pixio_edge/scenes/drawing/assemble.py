@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pixio_edge.scenes.drawing.jit import Array, exact
-from pixio_edge.scenes.library import Library, PackedMeshes, pack_meshes
-from pixio_edge.scenes.scene import Scene, Surface
+from pixio_edge.scenes.drawing.placed import Placed, place
+from pixio_edge.scenes.library import Library, PackedMeshes
+from pixio_edge.scenes.scene import Scene
 
 # Columns of `World.looks`.
 REPEAT, RED, GREEN, BLUE, CONTRAST, GLOSS, GLOW = range(7)
@@ -40,58 +41,54 @@ class World:
     textures: NDArray[np.int32]
 
 
-def assemble(scene: Scene, library: Library) -> World:
-    """The scene as one mesh.
+def assemble(scene: Scene, library: Library, textures: int) -> World:
+    """The scene as one mesh, in which compiled functions, which check nothing, find all that it names.
 
     Args:
         scene: What stands where.
         library: Models that its instances name.
+        textures: Number of textures that its surfaces may name.
+
+    Raises:
+        SpecError: As for `place`.
     """
-    own = pack_meshes(scene.own)
-    models = np.array([instance.model for instance in scene.instances], dtype=np.int64)
-    is_own = models < 0
-    meshes = np.where(is_own, -1 - models, models)
-    matrices = np.array([instance.matrix for instance in scene.instances], dtype=np.float64).reshape(-1, 3, 3)
-    shifts = np.array([instance.shift for instance in scene.instances], dtype=np.float64).reshape(-1, 3)
-    vertex_counts, triangle_counts = _counts(library.packed, own, meshes, is_own)
+    placed = place(scene, library, textures)
+    vertex_counts, triangle_counts = _counts(library.packed, placed)
     vertex_starts = np.concatenate([[0], np.cumsum(vertex_counts)])
     triangle_starts = np.concatenate([[0], np.cumsum(triangle_counts)])
-    slots = np.cumsum([0, *(len(instance.surfaces) for instance in scene.instances)], dtype=np.int64)
-    looks, textures = _looks([surface for instance in scene.instances for surface in instance.surfaces])
     world = World(
         np.empty((int(vertex_starts[-1]), 8), np.float32),
         np.empty((int(triangle_starts[-1]), 3), np.int32),
         np.empty(int(triangle_starts[-1]), np.int32),
         vertex_starts,
         triangle_starts,
-        np.empty((len(models), 4)),
-        looks,
-        textures,
+        np.empty((len(placed.meshes), 4)),
+        placed.looks,
+        placed.textures,
     )
-    inverses = np.linalg.inv(matrices)
-    for packed, rows in ((library.packed, ~is_own), (own, is_own)):
+    for packed, rows in ((library.packed, ~placed.is_own), (placed.own, placed.is_own)):
         _fill(
             (packed.vertices, packed.normals, packed.uv, packed.triangles, packed.slots),
             (packed.vertex_starts, packed.triangle_starts, packed.spheres),
-            (np.flatnonzero(rows), meshes, matrices, inverses, shifts, slots[:-1]),
+            (
+                np.flatnonzero(rows),
+                placed.meshes,
+                placed.matrices,
+                placed.inverses,
+                placed.shifts,
+                placed.surface_starts[:-1],
+            ),
             (world.vertices, world.triangles, world.surface),
             (vertex_starts, triangle_starts, world.spheres),
         )
     return world
 
 
-def _looks(surfaces: list[Surface]) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
-    rows = [(s.repeat_m, *s.tint, s.contrast, s.gloss, s.glow) for s in surfaces]
-    textures = np.array([surface.texture for surface in surfaces], dtype=np.int32)
-    return np.array(rows, dtype=np.float32).reshape(-1, 7), textures
-
-
-def _counts(
-    library: PackedMeshes, own: PackedMeshes, meshes: NDArray[np.int64], is_own: NDArray[np.bool_]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    vertices, triangles = np.zeros(len(meshes), np.int64), np.zeros(len(meshes), np.int64)
-    for packed, rows in ((library, ~is_own), (own, is_own)):
-        chosen = meshes[rows]
+def _counts(library: PackedMeshes, placed: Placed) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Vertices and triangles of each instance."""
+    vertices, triangles = np.zeros(len(placed.meshes), np.int64), np.zeros(len(placed.meshes), np.int64)
+    for packed, rows in ((library, ~placed.is_own), (placed.own, placed.is_own)):
+        chosen = placed.meshes[rows]
         vertices[rows] = np.diff(packed.vertex_starts)[chosen]
         triangles[rows] = np.diff(packed.triangle_starts)[chosen]
     return vertices, triangles
@@ -117,10 +114,14 @@ def _fill(
         to = out_vertex_starts[row]
         for i in range(vertex_starts[mesh], vertex_starts[mesh + 1]):
             x, y, z = np.float64(vertices[i, 0]), np.float64(vertices[i, 1]), np.float64(vertices[i, 2])
-            a, b, c = normals[i, 0], normals[i, 1], normals[i, 2]
             for k in range(3):
                 out_vertices[to, k] = m[k, 0] * x + m[k, 1] * y + m[k, 2] * z + shift[k]
-                out_vertices[to, 3 + k] = inverse[0, k] * a + inverse[1, k] * b + inverse[2, k] * c
+            x, y, z = np.float64(normals[i, 0]), np.float64(normals[i, 1]), np.float64(normals[i, 2])
+            a = inverse[0, 0] * x + inverse[1, 0] * y + inverse[2, 0] * z
+            b = inverse[0, 1] * x + inverse[1, 1] * y + inverse[2, 1] * z
+            c = inverse[0, 2] * x + inverse[1, 2] * y + inverse[2, 2] * z
+            scale = 1 / np.sqrt(max(a * a + b * b + c * c, 1e-24))
+            out_vertices[to, 3], out_vertices[to, 4], out_vertices[to, 5] = a * scale, b * scale, c * scale
             out_vertices[to, 6], out_vertices[to, 7] = uv[i, 0], uv[i, 1]
             to += 1
         to, first = out_triangle_starts[row], out_vertex_starts[row]
