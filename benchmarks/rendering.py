@@ -24,7 +24,8 @@ from pixio_edge.host import usable_cores
 from pixio_edge.scenes import render as renderer
 from pixio_edge.scenes.layouts import LAYOUTS
 from pixio_edge.scenes.library import build_library
-from pixio_edge.scenes.render import VIEWS, render
+from pixio_edge.scenes.render import render
+from pixio_edge.scenes.scene import VIEWS
 from pixio_edge.scenes.studio import TASK_IMAGES, Studio
 from pixio_edge.scenes.textures import load_atlas
 

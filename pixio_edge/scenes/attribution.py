@@ -15,7 +15,8 @@ from urllib.parse import quote
 from pixio_edge.errors import InputError
 from pixio_edge.files import write_text_atomic
 from pixio_edge.scenes.library import Library
-from pixio_edge.scenes.render import VIEWS, sample_scene
+from pixio_edge.scenes.render import sample_scene
+from pixio_edge.scenes.scene import VIEWS
 from pixio_edge.scenes.texture_folder import TextureImage, list_textures
 from pixio_edge.scenes.textures import TextureAtlas
 

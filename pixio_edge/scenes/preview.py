@@ -47,7 +47,7 @@ def write_scenes(
 
     Args:
         folder: Created if missing.
-        indices: Numbers of the images; `render.VIEWS` after another are views of one scene.
+        indices: Numbers of the images; `scene.VIEWS` after another are views of one scene.
         size: (height, width) in pixels.
         seed: Seed of the scenes.
         textures: Texture folder; None: procedural noise.

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from pixio_edge.scenes.mesh import Mesh
 
 Vector = tuple[float, float, float]
+# Cameras of each scene that a layout makes.
+VIEWS = 4
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from texture_making import ROWS, write_index, write_textures
 from pixio_edge.errors import InputError
 from pixio_edge.scenes.attribution import LICENCES, drawn_textures, write_attribution
 from pixio_edge.scenes.library import Library
-from pixio_edge.scenes.render import VIEWS
+from pixio_edge.scenes.scene import VIEWS
 from pixio_edge.scenes.textures import TextureAtlas, load_atlas
 
 SHARED_TEXTURES = SHARED_DATA.parent / "textures"

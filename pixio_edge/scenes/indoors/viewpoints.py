@@ -11,10 +11,8 @@ import numpy as np
 from pixio_edge.scenes.indoors.crowd import crowd_of
 from pixio_edge.scenes.indoors.rooms import Room
 from pixio_edge.scenes.kit import Kit
-from pixio_edge.scenes.scene import Camera, Scene, Vector
+from pixio_edge.scenes.scene import VIEWS, Camera, Scene, Vector
 
-# Images per scene.
-VIEWS = 4
 _TRIES = 40
 # Sensible views of which the fullest is taken, give or take.
 _CANDIDATES = 7

@@ -10,10 +10,10 @@ from pixio_edge.scenes.indoors.openings import add_door, add_windows
 from pixio_edge.scenes.indoors.rooms import Room, make_room
 from pixio_edge.scenes.indoors.setting import stand
 from pixio_edge.scenes.indoors.shells import add_shell, shell_looks
-from pixio_edge.scenes.indoors.viewpoints import VIEWS, Stance, look_at, room_views, sees_freely
+from pixio_edge.scenes.indoors.viewpoints import Stance, look_at, room_views, sees_freely
 from pixio_edge.scenes.kit import Kit
 from pixio_edge.scenes.light import room_light
-from pixio_edge.scenes.scene import Camera, Scene, Surface
+from pixio_edge.scenes.scene import VIEWS, Camera, Scene, Surface
 from pixio_edge.scenes.things.fittings import DOOR_WIDTH
 
 _STANCE = Stance((0.25, 1.8), (0.0, 0.0), (0.8, 1.45), 0.05, 0.1)

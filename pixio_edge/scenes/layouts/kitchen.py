@@ -10,11 +10,11 @@ from pixio_edge.scenes.indoors.dressing import clutter
 from pixio_edge.scenes.indoors.groups import before, dining, over
 from pixio_edge.scenes.indoors.rooms import Room, Wall
 from pixio_edge.scenes.indoors.setting import hang, set_against, stand
-from pixio_edge.scenes.indoors.viewpoints import VIEWS, Stance, look_at, room_views, sees_freely
+from pixio_edge.scenes.indoors.viewpoints import Stance, look_at, room_views, sees_freely
 from pixio_edge.scenes.kit import Kit, Placed
 from pixio_edge.scenes.layouts.room import begin_room, finish_room
 from pixio_edge.scenes.mesh import Look
-from pixio_edge.scenes.scene import Camera, Scene, Surface
+from pixio_edge.scenes.scene import VIEWS, Camera, Scene, Surface
 
 # Between neighbouring units, metres.
 _SEAM = 0.003

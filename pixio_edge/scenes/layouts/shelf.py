@@ -9,10 +9,10 @@ from pixio_edge.scenes.indoors.dressing import clutter, on_floor, on_walls
 from pixio_edge.scenes.indoors.groups import before
 from pixio_edge.scenes.indoors.rooms import Room, Wall
 from pixio_edge.scenes.indoors.setting import hang, set_against, stand
-from pixio_edge.scenes.indoors.viewpoints import VIEWS, Stance, look_at, room_views, sees_freely
+from pixio_edge.scenes.indoors.viewpoints import Stance, look_at, room_views, sees_freely
 from pixio_edge.scenes.kit import Kit, Placed
 from pixio_edge.scenes.layouts.room import begin_room
-from pixio_edge.scenes.scene import Camera, Scene
+from pixio_edge.scenes.scene import VIEWS, Camera, Scene
 
 _STANCE = Stance((0.3, 1.9), (0.5, 2.0), (0.75, 1.25), 0.06, 0.2)
 _KINDS = (

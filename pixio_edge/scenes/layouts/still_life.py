@@ -10,11 +10,11 @@ from pixio_edge.scenes.indoors.dressing import along_walls, on_walls
 from pixio_edge.scenes.indoors.heaps import fallen
 from pixio_edge.scenes.indoors.rooms import Block, Room
 from pixio_edge.scenes.indoors.setting import hang
-from pixio_edge.scenes.indoors.viewpoints import VIEWS, Stance, look_at, sees_freely
+from pixio_edge.scenes.indoors.viewpoints import Stance, look_at, sees_freely
 from pixio_edge.scenes.kit import Kit, Placed, Spot
 from pixio_edge.scenes.layouts.room import begin_room
 from pixio_edge.scenes.mesh import Look
-from pixio_edge.scenes.scene import Camera, Scene
+from pixio_edge.scenes.scene import VIEWS, Camera, Scene
 from pixio_edge.scenes.shapes import box
 
 _STANCE = Stance((0.3, 1.6), (0.4, 1.6), (0.65, 1.15), 0.04, 0.12)

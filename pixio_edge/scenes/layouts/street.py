@@ -23,11 +23,11 @@ from pixio_edge.scenes.outdoors.roadside import (
     terraces,
     trees_behind,
 )
-from pixio_edge.scenes.outdoors.site import VIEWS, Site
+from pixio_edge.scenes.outdoors.site import Site
 from pixio_edge.scenes.outdoors.skies import open_air
 from pixio_edge.scenes.outdoors.street_parts import median, over_the_road, side_street, striped_kerbs, works
 from pixio_edge.scenes.outdoors.views import views
-from pixio_edge.scenes.scene import Camera, Scene
+from pixio_edge.scenes.scene import VIEWS, Camera, Scene
 
 # How often a driving camera stands on a car that it may see.
 OWN_CAR = 0.22

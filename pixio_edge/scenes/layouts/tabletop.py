@@ -12,11 +12,11 @@ from pixio_edge.scenes.indoors.heaps import fallen, heap
 from pixio_edge.scenes.indoors.packing import pack_rows, sprinkle
 from pixio_edge.scenes.indoors.rooms import Block, Room
 from pixio_edge.scenes.indoors.setting import set_against, stand
-from pixio_edge.scenes.indoors.viewpoints import VIEWS, Stance, look_at
+from pixio_edge.scenes.indoors.viewpoints import Stance, look_at
 from pixio_edge.scenes.kit import Kit, Placed, Spot
 from pixio_edge.scenes.layouts.room import begin_room, finish_room
 from pixio_edge.scenes.mesh import Look
-from pixio_edge.scenes.scene import Camera, Scene
+from pixio_edge.scenes.scene import VIEWS, Camera, Scene
 from pixio_edge.scenes.shapes import box
 
 # An arm's camera, someone at the table, a phone held over it.

@@ -14,7 +14,6 @@ from pixio_edge.scenes.kit import Kit, Placed
 from pixio_edge.scenes.outdoors.land import Frame, strips
 from pixio_edge.scenes.scene import Camera, Scene, Surface, Vector
 
-VIEWS = 4
 # Categories whose leaves may hang before a camera.
 CROWNED = frozenset({"tree", "tree_far", "street_tree", "conifer", "conifer_far", "bare_tree"})
 # Shares of conifers and of bare trees among the trees of a scene.

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from pixio_edge.scenes.outdoors.site import VIEWS, Site
-from pixio_edge.scenes.scene import Camera
+from pixio_edge.scenes.outdoors.site import Site
+from pixio_edge.scenes.scene import VIEWS, Camera
 
 # Tries before a view from above is taken.
 TRIES = 60

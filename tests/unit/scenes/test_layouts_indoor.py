@@ -12,13 +12,13 @@ from pixio_edge.scenes.indoors.packing import pack_rows
 from pixio_edge.scenes.indoors.rooms import Patch, Room, make_room, open_wall
 from pixio_edge.scenes.indoors.setting import hang, set_against, stand
 from pixio_edge.scenes.indoors.shells import add_shell, shell_looks
-from pixio_edge.scenes.indoors.viewpoints import VIEWS, Stance, look_at
+from pixio_edge.scenes.indoors.viewpoints import Stance, look_at
 from pixio_edge.scenes.kit import Kit, Spot
 from pixio_edge.scenes.layouts import LAYOUTS
 from pixio_edge.scenes.library import Library, build_library
 from pixio_edge.scenes.mesh import Look
 from pixio_edge.scenes.render import camera_axes, render_scene
-from pixio_edge.scenes.scene import Camera, Scene
+from pixio_edge.scenes.scene import VIEWS, Camera, Scene
 from pixio_edge.scenes.shapes.carpentry import Parts, cushion
 from pixio_edge.scenes.textures import TextureAtlas, load_atlas
 
