@@ -131,7 +131,7 @@ def layout_turns(textures: Path | None, images: int) -> list[Turn]:
     atlas, library = load_atlas(textures), build_library()
 
     def run(layout: str, size: tuple[int, int], indices: range) -> object:
-        return render(SEED, indices, size, atlas, library, layout=layout)
+        return render(SEED, indices, size, atlas, library, layouts={layout: 1.0})
 
     return [Turn(layout, size, 1, images, partial(run, layout, size)) for size in SIZES for layout in LAYOUTS]
 

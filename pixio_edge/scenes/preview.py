@@ -68,7 +68,9 @@ def write_scenes(
     parts = []
     for first in range(0, len(indices), TASK_IMAGES):
         part = indices[first : first + TASK_IMAGES]
-        parts.append(render(seed, part, size, atlas, library, layout=layout, effects=effects))
+        parts.append(
+            render(seed, part, size, atlas, library, layouts={layout: 1.0} if layout else None, effects=effects)
+        )
         progress(first + len(part), len(indices))
     batch = join(parts)
     names = [f"{kind}_{index:04d}" for kind, index in zip(batch.kinds, indices, strict=True)]

@@ -8,13 +8,13 @@ Image number `i` of a seed is the same in any batch. It is view `i mod VIEWS` of
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pixio_edge.errors import InputError, SpecError
+from pixio_edge.errors import SpecError
 from pixio_edge.scenes.drawing.assemble import World, assemble
 from pixio_edge.scenes.drawing.occlusion import dither_pattern, occlude, pixel_geometry
 from pixio_edge.scenes.drawing.panorama import mirror_map, sky_light
@@ -26,11 +26,10 @@ from pixio_edge.scenes.drawing.shadow_map import ShadowMap, shadow_map
 from pixio_edge.scenes.drawing.texels import texture_means
 from pixio_edge.scenes.kit import Kit
 from pixio_edge.scenes.library import Library
-from pixio_edge.scenes.scene import Camera, Scene
+from pixio_edge.scenes.scene import VIEWS, Camera, Scene
+from pixio_edge.scenes.selection import check_layouts, known_layouts
 from pixio_edge.scenes.textures import TextureAtlas
 
-# Views of each scene.
-VIEWS = 4
 # Of an image, in pixels: less shows nothing.
 MIN_SIDE = 16
 # Mean light of the sky above the horizon, as a share of the brightness of a scene.
@@ -38,7 +37,6 @@ _SKY = 0.5
 # How much more of the light from everywhere comes from the side of the first lamp: walls and ground there are lit.
 _ONE_SIDED = 0.3
 _PATTERN = dither_pattern()
-Layouts = dict[str, tuple[Callable[[Kit], Scene], float]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +63,7 @@ def render(
     atlas: TextureAtlas,
     library: Library,
     *,
-    layout: str | None = None,
+    layouts: Mapping[str, float] | None = None,
     effects: bool = True,
 ) -> Rendered:
     """Render images of a seed; quick if the views of a scene come together.
@@ -76,7 +74,7 @@ def render(
         size: (height, width).
         atlas: Textures.
         library: Models.
-        layout: Name in `layouts.LAYOUTS`; None draws one for each scene.
+        layouts: Names in `layouts.LAYOUTS` with their weights, one of which is drawn for each scene; None: all.
         effects: Add camera effects.
 
     Raises:
@@ -85,7 +83,7 @@ def render(
     check_size(size)
     parts = []
     for number, views in _by_scene(indices):
-        scene = sample_scene(seed, number, atlas, library, layout)
+        scene = sample_scene(seed, number, atlas, library, layouts)
         effects_seed = seed * 1_000_003 + number
         parts.append(render_scene(scene, library, atlas, size, seed=effects_seed, effects=effects, views=views))
     return join(parts)
@@ -101,20 +99,26 @@ def join(parts: Sequence[Rendered]) -> Rendered:
     )
 
 
-def sample_scene(seed: int, number: int, atlas: TextureAtlas, library: Library, layout: str | None = None) -> Scene:
-    """Scene number `number` of a seed.
+def sample_scene(
+    seed: int, number: int, atlas: TextureAtlas, library: Library, layouts: Mapping[str, float] | None = None
+) -> Scene:
+    """Scene number `number` of a seed, of one of some layouts as their weights say.
 
     Raises:
         InputError: There is no such layout.
+        SpecError: The layout does not set `VIEWS` cameras.
     """
-    layouts = known_layouts()
-    if layout is not None and layout not in layouts:
-        raise InputError(f"layout '{layout}': unknown, expected one of {', '.join(layouts)}. Fix: choose one of these")
+    check_layouts(layouts or {})
+    known = known_layouts()
+    # In the order of their names: the same weights give the same scenes, however they were put.
+    weights = dict(sorted((layouts or {}).items())) or {name: weight for name, (_, weight) in known.items()}
     rng = np.random.default_rng([seed, number])
     kit = Kit(rng, atlas, library)
-    name = layout or kit.weighted({key: weight for key, (_, weight) in layouts.items()})
-    scene = layouts[name][0](kit)
+    name = kit.weighted(weights)
+    scene = known[name][0](kit)
     scene.kind = name
+    if len(scene.cameras) != VIEWS:
+        raise SpecError(f"layout '{name}': got {len(scene.cameras)} cameras, expected {VIEWS}. Fix: let it set as many")
     return scene
 
 
@@ -128,13 +132,6 @@ def check_size(size: tuple[int, int]) -> None:
         raise SpecError(
             f"render size: got {size[0]}x{size[1]}, expected at least {MIN_SIDE} pixels. Fix: take larger sides"
         )
-
-
-def known_layouts() -> Layouts:
-    """All layouts; imported late, since they need the kit and this module needs neither of them to render."""
-    from pixio_edge.scenes.layouts import LAYOUTS  # noqa: PLC0415
-
-    return LAYOUTS
 
 
 def render_scene(

@@ -10,7 +10,7 @@ import signal
 import tempfile
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, contextmanager
@@ -95,30 +95,40 @@ class Studio:
         self._executor = None
         self._opened.__exit__(kind, error, at)
 
-    def render(self, seed: int, indices: Sequence[int], size: tuple[int, int]) -> Iterator[Rendered]:
+    def render(
+        self,
+        seed: int,
+        indices: Sequence[int],
+        size: tuple[int, int],
+        *,
+        layouts: Mapping[str, float] | None = None,
+        effects: bool = True,
+    ) -> Iterator[Rendered]:
         """Images of a seed, `TASK_IMAGES` at a time, in order.
 
         Args:
             seed: Seed of the scenes.
             indices: Numbers of the images.
             size: (height, width) in pixels.
+            layouts: As for `render.render`.
+            effects: Add camera effects.
 
         Raises:
             CheckFailedError: A process died.
-            InputError: The texture folder cannot be used.
+            InputError: The texture folder cannot be used, or there is no such layout.
             SpecError: A side is shorter than 16 pixels.
         """
         tasks = [indices[first : first + TASK_IMAGES] for first in range(0, len(indices), TASK_IMAGES)]
         if self.workers == 1:
             for task in tasks:
-                yield render(seed, task, size, self._own.atlas, self._own.library)
+                yield render(seed, task, size, self._own.atlas, self._own.library, layouts=layouts, effects=effects)
             return
         if self._executor is None:
             raise RuntimeError("a studio with several workers renders inside `with`")
         ahead: deque[Future[Rendered]] = deque()
         try:
             for task in tasks:
-                ahead.append(self._executor.submit(_render_task, seed, task, size))
+                ahead.append(self._executor.submit(_render_task, seed, task, size, layouts, effects))
                 if len(ahead) >= TASKS_AHEAD * self.workers:
                     yield ahead.popleft().result()
             while ahead:
@@ -220,6 +230,8 @@ def _get_ready() -> None:
     _stage()
 
 
-def _render_task(seed: int, indices: Sequence[int], size: tuple[int, int]) -> Rendered:
+def _render_task(
+    seed: int, indices: Sequence[int], size: tuple[int, int], layouts: Mapping[str, float] | None, effects: bool
+) -> Rendered:
     stage = _stage()
-    return render(seed, indices, size, stage.atlas, stage.library)
+    return render(seed, indices, size, stage.atlas, stage.library, layouts=layouts, effects=effects)

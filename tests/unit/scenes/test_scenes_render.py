@@ -179,7 +179,7 @@ def test_images_of_a_seed_do_not_depend_on_their_batch(
     assert whole.kinds == ("few",) * 8
     assert len(np.unique(whole.rgb[:, ::4, ::4].reshape(8, -1), axis=0)) == 8
     with pytest.raises(InputError, match="unknown"):
-        render(3, [0], SIZE, atlas, library, layout="nowhere")
+        render(3, [0], SIZE, atlas, library, layouts={"nowhere": 1.0})
 
 
 def painted(atlas: TextureAtlas, image: np.ndarray) -> TextureAtlas:
