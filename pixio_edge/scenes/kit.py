@@ -10,6 +10,7 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -286,11 +287,12 @@ def _spot(top: Top, at: Vector, scale: Vector, turn: tuple[float, float], yaw: f
     return Spot(centre, (top.half[0] * scale[0], top.half[1] * scale[1]), yaw, top.headroom * scale[2])
 
 
-_PALETTES: dict[int, tuple[TextureAtlas, Palette]] = {}
+# Forgotten with their atlas.
+_PALETTES: WeakKeyDictionary[TextureAtlas, Palette] = WeakKeyDictionary()
 
 
 def _palette_of(atlas: TextureAtlas) -> Palette:
-    """The palette of an atlas, made once; the atlas is kept so that its id stays its own."""
-    if id(atlas) not in _PALETTES:
-        _PALETTES[id(atlas)] = (atlas, Palette(atlas))
-    return _PALETTES[id(atlas)][1]
+    """The palette of an atlas, made once."""
+    if atlas not in _PALETTES:
+        _PALETTES[atlas] = Palette(atlas)
+    return _PALETTES[atlas]

@@ -7,14 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pixio_edge.scenes.mesh import Look
 from pixio_edge.scenes.scene import Surface, Vector
-from pixio_edge.scenes.textures import MIP_LEVELS, TILE_PX, TextureAtlas
+from pixio_edge.scenes.textures import GAMMA, TextureAtlas
 
-# Exponent between stored colour values and light.
-GAMMA = 2.2
 # Bounds of a tint: a black texture cannot be made white without showing its noise.
 _TINT_BOUNDS = (0.005, 8.0)
 # Uses whose textures are only ever recoloured, and the least mean of their channels.
@@ -218,10 +215,7 @@ class Palette:
     """Textures of an atlas by use, with their mean colours; made once per atlas."""
 
     def __init__(self, atlas: TextureAtlas) -> None:
-        coarsest = atlas.texels[:, -((TILE_PX >> (MIP_LEVELS - 1)) ** 2) :]
-        channels = np.stack([coarsest >> bits & 255 for bits in (16, 8, 0)], axis=-1)
-        means: NDArray[np.float64] = np.maximum(((channels / 255.0) ** GAMMA).mean(axis=1), 1e-3)
-        self.means: list[Vector] = [(float(r), float(g), float(b)) for r, g, b in means]
+        self.means: list[Vector] = [(float(r), float(g), float(b)) for r, g, b in np.maximum(atlas.means, 1e-3)]
         self.textures: dict[str, list[int]] = {}
         for use, indices in atlas.uses.items():
             real = [int(i) for i in indices if atlas.origins[i] != "noise"] or [int(i) for i in indices]

@@ -23,7 +23,6 @@ from pixio_edge.scenes.drawing.rasterise import NEAR_M, project
 from pixio_edge.scenes.drawing.sensor import photograph, plain
 from pixio_edge.scenes.drawing.shade import Geometry, Sight, Surroundings, shade_samples
 from pixio_edge.scenes.drawing.shadow_map import ShadowMap, shadow_map
-from pixio_edge.scenes.drawing.texels import texture_means
 from pixio_edge.scenes.kit import Kit
 from pixio_edge.scenes.library import Library
 from pixio_edge.scenes.scene import VIEWS, Camera, Scene
@@ -166,7 +165,7 @@ def render_scene(
         world.looks,
         world.textures,
         atlas.texels,
-        texture_means(atlas),
+        atlas.means,
     )
     light = _surroundings(scene, world, atlas)
     chosen = range(len(scene.cameras)) if views is None else views

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import cv2
@@ -13,6 +14,9 @@ from pixio_edge.image import read_image
 from pixio_edge.scenes.noise import noise_backdrop, noise_texture
 from pixio_edge.scenes.texture_folder import list_textures
 
+# Exponent between stored colour values and light, and the light of each stored value.
+GAMMA = 2.2
+GAMMA_TABLE = ((np.arange(256) / 255.0) ** GAMMA).astype(np.float32)
 # Side of a texture in pixels.
 TILE_PX = 128
 MIP_LEVELS = 5
@@ -47,7 +51,7 @@ NOISE_TEXTURES = 160
 NOISE_BACKDROPS = 12
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class TextureAtlas:
     """Textures in memory.
 
@@ -64,6 +68,13 @@ class TextureAtlas:
     uses: dict[str, NDArray[np.int64]]
     origins: tuple[str, ...]
     backdrop_origins: tuple[str, ...]
+
+    @cached_property
+    def means(self) -> NDArray[np.float32]:
+        """Mean linear colours of the textures, float32 (T, 3)."""
+        coarsest = self.texels[:, -((TILE_PX >> (MIP_LEVELS - 1)) ** 2) :]
+        channels = np.stack([GAMMA_TABLE[coarsest >> bits & 255] for bits in (16, 8, 0)], axis=-1)
+        return np.ascontiguousarray(channels.mean(axis=1), dtype=np.float32)
 
 
 def load_atlas(folder: Path | None = None, *, seed: int = 0) -> TextureAtlas:
@@ -108,10 +119,12 @@ def _read(path: Path, size: tuple[int, int], *, crop: bool) -> NDArray[np.uint8]
 
 
 def _mip_chain(image: NDArray[np.uint8]) -> NDArray[np.int32]:
-    levels = [image]
+    levels, light = [image], GAMMA_TABLE[image]
     for level in range(1, MIP_LEVELS):
         side = TILE_PX >> level
-        levels.append(np.asarray(cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA), dtype=np.uint8))
+        # Light is what averages, not the stored values: else textures grow darker with the distance.
+        light = np.asarray(cv2.resize(light, (side, side), interpolation=cv2.INTER_AREA), dtype=np.float32)
+        levels.append((light ** np.float32(1 / GAMMA) * 255 + 0.5).astype(np.uint8))
     return np.concatenate([_pack(level).reshape(-1) for level in levels])
 
 

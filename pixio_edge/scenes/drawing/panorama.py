@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pixio_edge.scenes.drawing.jit import Array, Point, quick, quick_part
-from pixio_edge.scenes.drawing.texels import GAMMA_TABLE, between
-from pixio_edge.scenes.textures import BACKDROP_SIZE
+from pixio_edge.scenes.drawing.texels import between
+from pixio_edge.scenes.textures import BACKDROP_SIZE, GAMMA_TABLE
 
 # Side of the map of reflections, a sphere unfolded to an octahedron and that to a square.
 MIRROR_SIDE = 64

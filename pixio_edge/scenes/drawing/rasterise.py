@@ -12,10 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pixio_edge.scenes.drawing.assemble import World
-from pixio_edge.scenes.drawing.jit import Array, Corners, exact, exact_part
+from pixio_edge.scenes.drawing.jit import Array, Corners, Point, exact, exact_part
 
 # Triangles nearer than this are not seen, metres.
 NEAR_M = 0.05
+# A triangle whose corners' directions span less than this share of what they could is seen edge-on: nothing is seen of
+# it, and its depths would be rounding errors.
+_EDGE_ON = 1e-12
 
 
 def project(
@@ -136,7 +139,8 @@ def _fill(
     vx, vy, vw = cy * aw - cw * ay, cw * ax - cx * aw, cx * ay - cy * ax
     wx, wy, ww = ay * bw - aw * by, aw * bx - ax * bw, ax * by - ay * bx
     determinant = ax * ux + ay * uy + aw * uw
-    if determinant == 0:
+    squares = (ax * ax + ay * ay + aw * aw) * (bx * bx + by * by + bw * bw) * (cx * cx + cy * cy + cw * cw)
+    if determinant * determinant <= _EDGE_ON * _EDGE_ON * squares:
         return
     inverse = 1 / determinant
     gx = (ux * value_a + vx * value_b + wx * value_c) * inverse
@@ -144,7 +148,7 @@ def _fill(
     gw = (uw * value_a + vw * value_b + ww * value_c) * inverse
     if determinant < 0:
         ux, uy, uw, vx, vy, vw, wx, wy, ww = -ux, -uy, -uw, -vx, -vy, -vw, -wx, -wy, -ww
-    limit = np.inf if min(aw, bw, cw) >= near else 1 / near
+    low_value, high_value, limit = _value_range((value_a, value_b, value_c), (aw, bw, cw), near)
     iu, iv, iw = 1 / ux, 1 / vx, 1 / wx
     for y in range(y0, y1 + 1):
         low, high = _clip(ux, iu, uy * y + uw, np.float64(x0), np.float64(x1))
@@ -154,10 +158,20 @@ def _fill(
             continue
         along = gy * y + gw
         for x in range(int(np.ceil(low)), int(np.floor(high)) + 1):
-            value = along + gx * x
+            # Triangles that are seen nearly edge-on are steep: rounding must not take them beyond their corners.
+            value = min(max(along + gx * x, low_value), high_value)
             if value > best[y, x] and value <= limit:
                 best[y, x] = value
                 winner[y, x] = index
+
+
+@exact_part
+def _value_range(values: Point, depths: Point, near: float) -> tuple[float, float, float]:
+    """Least and largest value of a triangle, and the largest that is seen: of what crosses the near plane, a part."""
+    if min(depths[0], depths[1], depths[2]) < near:
+        return 0.0, np.inf, 1 / near
+    a, b, c = values[0] / depths[0], values[1] / depths[1], values[2] / depths[2]
+    return min(a, b, c), max(a, b, c), np.inf
 
 
 @exact_part

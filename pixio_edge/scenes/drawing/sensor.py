@@ -17,7 +17,8 @@ Floats = NDArray[np.float32]
 
 # Mean of the light that automatic exposure aims at, and how far it goes towards it.
 _AIM, _ZEAL = 0.25, 0.75
-# Entries of the tone curve, which ends at this light.
+# Entries of the tone curve, which ends at this light. They are even in the root of light, as the curve nearly is: even
+# in light, they would leave a few steps of dark tones.
 _TABLE, _BRIGHTEST = 2048, 4.0
 # Normal numbers, a power of two of them, that noise is taken from: drawing them anew would take as long as the shading.
 _NOISE = np.random.default_rng(0).standard_normal(2**18, dtype=np.float32)
@@ -44,9 +45,15 @@ def photograph(light: Floats, rng: np.random.Generator) -> NDArray[np.uint8]:
     _develop(image, curve, camera, (_NOISE, int(rng.integers(len(_NOISE)))), stored)
     if rng.random() < 0.6:
         quality = int(rng.integers(45, 97))
-        encoded = cv2.imencode(".jpg", stored, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-        stored = np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR), dtype=np.uint8)
+        stored = as_jpeg(stored, quality)
     return stored
+
+
+def as_jpeg(stored: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
+    """An image as JPEG of a quality leaves it, both uint8 (H, W, 3), red first."""
+    # OpenCV takes blue first.
+    encoded = cv2.imencode(".jpg", stored[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+    return np.ascontiguousarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR)[..., ::-1], dtype=np.uint8)
 
 
 def plain(light: Floats) -> NDArray[np.uint8]:
@@ -80,7 +87,7 @@ def _focused(image: Floats, rng: np.random.Generator) -> Floats:
 
 def _curve(rng: np.random.Generator) -> Floats:
     """Light to stored value: shoulder, gamma, contrast, black level."""
-    x = np.arange(_TABLE, dtype=np.float32) * (_BRIGHTEST / (_TABLE - 1))
+    x = _BRIGHTEST * (np.arange(_TABLE, dtype=np.float32) / (_TABLE - 1)) ** 2
     shoulder = rng.uniform(0.1, 0.45)
     curve = np.clip(x * (1 + shoulder * x / _BRIGHTEST) / (1 + shoulder * x), 0, 1) ** rng.uniform(0.41, 0.5)
     contrast = rng.uniform(-0.1, 0.6)
@@ -100,7 +107,7 @@ def _develop(
     """Apply gain, vignette, curve, saturation and noise."""
     red_gain, green_gain, blue_gain, vignette, saturation, noise = camera
     height, width = stored.shape[:2]
-    scale = np.float32((_TABLE - 1) / _BRIGHTEST)
+    scale = np.float32((_TABLE - 1) ** 2 / _BRIGHTEST)
     last, zero = np.float32(_TABLE - 1), np.float32(0)
     numbers, place = noise_source
     mask = len(numbers) - 1
@@ -109,9 +116,9 @@ def _develop(
         for j in range(width):
             x = 2 * (j + 0.5) / width - 1
             shade = scale * np.float32(1 - vignette * 0.5 * (x * x + y * y))
-            red = curve[int(min(max(light[i, j, 0], zero) * np.float32(red_gain) * shade, last))]
-            green = curve[int(min(max(light[i, j, 1], zero) * np.float32(green_gain) * shade, last))]
-            blue = curve[int(min(max(light[i, j, 2], zero) * np.float32(blue_gain) * shade, last))]
+            red = curve[int(min(np.sqrt(max(light[i, j, 0], zero) * np.float32(red_gain) * shade), last))]
+            green = curve[int(min(np.sqrt(max(light[i, j, 1], zero) * np.float32(green_gain) * shade), last))]
+            blue = curve[int(min(np.sqrt(max(light[i, j, 2], zero) * np.float32(blue_gain) * shade), last))]
             grey = np.float32(0.3) * red + np.float32(0.59) * green + np.float32(0.11) * blue
             for k in range(3):
                 value = red if k == 0 else green if k == 1 else blue

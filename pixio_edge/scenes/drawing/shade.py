@@ -14,7 +14,7 @@ from pixio_edge.scenes.drawing.assemble import CONTRAST, GLOSS, GLOW, RED, REPEA
 from pixio_edge.scenes.drawing.jit import Array, Corners, Point, exact_part, quick, quick_part
 from pixio_edge.scenes.drawing.panorama import mirrored, panorama
 from pixio_edge.scenes.drawing.shadow_map import lit_share
-from pixio_edge.scenes.drawing.texels import texture_colour
+from pixio_edge.scenes.drawing.texels import last_level_share, texture_colour
 
 # Lamps are no brighter than at this distance, metres.
 _SOFT_M = 0.5
@@ -28,7 +28,7 @@ _PANE = 0.2
 # Most light of a sample.
 _MOST = 4.0
 # Cosine to the eye below which the footprint of a pixel grows no more.
-_GRAZING = 0.06
+_GRAZING = 0.01
 
 
 class Surroundings(NamedTuple):
@@ -65,7 +65,7 @@ class Sight(NamedTuple):
         rays: float64 (3, 3): world direction of sample (x, y) is `rays @ (x, y, 1)`, of depth 1.
         sample: Width of a pixel at 1 m.
         winner: int32 (2H + 1, 2W + 1), triangles.
-        projected: float64 (V, 4).
+        projected: float64 (V, 6), see `rasterise.project`.
         occlusion: float32 (H, W), share of the ambient light that arrives.
     """
 
@@ -96,12 +96,18 @@ def depth_and_weights(projected: Array, corners: Corners, x: float, y: float) ->
     ax, ay, aw = projected[i, 0], projected[i, 1], projected[i, 2]
     bx, by, bw = projected[j, 0], projected[j, 1], projected[j, 2]
     cx, cy, cw = projected[k, 0], projected[k, 1], projected[k, 2]
-    ux, uy, uw = by * cw - bw * cy, bw * cx - bx * cw, bx * cy - by * cx
-    u = ux * x + uy * y + uw
+    u = (by * cw - bw * cy) * x + (bw * cx - bx * cw) * y + (bx * cy - by * cx)
     v = (cy * aw - cw * ay) * x + (cw * ax - cx * aw) * y + (cx * ay - cy * ax)
     w = (ay * bw - aw * by) * x + (aw * bx - ax * bw) * y + (ax * by - ay * bx)
-    total = 1 / (u + v + w)
-    return (ax * ux + ay * uy + aw * uw) * total, u * total, v * total, w * total
+    # Of a sample inside, all three have the sign of their sum; rounding must not take it out of the triangle.
+    if u + v + w < 0:
+        u, v, w = -u, -v, -w
+    u, v, w = max(u, 0.0), max(v, 0.0), max(w, 0.0)
+    total = u + v + w
+    if total == 0:
+        u, total = 1.0, 1.0
+    u, v, w = u / total, v / total, w / total
+    return u * aw + v * bw + w * cw, u, v, w
 
 
 @quick
@@ -142,7 +148,7 @@ def _seen(geometry: Geometry, light: Surroundings, sight: Sight, sample: Corners
     depth, a, b, c = depth_and_weights(sight.projected, corners, x, y)
     far = depth * length
     point = (eye[0] + far * toward[0], eye[1] + far * toward[1], eye[2] + far * toward[2])
-    normal, density = _normal(geometry.vertices, corners, (a, b, c), toward)
+    normal, flat, density = _normal(geometry.vertices, corners, (a, b, c), toward)
     facing = -(normal[0] * toward[0] + normal[1] * toward[1] + normal[2] * toward[2])
     footprint = density * depth * sight.sample / np.sqrt(max(facing, _GRAZING))
     row = geometry.surface[t]
@@ -151,7 +157,7 @@ def _seen(geometry: Geometry, light: Surroundings, sight: Sight, sample: Corners
     open_share = sight.occlusion[min(y // 2, rows - 1), min(x // 2, columns - 1)]
     glow = looks[row, GLOW]
     factors = (facing, open_share, looks[row, GLOSS], max(glow, 0.0))
-    red, green, blue = _light(light, (point, normal, toward), factors, albedo)
+    red, green, blue = _light(light, (point, normal, flat, toward), factors, albedo)
     if glow < 0:
         # A window pane: what is outside, behind a faint reflection.
         r, g, b = panorama(light.panorama, light.sky, toward)
@@ -165,23 +171,26 @@ def _seen(geometry: Geometry, light: Surroundings, sight: Sight, sample: Corners
 
 
 @quick_part
-def _normal(vertices: Array, corners: Corners, weights: Point, toward: Point) -> tuple[Point, float]:
-    """Unit normal towards the eye, and units of uv per metre."""
+def _normal(vertices: Array, corners: Corners, weights: Point, toward: Point) -> tuple[Point, Point, float]:
+    """Unit normals towards the eye, smooth and flat, and units of uv per metre."""
     v, (a, b, c) = vertices, corners
     ex, ey, ez = v[b, 0] - v[a, 0], v[b, 1] - v[a, 1], v[b, 2] - v[a, 2]
     fx, fy, fz = v[c, 0] - v[a, 0], v[c, 1] - v[a, 1], v[c, 2] - v[a, 2]
     gx, gy, gz = ey * fz - ez * fy, ez * fx - ex * fz, ex * fy - ey * fx
     area = np.sqrt(gx * gx + gy * gy + gz * gz)
-    flat = (v[b, 6] - v[a, 6]) * (v[c, 7] - v[a, 7]) - (v[b, 7] - v[a, 7]) * (v[c, 6] - v[a, 6])
+    uv = (v[b, 6] - v[a, 6]) * (v[c, 7] - v[a, 7]) - (v[b, 7] - v[a, 7]) * (v[c, 6] - v[a, 6])
     p, q, r = weights
     x = p * v[a, 3] + q * v[b, 3] + r * v[c, 3]
     y = p * v[a, 4] + q * v[b, 4] + r * v[c, 4]
     z = p * v[a, 5] + q * v[b, 5] + r * v[c, 5]
     scale = 1 / np.sqrt(max(x * x + y * y + z * z, 1e-24))
     # The flat normal tells which side is seen; that of a smooth surface may turn away a little at its outline.
-    if (gx * x + gy * y + gz * z) * (gx * toward[0] + gy * toward[1] + gz * toward[2]) > 0:
+    away = gx * toward[0] + gy * toward[1] + gz * toward[2]
+    if (gx * x + gy * y + gz * z) * away > 0:
         scale = -scale
-    return (x * scale, y * scale, z * scale), np.sqrt(abs(flat) / max(area, 1e-12))
+    size = (-1 if away > 0 else 1) / max(area, 1e-12)
+    density = np.sqrt(abs(uv) * abs(size))
+    return (x * scale, y * scale, z * scale), (gx * size, gy * size, gz * size), density
 
 
 @quick_part
@@ -201,6 +210,7 @@ def _albedo(geometry: Geometry, row: int, corners: Corners, weights: tuple[float
             footprint * scale,
         )
         r, g, b = texture_colour(geometry.texels, texture, at)
+        contrast *= last_level_share(at[2])
         red, green, blue = red + contrast * (r - red), green + contrast * (g - green), blue + contrast * (b - blue)
     return (
         min(red * looks[row, RED], 0.95),
@@ -211,10 +221,13 @@ def _albedo(geometry: Geometry, row: int, corners: Corners, weights: tuple[float
 
 @quick_part
 def _light(
-    light: Surroundings, frame: tuple[Point, Point, Point], factors: tuple[float, float, float, float], albedo: Point
+    light: Surroundings,
+    frame: tuple[Point, Point, Point, Point],
+    factors: tuple[float, float, float, float],
+    albedo: Point,
 ) -> Point:
     """Light that a point sends to the eye."""
-    point, normal, toward = frame
+    point, normal, flat, toward = frame
     facing, open_share, gloss, glow = factors
     ambient, lamps = light.ambient, light.lamps
     up = 0.5 + 0.5 * normal[2]
@@ -230,7 +243,7 @@ def _light(
             continue
         share *= 0.4 + 0.6 * open_share
         if lamps[i, 7] > 0:
-            share *= lit_share(light.shadow, light.shadow_view, light.shadow_light, point, normal)
+            share *= lit_share(light.shadow, light.shadow_view, light.shadow_light, point, (normal, flat))
         red += share * cosine * lamps[i, 3]
         green += share * cosine * lamps[i, 4]
         blue += share * cosine * lamps[i, 5]

@@ -16,14 +16,26 @@ from pixio_edge.scenes.scene import Camera, Lamp, Scene
 SUN_SIDE, LAMP_SIDE = 896, 512
 # Most of the half side of what the map of the sun covers, metres.
 _SUN_REACH_M = 45.0
-# Tangent of half the opening of the map of a lamp; what lies outside counts as lit.
-_LAMP_OPENING = 1.9
+# Least and largest tangent of half the opening of the map of a lamp; what lies outside counts as lit.
+_LAMP_OPENINGS = (0.5, 1.9)
 # Shades and sockets nearer than this to a lamp cast no shadow, metres.
 _LAMP_NEAR_M = 0.3
 # Things of fewer texels cast no shadow.
-_SMALLEST = 3.0
+_SMALLEST = 1.5
+# Texels by which a point leaves its surface, and by which it may be nearer to the light.
+_LIFT, _BIAS = 0.5, 0.4
+# Least cosine to the light that surfaces are taken to have: steeper ones are hardly lit.
+_STEEPEST = 0.1
+# Share of the map's side over which it fades to light at its border.
+_FADE = 0.04
+# Things that cameras see within this distance are what the map of a lamp is for, metres.
+_NOTICED_M = 8.0
+# What is larger across than twice this is a wall, metres.
+_LARGE_M = 1.6
+# Margin around them, as a factor of the tangent.
+_MARGIN = 1.15
 # Values of the map of the sun are heights above this far below, so that they are positive.
-_BELOW_M = 10_000.0
+_BELOW_M = 2_000.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +62,7 @@ def shadow_map(scene: Scene, world: World) -> ShadowMap:
     for index, lamp in enumerate(scene.lamps):
         if not lamp.shadows:
             continue
-        view, texel = _sun_view(scene, lamp, world) if lamp.is_sun else _lamp_view(lamp, world)
+        view, texel = _sun_view(scene, lamp, world) if lamp.is_sun else _lamp_view(scene, lamp, world)
         side = SUN_SIDE if lamp.is_sun else LAMP_SIDE
         nearest, _, _ = project(world, view, (side, side), _LAMP_NEAR_M, smallest=_SMALLEST)
         return ShadowMap(index, nearest, view, texel, lamp.is_sun)
@@ -64,7 +76,8 @@ def _sun_view(scene: Scene, lamp: Lamp, world: World) -> tuple[NDArray[np.float6
     ahead = np.array([_ahead(camera, 0.35 * _SUN_REACH_M) for camera in scene.cameras])
     centre = (ahead.min(axis=0) + ahead.max(axis=0)) / 2
     spread = float(np.ptp(ahead, axis=0).max()) / 2
-    reach = min(_SUN_REACH_M + spread, float((np.linalg.norm(world.spheres[:, :3] - centre, axis=1)).max()) + 5.0)
+    ends = np.linalg.norm(world.spheres[:, :3] - centre, axis=1) + world.spheres[:, 3]
+    reach = min(_SUN_REACH_M + spread, float(ends.max(initial=1.0)))
     half = (SUN_SIDE - 1) / 2
     scale = half / reach
     view = np.zeros((4, 4))
@@ -76,20 +89,47 @@ def _sun_view(scene: Scene, lamp: Lamp, world: World) -> tuple[NDArray[np.float6
     return view, 1 / scale
 
 
-def _lamp_view(lamp: Lamp, world: World) -> tuple[NDArray[np.float64], float]:
-    """Perspective view towards the middle of the things around."""
+def _lamp_view(scene: Scene, lamp: Lamp, world: World) -> tuple[NDArray[np.float64], float]:
+    """Perspective view of the things that the cameras see."""
     position = np.array(lamp.position)
-    things = world.spheres[world.spheres[:, 3] < np.median(world.spheres[:, 3]) * 4 + 0.1]
-    forward = things[:, :3].mean(axis=0) - position
-    length = float(np.linalg.norm(forward))
-    forward = forward / length if length > _LAMP_NEAR_M else np.array((0.0, 0.0, -1.0))
+    rays = _things(scene, world) - position
+    rays = rays[np.linalg.norm(rays, axis=1) > _LAMP_NEAR_M]
+    forward = np.array((0.0, 0.0, -1.0))
+    if len(rays):
+        rays /= np.linalg.norm(rays, axis=1, keepdims=True)
+        mean = rays.mean(axis=0)
+        length = float(np.linalg.norm(mean))
+        forward = mean / length if length > _STEEPEST else forward
     across, up = _axes(forward)
     half = (LAMP_SIDE - 1) / 2
-    focal = half / _LAMP_OPENING
+    opening = _LAMP_OPENINGS[1]
+    if len(rays):
+        ahead = np.maximum(rays @ forward, 1e-3)
+        sides = np.maximum(np.abs(rays @ across), np.abs(rays @ up)) / ahead
+        opening = min(max(_MARGIN * float(np.quantile(sides, 0.95)), _LAMP_OPENINGS[0]), opening)
+    focal = half / opening
     rows = np.stack([focal * across + half * forward, focal * up + half * forward, forward])
     view = np.zeros((4, 4))
     view[:3, :3], view[:3, 3], view[3, 3] = rows, -rows @ position, 1.0
     return view, 1 / focal
+
+
+def _things(scene: Scene, world: World) -> NDArray[np.float64]:
+    """Centres of the things, not the walls, that cameras see near them: float64 (N, 3)."""
+    spheres = world.spheres[world.spheres[:, 3] < _LARGE_M]
+    seen = np.zeros(len(spheres), np.bool_)
+    for camera in scene.cameras:
+        offsets = spheres[:, :3] - np.array(camera.position)
+        ahead = offsets @ np.array(_direction(camera))
+        across = np.sqrt(np.maximum((offsets**2).sum(axis=1) - ahead**2, 0.0))
+        seen |= (ahead > 0) & (ahead < _NOTICED_M) & (across < ahead * math.tan(camera.fov / 2) + spheres[:, 3])
+    centres: NDArray[np.float64] = spheres[seen, :3]
+    return centres
+
+
+def _direction(camera: Camera) -> tuple[float, float, float]:
+    level = math.cos(camera.pitch)
+    return (-math.sin(camera.yaw) * level, math.cos(camera.yaw) * level, -math.sin(camera.pitch))
 
 
 def _ahead(camera: Camera, distance: float) -> tuple[float, float, float]:
@@ -105,7 +145,9 @@ def _axes(direction: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[
 
 
 @quick_part
-def lit_share(nearest: Array, view: Array, light: tuple[float, bool, int], point: Point, normal: Point) -> float:
+def lit_share(
+    nearest: Array, view: Array, light: tuple[float, bool, int], point: Point, normals: tuple[Point, Point]
+) -> float:
     """Share of the light that reaches a point: a smooth mean over 4 x 4 samples of the map.
 
     Args:
@@ -113,34 +155,64 @@ def lit_share(nearest: Array, view: Array, light: tuple[float, bool, int], point
         view: Its view.
         light: World size of a texel (of a lamp at 1 m); whether it is the sun; texels between samples: softness.
         point: World point.
-        normal: Unit normal towards the eye.
+        normals: Unit normals towards the eye, smooth and flat.
     """
     texel, is_sun, stride = light
-    x, y, z = point
-    w = view[2, 0] * x + view[2, 1] * y + view[2, 2] * z + view[2, 3]
+    smooth, flat = normals
+    w = view[2, 0] * point[0] + view[2, 1] * point[1] + view[2, 2] * point[2] + view[2, 3]
     if w < _LAMP_NEAR_M:
         return 1.0
-    # Leave the surface by its normal, by what the samples cover: else a surface shadows itself.
-    away = texel * w * (0.8 + stride)
-    x, y, z = x + away * normal[0], y + away * normal[1], z + away * normal[2]
+    away = _LIFT * texel * w
+    x, y, z = point[0] + away * smooth[0], point[1] + away * smooth[1], point[2] + away * smooth[2]
     w = view[2, 0] * x + view[2, 1] * y + view[2, 2] * z + view[2, 3]
-    px = (view[0, 0] * x + view[0, 1] * y + view[0, 2] * z + view[0, 3]) / (w * stride)
-    py = (view[1, 0] * x + view[1, 1] * y + view[1, 2] * z + view[1, 3]) / (w * stride)
-    last = nearest.shape[0] // stride - 3
-    if not (1 < px < last and 1 < py < last):
+    px = (view[0, 0] * x + view[0, 1] * y + view[0, 2] * z + view[0, 3]) / w
+    py = (view[1, 0] * x + view[1, 1] * y + view[1, 2] * z + view[1, 3]) / w
+    side = nearest.shape[0]
+    x0, y0 = int(px / stride), int(py / stride)
+    if not (px > stride and py > stride and x0 + 2 <= (side - 1) // stride and y0 + 2 <= (side - 1) // stride):
         return 1.0
+    value = view[3, 0] * x + view[3, 1] * y + view[3, 2] * z + view[3, 3]
+    along, down = _slopes(view, (texel, is_sun, 0.5 * (side - 1)), (x, y, z), flat)
     if is_sun:
-        threshold = view[3, 0] * x + view[3, 1] * y + view[3, 2] * z + view[3, 3] + 0.5 * texel
+        threshold = value + _BIAS * texel
     else:
-        threshold = (1.0 + 0.3 * texel) / w
-    x0, y0 = int(px), int(py)
-    fx, fy = px - x0, py - y0
+        threshold, along, down = (1.0 + _BIAS * texel) / w, along / w, down / w
+    fx, fy = px / stride - x0, py / stride - y0
     lit = 0.0
     for j in range(4):
         row = (y0 - 1 + j) * stride
+        level = threshold + down * (row - py)
         across = 0.0
         for i in range(4):
-            if nearest[row, (x0 - 1 + i) * stride] <= threshold:
+            column = (x0 - 1 + i) * stride
+            # Against the plane of the surface at the sample: a surface must not shadow itself.
+            if nearest[row, column] <= level + along * (column - px):
                 across += 1 - fx if i == 0 else fx if i == 3 else 1.0
         lit += across * (1 - fy if j == 0 else fy if j == 3 else 1.0)
-    return lit / 9
+    lit /= 9
+    # At its border the map fades to light: nothing is known of what is beyond.
+    margin = min(px, py, side - 1 - px, side - 1 - py) / (_FADE * side)
+    return lit + (1 - lit) * max(0.0, 1 - margin)
+
+
+@quick_part
+def _slopes(view: Array, light: tuple[float, bool, float], point: Point, normal: Point) -> tuple[float, float]:
+    """How the value of the map changes by a texel to the right and down on a plane; of a lamp, as a share of it."""
+    texel, is_sun, half = light
+    nx, ny, nz = normal
+    x = nx * view[0, 0] + ny * view[0, 1] + nz * view[0, 2]
+    y = nx * view[1, 0] + ny * view[1, 1] + nz * view[1, 2]
+    if is_sun:
+        facing = nx * view[3, 0] + ny * view[3, 1] + nz * view[3, 2]
+        scale = -texel * texel / max(facing, _STEEPEST)
+    else:
+        # Rows of the view hold the direction ahead besides those to the right and down.
+        ahead = nx * view[2, 0] + ny * view[2, 1] + nz * view[2, 2]
+        x, y = (x - half * ahead) * texel, (y - half * ahead) * texel
+        w = view[2, 0] * point[0] + view[2, 1] * point[1] + view[2, 2] * point[2] + view[2, 3]
+        px = view[0, 0] * point[0] + view[0, 1] * point[1] + view[0, 2] * point[2] + view[0, 3]
+        py = view[1, 0] * point[0] + view[1, 1] * point[1] + view[1, 2] * point[2] + view[1, 3]
+        # Minus the cosine to the lamp, times the length of its ray at depth 1.
+        facing = ahead + x * texel * (px / w - half) + y * texel * (py / w - half)
+        scale = -texel / max(-facing, _STEEPEST)
+    return x * scale, y * scale

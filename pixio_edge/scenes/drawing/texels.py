@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pixio_edge.scenes.drawing.jit import Array, Point, quick_part
-from pixio_edge.scenes.textures import MIP_LEVELS, TILE_PX, TextureAtlas
+from pixio_edge.scenes.textures import GAMMA_TABLE, MIP_LEVELS, TILE_PX
 
-GAMMA = 2.2
-# Stored value to light.
-GAMMA_TABLE = ((np.arange(256) / 255.0) ** GAMMA).astype(np.float32)
 _MIP_STARTS = np.cumsum([0, *((TILE_PX >> level) ** 2 for level in range(MIP_LEVELS))]).astype(np.int64)
 # Texels per pixel from which the next mip level is taken.
-_NEXT_LEVEL = 1.8
+_NEXT_LEVEL = 2.0
+_COARSEST_PX = TILE_PX >> (MIP_LEVELS - 1)
+# Texels of the coarsest level that a pixel covers before they average to the mean colour.
+_LEFT = 2.0
 
 
 @quick_part
@@ -43,6 +42,12 @@ def texture_colour(texels: Array, texture: int, at: Point) -> Point:
 
 
 @quick_part
+def last_level_share(wide: float) -> float:
+    """How much contrast is left of the coarsest mip level in a pixel of this width in repeats: the rest is averaged."""
+    return float(min(1.0, _LEFT / (wide * _COARSEST_PX)))
+
+
+@quick_part
 def between(top: tuple[int, int], low: tuple[int, int], fx: float, fy: float) -> Point:
     """Linear colour between four packed ones."""
     p, q, r, s = (1 - fx) * (1 - fy), fx * (1 - fy), (1 - fx) * fy, fx * fy
@@ -54,15 +59,3 @@ def between(top: tuple[int, int], low: tuple[int, int], fx: float, fy: float) ->
     blue = p * table[top[0] & 255] + q * table[top[1] & 255]
     blue += r * table[low[0] & 255] + s * table[low[1] & 255]
     return red, green, blue
-
-
-_MEANS: dict[int, tuple[TextureAtlas, NDArray[np.float32]]] = {}
-
-
-def texture_means(atlas: TextureAtlas) -> NDArray[np.float32]:
-    """Mean linear colours of an atlas, float32 (T, 3), made once; the atlas is kept so that its id stays its own."""
-    if id(atlas) not in _MEANS:
-        coarsest = atlas.texels[:, -((TILE_PX >> (MIP_LEVELS - 1)) ** 2) :]
-        channels = np.stack([GAMMA_TABLE[coarsest >> bits & 255] for bits in (16, 8, 0)], axis=-1)
-        _MEANS[id(atlas)] = (atlas, np.ascontiguousarray(channels.mean(axis=1), dtype=np.float32))
-    return _MEANS[id(atlas)][1]
