@@ -58,6 +58,19 @@ UnverifiedOption = Annotated[
     bool, typer.Option("--allow-unverified", help="Also take artifacts that never ran on hardware of their kind.")
 ]
 ColormapOption = Annotated[str, typer.Option("--colormap", "-c", help="Colours: inferno, turbo, magma, viridis, …")]
+LayoutOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--layout",
+        metavar="NAME[:WEIGHT]",
+        help="Only scenes of this kind; repeat to mix by weight. room, kitchen, tabletop, still_life, shelf, corridor, "
+        "hall, street, country, park, square, yard, building, forest. Default: all of them.",
+    ),
+]
+RenderersOption = Annotated[
+    int | None,
+    typer.Option("--renderers", min=1, help="Processes that render scenes. Default: one for each usable core."),
+]
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print results as JSON, and nothing else, on standard output.")
 ]
@@ -83,6 +96,26 @@ def parse_size(text: str | None, *, option: str = "--size") -> tuple[int, int] |
     if match is None or int(match[1]) == 0 or match[2] == "0":
         raise InputError(f"{option}: got '{text}', expected HEIGHTxWIDTH in pixels. Fix: {option} 256x256")
     return int(match[1]), int(match[2] or match[1])
+
+
+def parse_layouts(texts: list[str] | None) -> dict[str, float]:
+    """Read `NAME[:WEIGHT]` of layouts of scenes.
+
+    Raises:
+        InputError: A text is no layout with its weight, or there is none of that name, or it is named twice.
+    """
+    from pixio_edge.scenes.selection import check_layouts
+
+    weights: dict[str, float] = {}
+    for text in texts or ():
+        match = re.fullmatch(r"([^:]+)(?::(\d+\.?\d*|\.\d+))?", text.strip())
+        if match is None:
+            raise InputError(f"--layout: got '{text}', expected NAME or NAME:WEIGHT. Fix: --layout tabletop:2")
+        if match[1] in weights:
+            raise InputError(f"--layout: got {match[1]} twice, expected it once. Fix: give it a larger weight")
+        weights[match[1]] = float(match[2] or 1)
+    check_layouts(weights)
+    return weights
 
 
 def parse_precision(text: str | None) -> Precision | None:

@@ -9,17 +9,29 @@ import typer
 
 from pixio_edge.cli.console import Meter, print_json
 from pixio_edge.cli.extras import needs_extra
-from pixio_edge.cli.options import JsonOption, OutputFolder, examples, parse_size
+from pixio_edge.cli.options import (
+    JsonOption,
+    LayoutOption,
+    OutputFolder,
+    RenderersOption,
+    examples,
+    parse_layouts,
+    parse_size,
+)
+from pixio_edge.cli.stopping import term_interrupts
 from pixio_edge.errors import InputError
 
 EXAMPLES = examples(
     "pixio-edge scenes --count 16 -o scenes",
     "pixio-edge scenes --textures path/to/textures --layout street --size 384x512",
+    "pixio-edge scenes --count 4096 --layout tabletop:3 --layout shelf -o arm",
     "pixio-edge scenes --models seat --count 20 -o seats",
     "pixio-edge evaluate nano --data scenes",
 )
 
 DEFAULT_SIZE = "192x256"
+# With less to render, another process takes longer to start than it saves.
+IMAGES_PER_PROCESS = 64
 
 
 def scenes(
@@ -29,10 +41,7 @@ def scenes(
         Path | None,
         typer.Option("--textures", help="Folder of images to render with. Default: procedural noise alone."),
     ] = None,
-    layout: Annotated[
-        str | None,
-        typer.Option("--layout", help="Only this layout, such as room or street. Default: as in training."),
-    ] = None,
+    layout: LayoutOption = None,
     models: Annotated[
         str | None,
         typer.Option("--models", metavar="NAME", help="Instead of scenes, things of this category or name alone."),
@@ -40,18 +49,22 @@ def scenes(
     size: Annotated[str, typer.Option("--size", "-s", metavar="HxW", help="Size of the images.")] = DEFAULT_SIZE,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the scenes.")] = 0,
     effects: Annotated[bool, typer.Option("--effects/--no-effects", help="Blur, noise and the like.")] = True,
+    renderers: RenderersOption = None,
     json: JsonOption = False,
 ) -> None:
     """Render training scenes: <name>.png, exact depth as <name>.depth.png (16-bit, mm), index.csv, contact_sheet.png.
 
-    The folder is a data set that `pixio-edge evaluate` takes; index.csv has the intrinsics.
+    The folder is a data set that `pixio-edge evaluate` takes; index.csv has the intrinsics. Ctrl-C leaves one of what
+    is there by then. Whatever the seeds, no run trains on these scenes. The sheet shows the first images.
     """
     with needs_extra("train", "pixio-edge scenes"):
+        from pixio_edge.host import usable_cores
         from pixio_edge.scenes.preview import INDEX_NAME, SHEET_NAME, write_models, write_scenes
     if models is not None and layout is not None:
         raise InputError("--models: got --layout as well, expected one of them. Fix: leave out --layout")
-    chosen = parse_size(size) or (0, 0)
-    with Meter("scenes") as meter:
+    chosen, layouts = parse_size(size) or (0, 0), parse_layouts(layout)
+    processes = min(renderers or usable_cores(), -(-count // IMAGES_PER_PROCESS))
+    with term_interrupts(), Meter("scenes") as meter:
         if models is not None:
             names = write_models(
                 output, models, count=count, size=chosen, seed=seed, textures=textures, progress=meter.update
@@ -63,8 +76,9 @@ def scenes(
                 size=chosen,
                 seed=seed,
                 textures=textures,
-                layout=layout,
+                layouts=layouts,
                 effects=effects,
+                renderers=processes,
                 progress=meter.update,
             )
     if json:

@@ -5,30 +5,40 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from pixio_edge.colormap import colorize_inverse
+from pixio_edge.errors import InputError, OutputError
 from pixio_edge.files import create_folder, write_bytes_atomic, write_text_atomic
 from pixio_edge.image import write_image
 from pixio_edge.scenes.kit import Kit
 from pixio_edge.scenes.library import build_library
 from pixio_edge.scenes.light import daylight
 from pixio_edge.scenes.mesh import Look
-from pixio_edge.scenes.render import Rendered, check_size, join, render, render_scene
+from pixio_edge.scenes.render import Rendered, check_size, render_scene
 from pixio_edge.scenes.scene import Camera, Scene
+from pixio_edge.scenes.selection import Purpose, check_layouts, scene_seed
 from pixio_edge.scenes.shapes import box
-from pixio_edge.scenes.studio import TASK_IMAGES
+from pixio_edge.scenes.studio import Studio
 from pixio_edge.scenes.textures import load_atlas
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 # Stored value over metres: millimetres, so that 16 bits reach 65.5 m. Beyond that, and for sky, 0: not known.
 DEPTH_SCALE = 1000
 COLUMNS = ("rgb", "depth", "scale", "fx", "fy", "cx", "cy", "kind", "note")
 SHEET_COLUMNS = 4
+# More of them nobody looks at, and memory would grow with the data set.
+SHEET_IMAGES = 48
 SHEET_NAME, INDEX_NAME = "contact_sheet.png", "index.csv"
 
 
@@ -39,42 +49,44 @@ def write_scenes(
     size: tuple[int, int] = (192, 256),
     seed: int = 0,
     textures: Path | None = None,
-    layout: str | None = None,
+    layouts: Mapping[str, float] | None = None,
     effects: bool = True,
+    renderers: int = 1,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[str]:
-    """Render images of scenes and write them with `write_preview`.
+    """Render images of scenes and write them to a `PreviewFolder` as they come.
 
     Args:
         folder: Created if missing.
         indices: Numbers of the images; `scene.VIEWS` after another are views of one scene.
         size: (height, width) in pixels.
-        seed: Seed of the scenes.
+        seed: Seed of the scenes; none of them is ever trained on or measured on by a run (`selection.Purpose`).
         textures: Texture folder; None: procedural noise.
-        layout: Only this layout.
+        layouts: Only these layouts, with their weights.
         effects: Add camera effects.
+        renderers: Processes that render.
         progress: Called with the number of images done and that of all.
 
     Returns:
         Names of the images: layout and number.
 
     Raises:
-        InputError: There is no such layout or texture folder.
+        CheckFailedError: A rendering process died.
+        InputError: There is no such layout or texture folder, or the folder holds a data set.
         OutputError: The folder cannot be written.
         SpecError: A side is shorter than 16 pixels.
     """
     check_size(size)
-    atlas, library = load_atlas(textures), build_library()
-    parts = []
-    for first in range(0, len(indices), TASK_IMAGES):
-        part = indices[first : first + TASK_IMAGES]
-        parts.append(
-            render(seed, part, size, atlas, library, layouts={layout: 1.0} if layout else None, effects=effects)
-        )
-        progress(first + len(part), len(indices))
-    batch = join(parts)
-    names = [f"{kind}_{index:04d}" for kind, index in zip(batch.kinds, indices, strict=True)]
-    write_preview(folder, batch, names)
+    check_layouts(layouts or {})
+    names: list[str] = []
+    with PreviewFolder(folder) as preview, Studio(textures, workers=renderers) as studio:
+        seed = scene_seed(seed, Purpose.PREVIEW)
+        for part in studio.render(seed, indices, size, layouts=layouts, effects=effects):
+            numbers = indices[len(names) : len(names) + len(part.kinds)]
+            new = [f"{kind}_{index:04d}" for kind, index in zip(part.kinds, numbers, strict=True)]
+            preview.add(part, new)
+            names += new
+            progress(len(names), len(indices))
     return names
 
 
@@ -88,7 +100,7 @@ def write_models(
     textures: Path | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[str]:
-    """Render things by themselves, each on a floor in sunlight, and write them with `write_preview`.
+    """Render things by themselves, each on a floor in sunlight, and write them to a `PreviewFolder` as they come.
 
     Args:
         folder: Created if missing.
@@ -103,20 +115,20 @@ def write_models(
         Names of the images: model and number in the library.
 
     Raises:
-        InputError: There is no such category or name, or no such texture folder.
+        InputError: There is no such category or name, or no such texture folder, or the folder holds a data set.
         OutputError: The folder cannot be written.
         SpecError: A side is shorter than 16 pixels.
     """
     check_size(size)
-    atlas, library = load_atlas(textures), build_library()
+    library = build_library()
     chosen = library.of(key)[:count]
-    parts = []
-    for index in chosen:
-        scene = showcase(Kit(np.random.default_rng([seed, index]), atlas, library), index)
-        parts.append(render_scene(scene, library, atlas, size, seed=0, effects=False))
-        progress(len(parts), len(chosen))
     names = [f"{library.names[index]}_{index:04d}" for index in chosen]
-    write_preview(folder, join(parts), names)
+    with PreviewFolder(folder) as preview:
+        atlas = load_atlas(textures)
+        for done, (index, name) in enumerate(zip(chosen, names, strict=True), start=1):
+            scene = showcase(Kit(np.random.default_rng([seed, index]), atlas, library), index)
+            preview.add(render_scene(scene, library, atlas, size, seed=0, effects=False), [name])
+            progress(done, len(chosen))
     return names
 
 
@@ -133,33 +145,89 @@ def showcase(kit: Kit, index: int) -> Scene:
     return scene
 
 
-def write_preview(folder: Path, batch: Rendered, names: Sequence[str]) -> None:
-    """Write `<name>.png`, `<name>.depth.png` (16-bit, millimetres), a contact sheet, and `index.csv` with intrinsics.
+class PreviewFolder:
+    """A data set that grows: `<name>.png`, `<name>.depth.png` (16-bit, millimetres), `index.csv`, a contact sheet.
+
+    A context manager. `index.csv`, with intrinsics, and the sheet of the first `SHEET_IMAGES` are written at its end,
+    also when that is an exception such as Ctrl-C: what is there by then is a data set. Of nothing, no folder stays.
 
     Args:
         folder: Created if missing; `pixio-edge evaluate` takes it as a data set.
-        batch: Rendered images.
-        names: One per image.
-
-    Raises:
-        OutputError: The folder cannot be written.
     """
-    create_folder(folder)
-    images, depths = batch.rgb, batch.depth
-    height, width = depths.shape[1:]
-    table = io.StringIO()
-    rows = csv.writer(table, lineterminator="\n")
-    rows.writerow(COLUMNS)
-    for name, image, depth, focal, kind in zip(names, images, depths, batch.focal_px, batch.kinds, strict=True):
-        write_image(folder / f"{name}.png", image)
-        write_bytes_atomic(folder / f"{name}.depth.png", encode_millimetres(depth))
-        focal_px = f"{float(focal):.3f}"
-        files = (f"{name}.png", f"{name}.depth.png", DEPTH_SCALE)
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._rows: list[tuple[object, ...]] = []
+        self._cells: list[NDArray[np.uint8]] = []
+        self._made: list[Path] = []
+
+    def __enter__(self) -> Self:
+        """Create the folder.
+
+        Raises:
+            InputError: It holds a data set already, whose index would be lost.
+            OutputError: It cannot be created.
+        """
+        index = self._folder / INDEX_NAME
+        if index.exists():
+            raise InputError(
+                f"'{self._folder}': got a data set, expected none. Fix: delete it or choose another folder"
+            )
+        self._made = [level for level in (self._folder, *self._folder.parents) if not level.exists()]
+        create_folder(self._folder)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if self._rows and kind is None:
+            self._finish()
+        elif self._rows:
+            with suppress(OutputError):  # such as of a full disk, which the first error tells
+                self._finish()
+        else:
+            for level in self._made:
+                with suppress(OSError):
+                    level.rmdir()
+
+    def add(self, batch: Rendered, names: Sequence[str]) -> None:
+        """Write images.
+
+        Args:
+            batch: Rendered images.
+            names: One per image, none of which is there.
+
+        Raises:
+            OutputError: They cannot be written.
+        """
+        height, width = batch.depth.shape[1:]
         # The centre of the image, where the centre of the first pixel is 0 (see `Intrinsics`).
         centre = ((width - 1) / 2, (height - 1) / 2)
-        rows.writerow((*files, focal_px, focal_px, *centre, "depth", f"rendered {kind}"))
-    write_image(folder / SHEET_NAME, contact_sheet(images, depths))
-    write_text_atomic(folder / INDEX_NAME, table.getvalue())
+        parts = zip(names, batch.rgb, batch.depth, batch.focal_px, batch.kinds, strict=True)
+        for name, image, depth, focal, kind in parts:
+            self._write(name, image, depth)
+            focal_px = f"{float(focal):.3f}"
+            files = (f"{name}.png", f"{name}.depth.png", DEPTH_SCALE)
+            self._rows.append((*files, focal_px, focal_px, *centre, "depth", f"rendered {kind}"))
+            if len(self._cells) < SHEET_IMAGES:
+                self._cells.append(sheet_cell(image, depth))
+
+    def _write(self, name: str, image: NDArray[np.uint8], depth: NDArray[np.float32]) -> None:
+        colour, depth_file = self._folder / f"{name}.png", self._folder / f"{name}.depth.png"
+        try:
+            write_image(colour, image)
+            write_bytes_atomic(depth_file, encode_millimetres(depth))
+        except BaseException:  # Ctrl-C as well: no image without its depth
+            for path in (colour, depth_file):
+                with suppress(OSError):
+                    path.unlink()
+            raise
+
+    def _finish(self) -> None:
+        table = io.StringIO()
+        rows = csv.writer(table, lineterminator="\n")
+        rows.writerow(COLUMNS)
+        rows.writerows(self._rows)
+        write_image(self._folder / SHEET_NAME, contact_sheet(self._cells))
+        write_text_atomic(self._folder / INDEX_NAME, table.getvalue())
 
 
 def encode_millimetres(depth_m: NDArray[np.float32]) -> bytes:
@@ -169,13 +237,14 @@ def encode_millimetres(depth_m: NDArray[np.float32]) -> bytes:
     return bytes(cv2.imencode(".png", stored.astype(np.uint16))[1])
 
 
-def contact_sheet(images: NDArray[np.uint8], depths_m: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """All images in a grid, each above its coloured inverse depth, RGB (H, W, 3)."""
-    cells = [
-        np.concatenate([image, colorize_inverse(1.0 / depth, colormap="inferno", low=2.0, high=98.0)])
-        for image, depth in zip(images, depths_m, strict=True)
-    ]
+def sheet_cell(image: NDArray[np.uint8], depth_m: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """An image above its coloured inverse depth, RGB (2 H, W, 3)."""
+    return np.concatenate([image, colorize_inverse(1.0 / depth_m, colormap="inferno", low=2.0, high=98.0)])
+
+
+def contact_sheet(cells: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    """Pictures of one size in a grid, RGB (H, W, 3)."""
     columns = min(SHEET_COLUMNS, len(cells))
-    cells += [np.zeros_like(cells[0])] * (-len(cells) % columns)
-    rows = [np.concatenate(cells[first : first + columns], axis=1) for first in range(0, len(cells), columns)]
+    filled = [*cells, *[np.zeros_like(cells[0])] * (-len(cells) % columns)]
+    rows = [np.concatenate(filled[first : first + columns], axis=1) for first in range(0, len(filled), columns)]
     return np.concatenate(rows)

@@ -9,15 +9,21 @@ import cv2
 import numpy as np
 import pytest
 
+from pixio_edge.cli.options import LayoutOption, parse_layouts
 from pixio_edge.cli.scenes import scenes
-from pixio_edge.errors import OutputError, PixioEdgeError
+from pixio_edge.errors import InputError, OutputError, PixioEdgeError
 from pixio_edge.evaluation.index_folder import IndexFolder
+from pixio_edge.scenes import preview as preview_module
+from pixio_edge.scenes import studio as studio_module
 from pixio_edge.scenes.kit import Kit
+from pixio_edge.scenes.layouts import LAYOUTS
 from pixio_edge.scenes.library import Library, make_library
 from pixio_edge.scenes.mesh import Look, Model
-from pixio_edge.scenes.preview import contact_sheet, encode_millimetres, showcase, write_scenes
-from pixio_edge.scenes.render import render, render_scene
+from pixio_edge.scenes.preview import contact_sheet, encode_millimetres, sheet_cell, showcase, write_scenes
+from pixio_edge.scenes.render import render, render_scene, sample_scene
+from pixio_edge.scenes.selection import Purpose, scene_seed
 from pixio_edge.scenes.shapes import box
+from pixio_edge.scenes.studio import Studio
 from pixio_edge.scenes.textures import TextureAtlas
 
 SIZE = (32, 48)
@@ -26,7 +32,7 @@ SIZE = (32, 48)
 def test_preview_is_a_data_set_with_exact_depth(tmp_path: Path, atlas: TextureAtlas, library: Library) -> None:
     names = write_scenes(tmp_path / "scenes", range(3, 13), size=SIZE, seed=7)
 
-    expected = render(7, range(3, 13), SIZE, atlas, library)
+    expected = render(scene_seed(7, Purpose.PREVIEW), range(3, 13), SIZE, atlas, library)
     samples = list(IndexFolder(tmp_path / "scenes"))
     assert names == [f"{kind}_{index:04d}" for kind, index in zip(expected.kinds, range(3, 13), strict=True)]
     assert len(samples) == 10
@@ -57,7 +63,7 @@ def test_sky_is_shown_as_far_on_a_contact_sheet() -> None:
     depths = np.stack([np.full((10, 20), 1.0 + k, dtype=np.float32) for k in range(6)])
     depths[0, :5] = np.inf
 
-    sheet = contact_sheet(images, depths)
+    sheet = contact_sheet([sheet_cell(image, depth) for image, depth in zip(images, depths, strict=True)])
 
     assert sheet.shape == (40, 80, 3)
     assert (sheet[:10, 20:40] == 40).all()
@@ -75,7 +81,7 @@ def test_millimetres_are_zero_for_sky_and_for_what_is_too_far() -> None:
 
 
 def test_verb_writes_one_layout_and_says_what_it_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    scenes(tmp_path / "out", count=2, layout="street", size="32x48", json=True)
+    scenes(tmp_path / "out", count=2, layout=["street"], size="32x48", json=True)
 
     record = json.loads(capsys.readouterr().out)
     assert record["names"] == ["street_0000", "street_0001"]
@@ -112,10 +118,10 @@ def test_model_is_shown_whole_and_large(atlas: TextureAtlas) -> None:
     ("options", "fragment"),
     [
         ({"size": "15x48"}, "at least 16 pixels"),
-        ({"layout": "moon"}, "moon"),
+        ({"layout": ["moon"]}, "layout 'moon': unknown, expected one of room, "),
         ({"textures": Path("nowhere")}, "nowhere"),
         ({"models": "moon"}, "models 'moon': unknown, expected one of"),
-        ({"models": "seat", "layout": "room"}, "--models: got --layout as well"),
+        ({"models": "seat", "layout": ["room"]}, "--models: got --layout as well"),
         ({"models": "seat", "size": "15x48"}, "at least 16 pixels"),
     ],
 )
@@ -131,3 +137,104 @@ def test_preview_is_refused_when_its_folder_is_a_file(tmp_path: Path) -> None:
 
     with pytest.raises(OutputError, match="cannot create folder"):
         write_scenes(tmp_path / "out", range(1), size=SIZE)
+
+
+def test_folder_that_cannot_be_written_is_found_before_anything_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load(*_: object) -> None:
+        raise AssertionError("textures are loaded")
+
+    monkeypatch.setattr(studio_module, "load_atlas", load)
+    monkeypatch.setattr(preview_module, "load_atlas", load)
+    (tmp_path / "out").write_text("in the way")
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "index.csv").write_text("rgb,depth\n")
+
+    for options in ({"layout": ["room"]}, {"models": "seat"}):
+        with pytest.raises(OutputError, match="cannot create folder"):
+            scenes(tmp_path / "out", count=1, **options)
+        with pytest.raises(InputError, match="got a data set, expected none"):
+            scenes(tmp_path / "set", count=1, **options)
+
+    assert (tmp_path / "set" / "index.csv").read_text() == "rgb,depth\n"
+
+
+def test_interrupted_scenes_are_a_data_set_of_what_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(studio_module, "TASK_IMAGES", 2)
+
+    def interrupt(done: int, total: int) -> None:
+        if done == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_scenes(tmp_path / "scenes", range(40), size=SIZE, progress=interrupt)
+
+    assert len(list(IndexFolder(tmp_path / "scenes"))) == 4
+    assert len(list((tmp_path / "scenes").glob("*.png"))) == 4 + 4 + 1
+
+
+def test_nothing_stays_when_scenes_end_before_the_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(studio_module, "render", interrupt)
+
+    with pytest.raises(KeyboardInterrupt):
+        write_scenes(tmp_path / "a" / "b", range(4), size=SIZE)
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_images_are_written_as_they_come_and_the_sheet_stays_small(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(studio_module, "TASK_IMAGES", 4)
+    monkeypatch.setattr(preview_module, "SHEET_IMAGES", 5)
+    folder, written = tmp_path / "scenes", []
+
+    def count(done: int, total: int) -> None:
+        written.append((done, len(list(folder.glob("*.depth.png")))))
+
+    write_scenes(folder, range(12), size=SIZE, progress=count)
+
+    assert written == [(4, 4), (8, 8), (12, 12)]
+    assert cv2.imread(str(folder / "contact_sheet.png")).shape == (2 * 2 * SIZE[0], 4 * SIZE[1], 3)
+
+
+def test_layouts_are_drawn_as_their_weights_say(atlas: TextureAtlas, library: Library) -> None:
+    weights = {"shelf": 1.0, "tabletop": 3.0}
+
+    kinds = [sample_scene(5, number, atlas, library, weights).kind for number in range(60)]
+
+    assert set(kinds) == {"shelf", "tabletop"}
+    assert 35 <= kinds.count("tabletop") <= 55
+    turned = dict(reversed(weights.items()))
+    assert [sample_scene(5, number, atlas, library, turned).kind for number in range(8)] == kinds[:8]
+
+
+def test_layouts_and_effects_reach_the_processes(studio: Studio, atlas: TextureAtlas, library: Library) -> None:
+    (part,) = studio.render(5, range(2), SIZE, layouts={"shelf": 1.0}, effects=False)
+
+    assert part.kinds == ("shelf", "shelf")
+    expected = render(5, range(2), SIZE, atlas, library, layouts={"shelf": 1.0}, effects=False)
+    assert np.array_equal(part.rgb, expected.rgb)
+
+
+def test_layouts_are_read_with_their_weights() -> None:
+    assert parse_layouts(None) == {}
+    assert parse_layouts(["tabletop:2.5", "shelf"]) == {"tabletop": 2.5, "shelf": 1.0}
+    for texts in (["tabletop:"], ["tabletop:much"], ["shelf:0"], ["shelf", "shelf:2"], [":2"]):
+        with pytest.raises(InputError, match="layout"):
+            parse_layouts(texts)
+
+
+def test_every_layout_is_named_in_the_help() -> None:
+    (option,) = LayoutOption.__metadata__
+    assert all(f"{name}," in option.help or f"{name}." in option.help for name in LAYOUTS)
+
+
+def test_seeds_of_two_purposes_never_meet() -> None:
+    seeds = [scene_seed(seed, purpose) for seed in range(100) for purpose in Purpose]
+
+    assert len(set(seeds)) == 300
