@@ -9,8 +9,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from pixio_edge.training.pool import RENDERER
-
 SIZE = (48, 64)
 
 
@@ -31,7 +29,7 @@ def write_small_pool(folder: Path, *, images: int = 24, seed: int = 0) -> None:
         inverse[index] = depth
     np.save(folder / "rgb-00000.npy", rgb)
     np.save(folder / "inverse-00000.npy", inverse)
-    record = {"size": SIZE, "seed": seed, "textures": "noise", "renderer": RENDERER}
+    record = {"size": SIZE, "seed": seed, "textures": "noise", "renderer": 2}  # as an older release wrote it
     (folder / "pool.json").write_text(json.dumps(record))
 
 

@@ -23,7 +23,7 @@ from types import TracebackType
 import cv2
 import numpy as np
 
-from pixio_edge.errors import CheckFailedError, OutputError
+from pixio_edge.errors import CheckFailedError, InputError, OutputError
 from pixio_edge.scenes.library import Library, build_library
 from pixio_edge.scenes.render import MIN_SIDE, Rendered, render
 from pixio_edge.scenes.textures import TextureAtlas, load_atlas
@@ -118,6 +118,8 @@ class Studio:
             InputError: The texture folder cannot be used, or there is no such layout.
             SpecError: A side is shorter than 16 pixels.
         """
+        if seed < 0:
+            raise InputError(f"rendering: got seed {seed}, expected 0 or more. Fix: choose such a seed")
         tasks = [indices[first : first + TASK_IMAGES] for first in range(0, len(indices), TASK_IMAGES)]
         if self.workers == 1:
             for task in tasks:

@@ -44,7 +44,8 @@ def list_textures(folder: Path) -> list[TextureImage]:
     """All images of a folder in a fixed order; with an `index.csv` in any subfolder, those that indexes name.
 
     Raises:
-        InputError: The folder is missing or empty, or an index lacks a column or names a file outside its folder.
+        InputError: The folder is missing or empty, or an index cannot be read, lacks a column or cell, or names a file
+            outside its folder.
     """
     if not folder.is_dir():
         raise InputError(f"textures '{folder}': got no such folder, expected a folder of images. Fix: check the path")
@@ -61,31 +62,43 @@ def list_textures(folder: Path) -> list[TextureImage]:
 
 
 def _read_index(index: Path) -> list[TextureImage]:
-    group = index.parent.name
-    with index.open(newline="", encoding="utf-8") as stream:
-        rows = csv.DictReader(stream)
-        missing = {"file", "tag"} - set(rows.fieldnames or ())
-        if missing:
-            raise InputError(
-                f"textures '{index}': got no column {', '.join(sorted(missing))}, expected file and tag. "
-                "Fix: add it, or delete the index"
-            )
-        return [
-            TextureImage(
-                _inside(index, row["file"]),
-                group,
-                row["tag"],
-                licence=row.get("licence") or "",
-                licence_evidence=row.get("licence_evidence") or "",
-                source=row.get("source") or "",
-                author=row.get("author") or "",
-            )
-            for row in rows
-        ]
+    try:
+        with index.open(newline="", encoding="utf-8-sig") as stream:  # spreadsheets begin UTF-8 with a mark
+            rows = csv.DictReader(stream, restval="")
+            missing = {"file", "tag"} - set(rows.fieldnames or ())
+            if missing:
+                raise InputError(
+                    f"textures '{index}': got no column {', '.join(sorted(missing))}, expected file and tag. "
+                    "Fix: add it, or delete the index"
+                )
+            return [_read_row(index, rows.line_num, row) for row in rows]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise InputError(
+            f"textures '{index}': cannot be read ({reason}), expected a CSV file in UTF-8. "
+            "Fix: save it as such, or delete it"
+        ) from error
+
+
+def _read_row(index: Path, line: int, row: dict[str, str]) -> TextureImage:
+    if not row["file"] or not row["tag"]:
+        raise InputError(
+            f"textures '{index}', line {line}: got file '{row['file']}' and tag '{row['tag']}', expected both. "
+            f"Fix: fill them in ('{UNKNOWN_TAG}' is a tag), or delete the line"
+        )
+    return TextureImage(
+        _inside(index, row["file"]),
+        index.parent.name,
+        row["tag"],
+        licence=row.get("licence", ""),
+        licence_evidence=row.get("licence_evidence", ""),
+        source=row.get("source", ""),
+        author=row.get("author", ""),
+    )
 
 
 def _inside(index: Path, file: str) -> PurePosixPath:
     path = PurePosixPath(file)
-    if not file or path.is_absolute() or ".." in path.parts:
+    if path.is_absolute() or ".." in path.parts:
         raise InputError(f"textures '{index}': got file '{file}', expected a path inside its folder. Fix: correct it")
     return PurePosixPath(index.parent.name) / path

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -18,29 +18,31 @@ from numpy.typing import NDArray
 
 from pixio_edge.errors import InputError
 from pixio_edge.files import atomic_path, create_folder, write_text_atomic
+from pixio_edge.scenes.identity import scenes_digest
 from pixio_edge.scenes.render import check_size
+from pixio_edge.scenes.selection import check_layouts
 from pixio_edge.scenes.studio import Studio
 
 RenderedImage = tuple[NDArray[np.uint8], NDArray[np.float16]]
 
 SHARD_IMAGES = 256
-# Number of the renderer: pools of another one hold other scenes under the same seed and are not gone on with.
-RENDERER = 2
 
 
 @dataclass(frozen=True, slots=True)
 class PoolConfig:
-    """What a pool holds: a resumed pool must have the same values, `images` apart.
+    """What a pool holds: a pool that goes on must have the same values, `images` and the name of the folder apart.
 
     Attributes:
         images: Number of images.
         size: (height, width) in pixels.
         seed: Seed of the scenes.
         textures: Name of the texture folder, or "noise".
-        renderer: Number of the renderer that made them.
+        textures_digest: What is in it, see `textures_digest`.
+        renderer: Code that makes them, see `scenes_digest`.
+        layouts: Only these layouts, with their weights; none: all.
 
     Raises:
-        InputError: There are no images.
+        InputError: There are no images, the seed is negative, or there is no such layout.
         SpecError: A side is shorter than 16 pixels.
     """
 
@@ -48,11 +50,16 @@ class PoolConfig:
     size: tuple[int, int] = (192, 256)
     seed: int = 1
     textures: str = "noise"
-    renderer: int = RENDERER
+    textures_digest: str = "noise"
+    renderer: str = field(default_factory=scenes_digest)
+    layouts: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.images < 1:
             raise InputError(f"pool: got {self.images} images, expected at least 1. Fix: ask for more")
+        if self.seed < 0:
+            raise InputError(f"pool: got seed {self.seed}, expected 0 or more. Fix: choose such a seed")
+        check_layouts(self.layouts)
         check_size(self.size)
 
     @property
@@ -79,11 +86,11 @@ def render_pool(
 
     Raises:
         CheckFailedError: A rendering process died.
-        InputError: The folder holds a pool of another seed, size, textures or renderer.
+        InputError: The folder holds a pool of another seed, size or textures, an unfinished one of another renderer, or
+            a file that cannot be read.
         OutputError: The folder cannot be written.
     """
-    _claim(folder, config)
-    missing = _missing_shards(folder, config)
+    missing = _claim(folder, config)
     done = config.images - sum(map(len, missing.values()))
 
     def count(images: int) -> None:
@@ -103,38 +110,72 @@ def missing_images(folder: Path, config: PoolConfig) -> int:
     """How many images `render_pool` would still have to render.
 
     Raises:
-        InputError: The folder holds a pool of another seed, size, textures or renderer.
+        InputError: As for `render_pool`.
     """
     if not (folder / "pool.json").exists():
         return config.images
-    _check_claim(folder, config)
-    return sum(map(len, _missing_shards(folder, config).values()))
+    return sum(map(len, _check_claim(folder, config).values()))
 
 
 def images_in_shard(folder: Path, shard: int) -> int:
-    """Number of images of a finished shard, 0 if it is not there."""
-    path = _shard_path(folder, "inverse", shard)
-    return len(np.load(path, mmap_mode="r", allow_pickle=False)) if path.exists() else 0
+    """Number of images of a finished shard, 0 if one of its files is not there.
+
+    Raises:
+        InputError: A file of it cannot be read.
+    """
+    is_there = all(_shard_path(folder, name, shard).exists() for name in ("rgb", "inverse"))
+    return len(_open_shard(folder, shard)[1]) if is_there else 0
 
 
-def _claim(folder: Path, config: PoolConfig) -> None:
-    if (folder / "pool.json").exists():
-        _check_claim(folder, config)
-        return
-    create_folder(folder)
-    write_text_atomic(folder / "pool.json", json.dumps(_lasting_values(config), indent=1) + "\n")
+def _claim(folder: Path, config: PoolConfig) -> dict[int, range]:
+    """Begin a pool, or check that one can go on; what is missing of it."""
+    if not (folder / "pool.json").exists():
+        create_folder(folder)
+        record = {key: value for key, value in asdict(config).items() if key != "images"}
+        write_text_atomic(folder / "pool.json", json.dumps(record, indent=1) + "\n")
+    return _check_claim(folder, config)
 
 
-def _check_claim(folder: Path, config: PoolConfig) -> None:
-    found, wanted = json.loads((folder / "pool.json").read_text(encoding="utf-8")), _lasting_values(config)
-    if found != wanted:
-        raise InputError(f"pool '{folder}': got {found}, expected {wanted}. Fix: choose another folder or delete it")
+def _check_claim(folder: Path, config: PoolConfig) -> dict[int, range]:
+    """Refuse a pool of other scenes; what is missing of it.
+
+    A finished one may be of another renderer: nothing is added to it, and what it holds stays good to train on.
+    """
+    found = {"layouts": {}} | _read_record(folder)  # older pools have all of them
+    # Older pools have the name of the texture folder alone.
+    textures = "textures_digest" if "textures_digest" in found else "textures"
+    wanted: dict[str, Any] = {"size": list(config.size), "seed": config.seed, "layouts": config.layouts}
+    wanted[textures] = getattr(config, textures)
+    other = {key: found.get(key) for key, value in wanted.items() if found.get(key) != value}
+    if other:
+        expected = {key: wanted[key] for key in other}
+        raise InputError(
+            f"pool '{folder}': got {other}, expected {expected}. Fix: choose another folder, or delete this one"
+        )
+    missing = _missing_shards(folder, config)
+    if missing and found.get("renderer") != config.renderer:
+        done = sum(images_in_shard(folder, shard) for shard in range(config.shards))
+        raise InputError(
+            f"pool '{folder}': got {done} of {config.images} images, drawn by other code of the scenes "
+            f"({found.get('renderer')}), expected that of today ({config.renderer}): it draws other scenes for a seed. "
+            "Fix: choose another folder, delete this one, or ask for no more images than it has"
+        )
+    return missing
 
 
-def _lasting_values(config: PoolConfig) -> dict[str, Any]:
-    """What a resumed pool has to have in common with its beginning, as JSON values."""
-    values: dict[str, Any] = json.loads(json.dumps(asdict(config)))
-    return {key: value for key, value in values.items() if key != "images"}
+def _read_record(folder: Path) -> dict[str, Any]:
+    path = folder / "pool.json"
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error, "delete the folder of the pool, to render it again") from error
+    if not isinstance(record, dict):
+        raise _unreadable(path, "no JSON object", "delete the folder of the pool, to render it again")
+    return record
+
+
+def _unreadable(path: Path, reason: object, fix: str) -> InputError:
+    return InputError(f"cannot read {path}: {' '.join(str(reason).split())}. Fix: {fix}")
 
 
 def _missing_shards(folder: Path, config: PoolConfig) -> dict[int, range]:
@@ -150,7 +191,7 @@ def _render(
     indices: Sequence[int], config: PoolConfig, studio: Studio, count: Callable[[int], None]
 ) -> Iterator[RenderedImage]:
     """Colours and inverse depth of each image; over all shards, so that no process waits at the end of one."""
-    for part in studio.render(config.seed, indices, config.size):
+    for part in studio.render(config.seed, indices, config.size, layouts=config.layouts):
         count(len(part.rgb))
         yield from zip(part.rgb, (1.0 / part.depth).astype(np.float16), strict=True)
 
@@ -167,6 +208,22 @@ def _shard_path(folder: Path, name: str, shard: int) -> Path:
     return folder / f"{name}-{shard:05d}.npy"
 
 
+def _open_shard(folder: Path, shard: int) -> tuple[NDArray[np.uint8], NDArray[np.float16]]:
+    """Colours and inverse depth of a finished shard, mapped."""
+    arrays: list[NDArray[Any]] = []
+    for name, dtype, axes in (("rgb", np.uint8, 4), ("inverse", np.float16, 3)):
+        path = _shard_path(folder, name, shard)
+        fix = f"delete it; the command that rendered '{folder}' renders it again"
+        try:
+            array = np.lib.format.open_memmap(path, mode="r")
+        except (OSError, ValueError) as error:
+            raise _unreadable(path, error, fix) from error
+        if array.dtype != dtype or array.ndim != axes or (arrays and array.shape != arrays[0].shape[:3]):
+            raise _unreadable(path, f"got {array.dtype} {array.shape}, expected a shard of images", fix)
+        arrays.append(array)
+    return arrays[0], arrays[1]
+
+
 class ScenePool:
     """The finished shards of a pool; `refresh` picks up new ones while a renderer is still writing.
 
@@ -174,7 +231,7 @@ class ScenePool:
         folder: Folder of `render_pool`.
 
     Raises:
-        InputError: The folder has no finished shard.
+        InputError: The folder has no finished shard, or one that cannot be read.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -185,14 +242,18 @@ class ScenePool:
             raise InputError(f"pool '{folder}': got no finished shard, expected rgb-*.npy. Fix: render a pool first")
 
     def refresh(self) -> int:
-        """Open newly finished shards and return the number of images."""
+        """Open newly finished shards and return the number of images.
+
+        Raises:
+            InputError: A file of a shard cannot be read.
+        """
         if self._inverse and len(self._inverse[-1]) < SHARD_IMAGES:  # a pool that was extended has a longer one now
             self._rgb.pop()
             self._inverse.pop()
         while _shard_path(self.folder, "inverse", len(self._rgb)).exists():
-            shard = len(self._rgb)
-            self._rgb.append(np.load(_shard_path(self.folder, "rgb", shard), mmap_mode="r", allow_pickle=False))
-            self._inverse.append(np.load(_shard_path(self.folder, "inverse", shard), mmap_mode="r", allow_pickle=False))
+            rgb, inverse = _open_shard(self.folder, len(self._rgb))
+            self._rgb.append(rgb)
+            self._inverse.append(inverse)
         return len(self)
 
     def __len__(self) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from pixio_edge.scenes.identity import textures_digest
 from pixio_edge.scenes.studio import Studio
 from pixio_edge.training.pool import PoolConfig, missing_images, render_pool
 
@@ -38,10 +39,10 @@ class ScenePlan:
             InputError: There are no scenes.
             SpecError: A side is shorter than 16 pixels.
         """
-        textures = self.textures.resolve().name if self.textures else "noise"
+        textures = (self.textures.resolve().name if self.textures else "noise", textures_digest(self.textures))
         return {
-            HELD_BACK: PoolConfig(self.held_back, self.size, self.seed + 2, textures),
-            POOL: PoolConfig(self.scenes, self.size, self.seed + 1, textures),
+            HELD_BACK: PoolConfig(self.held_back, self.size, self.seed + 2, *textures),
+            POOL: PoolConfig(self.scenes, self.size, self.seed + 1, *textures),
         }
 
 
@@ -62,7 +63,7 @@ def render_scenes(
 
     Raises:
         CheckFailedError: A rendering process died.
-        InputError: The run holds other scenes.
+        InputError: The run holds other scenes or a file that cannot be read, or the texture folder cannot be used.
         OutputError: The folder cannot be written.
         SpecError: A side is shorter than 16 pixels.
     """
@@ -78,6 +79,6 @@ def missing_scenes(plan: ScenePlan, run: Path) -> int:
     """How many images `render_scenes` would still have to render.
 
     Raises:
-        InputError: The run holds other scenes.
+        InputError: As for `render_scenes`.
     """
     return sum(missing_images(run / part, config) for part, config in plan.pools().items())

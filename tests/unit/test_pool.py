@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +9,13 @@ import pytest
 
 from pixio_edge.errors import InputError, OutputError
 from pixio_edge.scenes import studio as studio_module
+from pixio_edge.scenes.identity import scenes_digest
 from pixio_edge.scenes.library import Library
 from pixio_edge.scenes.render import Rendered, render
 from pixio_edge.scenes.studio import Studio
 from pixio_edge.scenes.textures import TextureAtlas
 from pixio_edge.training import pool as pool_module
-from pixio_edge.training.pool import RENDERER, PoolConfig, ScenePool, missing_images, render_pool
+from pixio_edge.training.pool import PoolConfig, ScenePool, missing_images, render_pool
 
 SIZE = (16, 32)
 
@@ -55,7 +56,15 @@ def test_pool_holds_what_the_renderer_gives(
 class SkyStudio(Studio):
     """Renders sky in the upper half of each image and 2 m below."""
 
-    def render(self, seed: int, indices: Sequence[int], size: tuple[int, int]) -> Iterator[Rendered]:
+    def render(
+        self,
+        seed: int,
+        indices: Sequence[int],
+        size: tuple[int, int],
+        *,
+        layouts: Mapping[str, float] | None = None,
+        effects: bool = True,
+    ) -> Iterator[Rendered]:
         depth = np.full((len(indices), *size), 2.0, dtype=np.float32)
         depth[:, : size[0] // 2] = np.inf
         yield Rendered(
@@ -131,20 +140,95 @@ def test_record_says_what_the_pool_holds(tmp_path: Path, studio: Studio) -> None
     fill(tmp_path / "pool", 1, studio)
 
     record = json.loads((tmp_path / "pool" / "pool.json").read_text(encoding="utf-8"))
-    assert record == {"size": [16, 32], "seed": 1, "textures": "noise", "renderer": RENDERER}
+    assert record == {
+        "size": [16, 32],
+        "seed": 1,
+        "textures": "noise",
+        "textures_digest": "noise",
+        "renderer": scenes_digest(),
+        "layouts": {},
+    }
 
 
-def test_pool_is_refused_when_another_renderer_made_it(tmp_path: Path, studio: Studio) -> None:
-    fill(tmp_path / "pool", 2, studio)
-    path = tmp_path / "pool" / "pool.json"
-    older = {key: value for key, value in json.loads(path.read_text(encoding="utf-8")).items() if key != "renderer"}
-    path.write_text(json.dumps(older), encoding="utf-8")
+def change_record(folder: Path, **values: object) -> None:
+    """Values of `pool.json`; None: as in an older pool, which does not have it."""
+    path = folder / "pool.json"
+    record = json.loads(path.read_text(encoding="utf-8")) | values
+    path.write_text(json.dumps({key: value for key, value in record.items() if value is not None}), encoding="utf-8")
 
-    with pytest.raises(InputError, match=r"expected.*'renderer': \d"):
-        render_pool(tmp_path / "pool", config(4), studio)
 
-    assert sorted(file.name for file in (tmp_path / "pool").glob("rgb-*")) == ["rgb-00000.npy"]
-    assert len(ScenePool(tmp_path / "pool")) == 2
+@pytest.mark.parametrize("renderer", [None, 2, "0123456789abcdef"])
+def test_pool_of_other_code_is_read_but_does_not_go_on(
+    renderer: int | str | None, tmp_path: Path, studio: Studio
+) -> None:
+    fill(tmp_path / "pool", 3, SkyStudio())
+    change_record(tmp_path / "pool", renderer=renderer, textures_digest=None)
+
+    with pytest.raises(InputError, match=rf"got 3 of 6 images, .*\({renderer}\), expected .*{scenes_digest()}"):
+        render_pool(tmp_path / "pool", config(6), SkyStudio())
+    with pytest.raises(InputError, match="got 3 of 6 images"):
+        missing_images(tmp_path / "pool", config(6))
+
+    assert missing_images(tmp_path / "pool", config(3)) == 0
+    assert fill(tmp_path / "pool", 3, SkyStudio()) == [(3, 3)]
+    assert len(ScenePool(tmp_path / "pool")) == 3
+
+
+@pytest.mark.parametrize("images", [2, 6])
+def test_pool_is_refused_when_its_textures_are_others_of_the_same_name(
+    images: int, tmp_path: Path, studio: Studio
+) -> None:
+    fill(tmp_path / "pool", 2, SkyStudio())
+    same, others = PoolConfig(images, SIZE, 1, "woods", "noise"), PoolConfig(images, SIZE, 1, "noise", "abc")
+
+    assert missing_images(tmp_path / "pool", same) in {0, 6}  # a folder may get another name
+    with pytest.raises(InputError, match=r"got {'textures_digest': 'noise'}, expected {'textures_digest': 'abc'}"):
+        missing_images(tmp_path / "pool", others)
+    change_record(tmp_path / "pool", textures_digest=None)
+    with pytest.raises(InputError, match=r"got {'textures': 'noise'}, expected {'textures': 'woods'}"):
+        missing_images(tmp_path / "pool", same)
+
+
+@pytest.mark.parametrize("content", [b"{", b"\xff\xfe", b"[]", b""])
+def test_pool_is_refused_in_one_line_when_its_record_is_damaged(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "pool").mkdir()
+    (tmp_path / "pool" / "pool.json").write_bytes(content)
+
+    for call in (missing_images, lambda folder, config: render_pool(folder, config, SkyStudio())):
+        with pytest.raises(InputError, match=r"cannot read .*pool\.json: .*Fix: delete the folder") as caught:
+            call(tmp_path / "pool", config(2))
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["rgb", "inverse"])
+def test_shard_that_is_damaged_is_named_and_rendered_again_once_deleted(
+    name: str, tmp_path: Path, studio: Studio
+) -> None:
+    folder = tmp_path / "pool"
+    fill(folder, 6, SkyStudio())
+    path = folder / f"{name}-00001.npy"
+    whole = path.read_bytes()
+
+    for content in (b"", whole[:9], whole[:-1], (folder / f"{name}-00000.npy").read_bytes()):
+        path.write_bytes(content)
+        with pytest.raises(InputError, match=r"cannot read .*-00001\.npy: .*Fix: delete it") as caught:
+            missing_images(folder, config(6))
+        assert "\n" not in str(caught.value)
+        with pytest.raises(InputError, match=r"cannot read .*-00001\.npy"):
+            ScenePool(folder)
+
+    path.unlink()
+    assert missing_images(folder, config(6)) == 2
+    fill(folder, 6, SkyStudio())
+    assert path.read_bytes() == whole
+
+
+def test_pool_is_refused_when_its_colours_are_missing(tmp_path: Path) -> None:
+    fill(tmp_path / "pool", 2, SkyStudio())
+    (tmp_path / "pool" / "rgb-00000.npy").unlink()
+
+    with pytest.raises(InputError, match=r"cannot read .*rgb-00000\.npy: .*Fix: delete it"):
+        ScenePool(tmp_path / "pool")
 
 
 def test_gap_in_a_pool_is_filled_and_counted_when_it_goes_on(tmp_path: Path, studio: Studio) -> None:
@@ -170,6 +254,8 @@ def test_pool_is_refused_when_nothing_is_finished(tmp_path: Path) -> None:
 def test_pool_is_refused_when_no_image_is_asked_for() -> None:
     with pytest.raises(InputError, match="got 0 images, expected at least 1"):
         config(0)
+    with pytest.raises(InputError, match="got seed -3, expected 0 or more"):
+        config(2, seed=-3)
 
 
 def test_nothing_half_written_stays_when_rendering_is_interrupted(

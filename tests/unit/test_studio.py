@@ -148,3 +148,8 @@ def test_studio_is_refused_when_there_is_no_room_for_its_textures(
 def test_studio_with_several_processes_says_so_when_it_is_not_open() -> None:
     with pytest.raises(RuntimeError, match="inside `with`"):
         next(Studio(workers=2).render(3, range(4), SIZE))
+
+
+def test_negative_seed_is_refused() -> None:
+    with pytest.raises(InputError, match="got seed -1, expected 0 or more"):
+        next(Studio().render(-1, range(4), SIZE))
