@@ -11,7 +11,8 @@ import typer
 
 from pixio_edge.cli.console import Meter
 from pixio_edge.cli.extras import needs_extra
-from pixio_edge.cli.options import JsonOption, examples, parse_size
+from pixio_edge.cli.options import JsonOption, LayoutOption, RenderersOption, examples, parse_layouts, parse_size
+from pixio_edge.cli.stopping import term_interrupts
 from pixio_edge.cli.training_output import Pace, TrainingMeter, finish, log_to_stderr, show_estimate
 from pixio_edge.errors import InputError
 
@@ -25,6 +26,7 @@ EXAMPLES = examples(
     "pixio-edge train runs/nano --textures path/to/textures",
     "pixio-edge train runs/nano --textures path/to/textures --dry-run",
     "pixio-edge train runs/quick --preset tiny --scenes 512 --images 4096 --stage 1:96x128",
+    "pixio-edge train runs/arm --textures path/to/textures --layout tabletop:3 --layout shelf --layout still_life",
     "pixio-edge train runs/small --preset small --begin-from runs/nano/model.safetensors --textures path/to/textures",
     "pixio-edge train runs/mixed --data 0.7:scenes --data 0.3:path/to/index_folder",
     "pixio-edge train runs/nyu --data nyu_train.txt@path/to/nyu --max-depth 10 --encoder-from nano.safetensors",
@@ -41,6 +43,7 @@ def train(
         Path | None,
         typer.Option("--textures", help="Folder of images to render with. Default: procedural noise alone."),
     ] = None,
+    layout: LayoutOption = None,
     scenes: Annotated[
         int,
         typer.Option("--scenes", min=1, help="Images to render, four of each scene; each is seen several times."),
@@ -120,10 +123,7 @@ def train(
     workers: Annotated[int, typer.Option("--workers", min=1, help="Threads that prepare images.")] = 1,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the scenes, the weights and the order.")] = 0,
     device: Annotated[str, typer.Option("--device", help="cpu or cuda.")] = "cpu",
-    renderers: Annotated[
-        int | None,
-        typer.Option("--renderers", min=1, help="Processes that render scenes. Default: one for each usable core."),
-    ] = None,
+    renderers: RenderersOption = None,
     threads: Annotated[
         int | None, typer.Option("--threads", "-t", min=1, help="Threads. Default: torch decides.")
     ] = None,
@@ -144,7 +144,8 @@ def train(
         from pixio_edge.training.scene_plan import HELD_BACK, POOL, ScenePlan
         from pixio_edge.training.session import TrainingSession
         from pixio_edge.training.train_config import TrainConfig
-    plan = ScenePlan(scenes, held_back, parse_size(scene_size, option="--scene-size") or SCENE_SIZE, seed, textures)
+    size = parse_size(scene_size, option="--scene-size") or SCENE_SIZE
+    plan = ScenePlan(scenes, held_back, size, seed, textures, parse_layouts(layout))
     config = TrainConfig(
         preset, run / POOL, run / HELD_BACK, images=images, batch=batch, rate=rate, warmup=warmup, seed=seed
     )
@@ -159,7 +160,9 @@ def train(
     processes = Processes(device)
     if dry_run:
         if processes.is_main:
-            show_estimate(session.estimate(processes), run, json=json)
+            with term_interrupts():
+                estimate = session.estimate(processes)
+            show_estimate(estimate, run, json=json)
         return
     log_to_stderr(processes)
     is_done = render_with_progress(session, processes) and train_with_progress(session, processes)
@@ -169,7 +172,7 @@ def train(
 def render_with_progress(session: TrainingSession, processes: Processes) -> bool:
     """Render what is missing under a progress bar, while other processes wait; False if it was interrupted."""
     paces: dict[str, Pace] = {}
-    with Meter("render") as meter:
+    with term_interrupts(), Meter("render") as meter:
 
         def show(part: str, done: int, total: int) -> None:
             pace = paces.setdefault(part, Pace(done))

@@ -85,18 +85,22 @@ def show_estimate(estimate: TimeEstimate, run: Path, *, json: bool) -> None:
     """Print what would be done and how long it would take."""
     record: dict[str, Any] = {
         "run": str(run),
+        "start_s": estimate.start_s,
         "scenes_to_render": estimate.scenes,
         "scenes_per_s": estimate.scenes_per_s,
         "render_s": estimate.render_s,
         "stages": [asdict(stage) | {"bound_by": stage.bound_by, "seconds": stage.seconds} for stage in estimate.stages],
         "train_s": estimate.train_s,
-        "total_s": estimate.render_s + estimate.train_s,
+        "total_s": estimate.total_s,
     }
     if json:
         print_json(record)
         return
     scenes_per_s = f"{estimate.scenes_per_s or 0:.1f}"
-    rows = [("render scenes", estimate.scenes, scenes_per_s, "", "", duration(estimate.render_s))]
+    rows = [
+        ("start rendering", "", "", "", "", duration(estimate.start_s)),
+        ("render scenes", estimate.scenes, scenes_per_s, "", "", duration(estimate.render_s)),
+    ]
     for stage in estimate.stages:
         rates = (f"{stage.images_per_s:.1f}", f"{stage.input_images_per_s:.1f}", stage.bound_by)
         rows.append((f"train at {stage.pixels} pixels", stage.images, *rates, duration(stage.seconds)))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pixio_edge.scenes.identity import textures_digest
+from pixio_edge.scenes.selection import Purpose, scene_seed
 from pixio_edge.scenes.studio import Studio
 from pixio_edge.training.pool import PoolConfig, missing_images, render_pool
 
@@ -20,10 +21,11 @@ class ScenePlan:
 
     Attributes:
         scenes: Scenes to train on.
-        held_back: Scenes to measure on; of a seed of their own, so none of them is trained on.
+        held_back: Scenes to measure on; no run trains on one of them, whatever its seed.
         size: (height, width) of the rendered images in pixels.
-        seed: Seed of both; the pools have the next two.
+        seed: Seed of both; those of the pools come from it by `selection.scene_seed`.
         textures: Texture folder; None stands for procedural noise.
+        layouts: Only these layouts, with their weights; none: all.
     """
 
     scenes: int
@@ -31,18 +33,22 @@ class ScenePlan:
     size: tuple[int, int] = (192, 256)
     seed: int = 0
     textures: Path | None = None
+    layouts: Mapping[str, float] = field(default_factory=dict)
 
     def pools(self) -> dict[str, PoolConfig]:
         """What each part of the run folder holds, the smaller one first.
 
         Raises:
-            InputError: There are no scenes.
+            InputError: There are no scenes or no such layout, the seed is negative, or the textures cannot be used.
             SpecError: A side is shorter than 16 pixels.
         """
         textures = (self.textures.resolve().name if self.textures else "noise", textures_digest(self.textures))
         return {
-            HELD_BACK: PoolConfig(self.held_back, self.size, self.seed + 2, *textures),
-            POOL: PoolConfig(self.scenes, self.size, self.seed + 1, *textures),
+            part: PoolConfig(images, self.size, scene_seed(self.seed, purpose), *textures, layouts=dict(self.layouts))
+            for part, images, purpose in (
+                (HELD_BACK, self.held_back, Purpose.HELD_BACK),
+                (POOL, self.scenes, Purpose.TRAINING),
+            )
         }
 
 

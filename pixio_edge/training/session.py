@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pixio_edge.errors import InputError
+from pixio_edge.files import create_folder
 from pixio_edge.models.depth_model import DepthModel
 from pixio_edge.scenes.attribution import write_attribution
 from pixio_edge.scenes.studio import Studio
@@ -77,15 +78,15 @@ class TrainingSession:
             SpecError: As for `check`.
         """
         self.check()
-        missing, rate = self.missing_scenes(), None
+        missing, start_s, rate = self.missing_scenes(), 0.0, None
         if missing:
-            with Studio(self.plan.textures, workers=self.renderers) as studio:
-                rate = measure_rendering(self.plan.size, studio)
+            studio = Studio(self.plan.textures, workers=self.renderers)
+            start_s, rate = measure_rendering(self.plan.size, studio, self.plan.layouts)
         rows: DepthRows | None = None
         if missing == 0:
             rows = depth_rows(self.config, open_sources(self.config)[0])
         stages = measure_training(self.config, processes, rows, steps_done=RunFolder(self.run).steps_done())
-        return TimeEstimate(missing, rate, stages)
+        return TimeEstimate(missing, rate, stages, start_s)
 
     def render(self, *, progress: Callable[[str, int, int], None] = lambda part, done, total: None) -> None:
         """Render what is missing of the scenes, and write whose textures are on them if their folder says so.
@@ -102,6 +103,7 @@ class TrainingSession:
         self.check()
         if self.missing_scenes() == 0:
             return
+        create_folder(self.run)  # found out before textures are loaded
         textures = self.plan.textures
         with Studio(textures, workers=self.renderers) as studio:
             render_scenes(self.plan, self.run, studio, progress=progress)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -68,15 +68,17 @@ class TimeEstimate:
         scenes: Images still to render.
         scenes_per_s: Rate of rendering, None when there is nothing to render.
         stages: Stages still to train, each as far as it is left.
+        start_s: Time until rendering is at that rate: textures, models and compiled code are loaded, processes started.
     """
 
     scenes: int
     scenes_per_s: float | None
     stages: tuple[StageEstimate, ...]
+    start_s: float = 0.0
 
     @property
     def render_s(self) -> float:
-        """Time of rendering."""
+        """Time of rendering, once it is started."""
         return self.scenes / self.scenes_per_s if self.scenes_per_s else 0.0
 
     @property
@@ -84,19 +86,36 @@ class TimeEstimate:
         """Time of training."""
         return sum(stage.seconds for stage in self.stages)
 
+    @property
+    def total_s(self) -> float:
+        """Time of everything."""
+        return self.start_s + self.render_s + self.train_s
 
-def measure_rendering(size: tuple[int, int], studio: Studio) -> float:
-    """Images per second of a studio; what its processes load and compile at first does not count.
+
+def measure_rendering(size: tuple[int, int], studio: Studio, layouts: Mapping[str, float]) -> tuple[float, float]:
+    """Time that a studio takes to start, and the images per second that it renders then.
 
     Args:
         size: (height, width) in pixels.
-        studio: Open.
+        studio: Not open yet; closed afterwards.
+        layouts: As for `render.render`.
 
     Raises:
         CheckFailedError: A rendering process died.
+        InputError: The texture folder cannot be used, or there is no such layout.
+        OutputError: There is no room for the textures in the folder of temporary files.
     """
     images = range(MEASURED_TASKS * studio.workers * TASK_IMAGES)
-    return len(images) / _time_last(lambda: float(sum(part.depth[0, 0, 0] for part in studio.render(0, images, size))))
+    times = [time.perf_counter()]
+    with studio:
+        times.append(time.perf_counter())
+        # What its processes load and compile at first makes the first call longer than the others.
+        for _ in range(MEASURED_CALLS):
+            for _ in studio.render(0, images, size, layouts=layouts):
+                pass
+            times.append(time.perf_counter())
+    opening, *calls = (after - before for before, after in itertools.pairwise(times))
+    return opening + max(0.0, calls[0] - calls[-1]), len(images) / calls[-1]
 
 
 def measure_training(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ from small_pool import write_small_pool
 from pixio_edge import host
 from pixio_edge.cli.train import parse_data, parse_optimizer, parse_stages, train
 from pixio_edge.cli.training_output import duration
-from pixio_edge.errors import InputError, PixioEdgeError
+from pixio_edge.errors import InputError, OutputError, PixioEdgeError
+from pixio_edge.scenes.selection import Purpose, scene_seed
+from pixio_edge.scenes.studio import Studio
 from pixio_edge.training.device import open_device
 from pixio_edge.training.learner import Learner
 from pixio_edge.training.run_folder import RunFolder
@@ -88,6 +91,7 @@ def test_device_is_opened_with_its_threads_when_it_is_here() -> None:
         ({"max_depth": 0.0}, "max_depth"),
         ({"layer_decay": 1.5}, "layer_decay"),
         ({"optimizer": "sgd"}, "--optimizer"),
+        ({"layout": ["moon"]}, "layout 'moon': unknown, expected one of room, "),
     ],
 )
 def test_nothing_is_written_when_an_option_is_wrong(options: dict[str, Any], fragment: str, tmp_path: Path) -> None:
@@ -102,7 +106,7 @@ def test_nothing_is_written_when_an_option_is_wrong(options: dict[str, Any], fra
 
 def prepare_run(run: Path) -> dict[str, Any]:
     """A run whose scenes are there, so that nothing has to be rendered; the options that belong to it."""
-    for part, seed in ((POOL, 1), (HELD_BACK, 2)):
+    for part, seed in ((POOL, scene_seed(0, Purpose.TRAINING)), (HELD_BACK, scene_seed(0, Purpose.HELD_BACK))):
         write_small_pool(run / part, images=8, seed=seed)
     return {
         "preset": "tiny",
@@ -172,13 +176,13 @@ def test_dry_run_estimates_and_writes_nothing(tmp_path: Path, capsys: pytest.Cap
     assert record["render_s"] == pytest.approx(16 / record["scenes_per_s"])
     assert [(stage["images"], stage["pixels"]) for stage in record["stages"]] == [(400, 3072), (400, 4096)]
     assert record["train_s"] == pytest.approx(sum(stage["seconds"] for stage in record["stages"]))
-    assert record["total_s"] == pytest.approx(record["render_s"] + record["train_s"])
+    assert record["total_s"] == pytest.approx(record["start_s"] + record["render_s"] + record["train_s"])
     for stage in record["stages"]:
         slower = min(stage["images_per_s"], stage["input_images_per_s"])
         assert stage["seconds"] == pytest.approx(400 / slower)
         assert stage["bound_by"] == ("training" if slower == stage["images_per_s"] else "input")
     assert [line.split("  ")[0] for line in table.splitlines()[1:]] == [
-        *("render scenes", "train at 3072 pixels", "train at 4096 pixels", "in all")
+        *("start rendering", "render scenes", "train at 3072 pixels", "train at 4096 pixels", "in all")
     ]
 
 
@@ -199,6 +203,44 @@ def test_scenes_are_rendered_by_as_many_processes_as_cores_may_be_used(
         train(tmp_path / "run", **prepare_run(tmp_path / "elsewhere") | {"renderers": renderers})
 
     assert seen == [expected]
+
+
+def test_layouts_are_part_of_what_a_run_holds(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+
+    with pytest.raises(InputError, match=r"layouts.*tabletop"):
+        train(run, **prepare_run(run), layout=["tabletop:2"])
+
+
+def test_run_folder_that_cannot_be_made_is_found_before_anything_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load(_: object) -> None:
+        raise AssertionError("textures are loaded")
+
+    monkeypatch.setattr(Studio, "__enter__", load)
+    (tmp_path / "run").write_text("in the way")
+
+    with pytest.raises(OutputError, match="cannot create folder"):
+        train(tmp_path / "run", **prepare_run(tmp_path / "elsewhere"))
+
+
+def test_sigterm_while_rendering_leaves_nothing_in_the_folder_of_temporary_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def render(*_: object, **__: object) -> None:
+        with tempfile.TemporaryDirectory(dir=tmp_path):
+            assert signal.getsignal(signal.SIGTERM) is signal.default_int_handler
+            signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(TrainingSession, "render", render)
+
+    with pytest.raises(typer.Exit) as stopped:
+        train(tmp_path / "run", **prepare_run(tmp_path / "elsewhere"))
+
+    assert stopped.value.exit_code == 130
+    assert [path.name for path in tmp_path.iterdir()] == ["elsewhere"]
+    assert signal.getsignal(signal.SIGTERM) is not signal.default_int_handler
 
 
 def test_dry_run_counts_what_is_left_when_a_run_has_begun(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
