@@ -14,6 +14,8 @@ from pixio_edge.scenes.kit import Kit, Placed
 from pixio_edge.scenes.outdoors.land import Frame, strips
 from pixio_edge.scenes.scene import Camera, Scene, Surface, Vector
 
+# What stands for a tree in a scene of conifers: from near, further off, and far away.
+CONIFER_FOR = {"tree": "conifer", "tree_far": "conifer_far", "tree_speck": "conifer_speck"}
 # Categories whose leaves may hang before a camera.
 CROWNED = frozenset({"tree", "tree_far", "street_tree", "conifer", "conifer_far", "bare_tree"})
 # Shares of conifers and of bare trees among the trees of a scene.
@@ -119,9 +121,9 @@ class Site:
 
     def _kind(self, category: str) -> str:
         """Another kind of tree, as often as the scene has it."""
-        if category.startswith("tree"):
+        if category in CONIFER_FOR:
             if self.kit.chance(self.conifers):
-                return category.replace("tree", "conifer")
+                return CONIFER_FOR[category]
             if category == "tree" and self.kit.chance(self.bare):
                 return "bare_tree"
         return category

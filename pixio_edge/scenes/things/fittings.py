@@ -19,6 +19,8 @@ PICTURE = Look("picture", fit=True)
 SCREEN = Look("screen", fit=True)
 # Doors and the openings that they fill are of this size, metres.
 DOOR_WIDTH, DOOR_HEIGHT = 0.86, 2.02
+# Frames stand so far into the opening: in one plane with its sides, either would be seen by chance.
+_LAP_M = 0.004
 
 
 def _door_leaf(rng: np.random.Generator, parts: Parts, hinge: float, swing: float) -> None:
@@ -50,10 +52,10 @@ def _door_leaf(rng: np.random.Generator, parts: Parts, hinge: float, swing: floa
 
 
 def _door_frame(rng: np.random.Generator, parts: Parts, deep: float) -> None:
-    casing = rng.uniform(0.05, 0.1)
+    casing = rng.uniform(0.05, 0.1) + _LAP_M
     for side in (-1, 1):
-        parts.box((casing, deep, DOOR_HEIGHT + casing), (side * (DOOR_WIDTH + casing) / 2, 0, 0))
-    parts.box((DOOR_WIDTH, deep, casing), (0, 0, DOOR_HEIGHT))
+        parts.box((casing, deep, DOOR_HEIGHT + casing - _LAP_M), (side * ((DOOR_WIDTH + casing) / 2 - _LAP_M), 0, 0))
+    parts.box((DOOR_WIDTH - 2 * _LAP_M, deep, casing), (0, 0, DOOR_HEIGHT - _LAP_M))
 
 
 def door(rng: np.random.Generator) -> Model:
@@ -72,9 +74,9 @@ def open_door(rng: np.random.Generator) -> Model:
 
 
 def door_frame(rng: np.random.Generator) -> Model:
-    """Frame of an opening without a leaf."""
+    """Frame of an opening without a leaf; it stands out of walls of up to 0.16 m on both sides."""
     parts = Parts()
-    _door_frame(rng, parts, rng.uniform(0.12, 0.2))
+    _door_frame(rng, parts, rng.uniform(0.17, 0.24))
     return parts.model([WHITE if rng.uniform() < 0.5 else WOOD])
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from pixio_edge.scenes.mesh import Look, Mesh, Model, Top, merge
 from pixio_edge.scenes.shapes import box, cylinder, extrude, lathe, moved, tube
-from pixio_edge.scenes.shapes.hulls import creased, quads
+from pixio_edge.scenes.shapes.hulls import quads
 from pixio_edge.scenes.shapes.masonry import block
 
 Rng = np.random.Generator
@@ -31,7 +31,7 @@ def _looks(rng: Rng) -> tuple[Look, ...]:
     )
 
 
-def _column(rng: Rng, r: float, height: float, at: tuple[float, float, float]) -> Mesh:
+def _column(r: float, height: float, at: tuple[float, float, float]) -> Mesh:
     """A round column with base and capital."""
     top = height - 1.2 * r
     profile = [(1.3 * r, 0), (1.3 * r, 0.4 * r), (r, 0.6 * r), (0.86 * r, top), (1.25 * r, top + 0.8 * r)]
@@ -51,7 +51,7 @@ def portico(rng: Rng) -> Model:
         grow = 0.32 * (steps - i)
         parts.append(block((-wide / 2 - grow, -deep - grow, 0.16 * i), (wide / 2 + grow, 0.0, 0.16 * (i + 1)), SECOND))
     for i in range(count):
-        parts.append(_column(rng, r, height, ((i - (count - 1) / 2) * pitch, -deep + 1.5 * r, low)))
+        parts.append(_column(r, height, ((i - (count - 1) / 2) * pitch, -deep + 1.5 * r, low)))
     top = low + height
     parts.append(block((-wide / 2, -deep, top), (wide / 2, 0.0, top + 2.2 * r), STONE))
     under = [(-wide / 2, -deep, top), (-wide / 2, 0, top), (wide / 2, 0, top), (wide / 2, -deep, top)]
@@ -239,19 +239,6 @@ def _centred(mesh: Mesh) -> Mesh:
     return moved(mesh, (-float(low[0] + high[0]) / 2, -float(low[1] + high[1]) / 2, -float(low[2])))
 
 
-def embankment(rng: Rng) -> Model:
-    """A sloping wall of stones along x, 6 m long, that rises to +y."""
-    height, run = _u(rng, 1.0, 3.0), _u(rng, 0.4, 1.6)
-    x, t = np.meshgrid(np.linspace(-3, 3, 13), np.linspace(0, 1, 6))
-    rough = rng.normal(0, 0.07, x.shape)
-    points = np.stack([x, -run / 2 + run * t + rough * (t < 1), height * t], axis=-1).reshape(-1, 3)
-    row = np.arange(5)[:, None] * 13 + np.arange(12)
-    corners = ((row, row + 1, row + 14), (row, row + 14, row + 13))
-    faces = np.concatenate([np.stack(corner, axis=-1).reshape(-1, 3) for corner in corners])
-    top = block((-3, run / 2, 0), (3, run / 2 + 0.6, height), SECOND)
-    return Model(_centred(merge([creased(points, faces, STONE, crease_deg=15), top])), _looks(rng))
-
-
 MODELS: dict[str, tuple[str, Callable[[np.random.Generator], Model], int]] = {
     "portico": ("monument", portico, 6),
     "arcade": ("monument", arcade, 5),
@@ -265,5 +252,4 @@ MODELS: dict[str, tuple[str, Callable[[np.random.Generator], Model], int]] = {
     "mushroom": ("canopy", mushroom, 4),
     "play_posts": ("play_posts", play_posts, 3),
     "freight_container": ("freight", container, 4),
-    "embankment": ("embankment", embankment, 3),
 }

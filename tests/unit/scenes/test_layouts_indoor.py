@@ -2,10 +2,13 @@
 
 import itertools
 import math
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from pixio_edge.scenes import layouts
 from pixio_edge.scenes.indoors import mixes
 from pixio_edge.scenes.indoors.crowd import crowd_of
 from pixio_edge.scenes.indoors.packing import pack_rows
@@ -21,6 +24,7 @@ from pixio_edge.scenes.render import camera_axes, render_scene
 from pixio_edge.scenes.scene import VIEWS, Camera, Scene
 from pixio_edge.scenes.shapes.carpentry import Parts, cushion
 from pixio_edge.scenes.textures import TextureAtlas, load_atlas
+from pixio_edge.scenes.things.fittings import DOOR_HEIGHT, DOOR_WIDTH
 
 INDOOR = ("room", "kitchen", "tabletop", "still_life", "shelf", "corridor", "hall")
 SEEDS = range(6)
@@ -239,3 +243,30 @@ def test_models_are_centred_with_their_tops():
     model = parts.model([Look("wood")])
     assert model.low == pytest.approx([-0.2, -0.1, 0.0], abs=1e-6)
     assert model.tops[0].centre == pytest.approx((0.0, 0.0, 0.5), abs=1e-6)
+
+
+@pytest.mark.parametrize("name", ["kitchen", "corridor", "shelf"])
+def test_what_is_drawn_first_does_not_show_since_no_two_things_lie_in_one_plane(name, scenes, atlas, library):
+    for scene in scenes[name][:3]:
+        turned = replace(scene, instances=scene.instances[::-1])
+        one, other = (
+            render_scene(each, library, atlas, (48, 64), seed=0, effects=False).rgb.astype(int)
+            for each in (scene, turned)
+        )
+        # Edges where things touch may fall to either.
+        assert (np.abs(one - other).max(axis=-1) > 8).mean(axis=(1, 2)).max() < 0.003
+
+
+def test_no_face_of_a_door_frame_lies_in_the_sides_of_its_opening(library):
+    for index in library.of("door_frame"):
+        x, _, z = library.model(index).mesh.vertices.T
+        assert np.abs(np.abs(x) - DOOR_WIDTH / 2).min() > 0.002
+        assert np.abs(z - DOOR_HEIGHT).min() > 0.002
+        assert 0.98 * DOOR_WIDTH / 2 < np.abs(x).min() < DOOR_WIDTH / 2
+
+
+def test_every_model_is_named_by_a_layout(library):
+    folder = Path(layouts.__file__).parents[1]
+    text = "".join(path.read_text(encoding="utf-8") for path in folder.rglob("*.py") if path.parent.name != "things")
+    for name, category in zip(library.names, library.categories, strict=True):
+        assert f'"{name}"' in text or f'"{category}"' in text
