@@ -23,6 +23,7 @@ from types import TracebackType
 import cv2
 import numpy as np
 
+from pixio_edge.array_file import write_array
 from pixio_edge.errors import CheckFailedError, InputError, OutputError
 from pixio_edge.scenes.library import Library, build_library
 from pixio_edge.scenes.render import MIN_SIDE, Rendered, render
@@ -188,11 +189,11 @@ def _save_stage(stage: _Stage, folder: Path) -> None:
     rest = _Stage(replace(atlas, texels=atlas.texels[:0], backdrops=atlas.backdrops[:0]), stage.library)
     try:
         for name, images in zip(_IMAGES, (atlas.texels, atlas.backdrops), strict=True):
-            np.save(folder / name, images, allow_pickle=False)
+            write_array(folder / name, images)
         (folder / _REST).write_bytes(pickle.dumps(rest, protocol=pickle.HIGHEST_PROTOCOL))
     except OSError as error:
         raise OutputError(
-            f"rendering: cannot keep textures in '{folder}' ({error.strerror or error}). Fix: name a folder with more "
+            f"rendering: cannot keep textures in '{folder}' ({error.strerror}). Fix: name a folder with more "
             "room in TMPDIR, or render in one process (--renderers 1)"
         ) from error
 

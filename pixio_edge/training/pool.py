@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pixio_edge.array_file import write_array
 from pixio_edge.errors import InputError
 from pixio_edge.files import atomic_path, create_folder, write_text_atomic
 from pixio_edge.scenes.identity import scenes_digest
@@ -200,8 +201,8 @@ def _write_shard(folder: Path, shard: int, images: Iterator[RenderedImage]) -> N
     colours, inverses = zip(*images, strict=True)
     # "inverse" last: its presence marks a finished shard.
     for name, parts in (("rgb", colours), ("inverse", inverses)):
-        with atomic_path(_shard_path(folder, name, shard)) as temporary, temporary.open("wb") as stream:
-            np.save(stream, np.stack(parts), allow_pickle=False)
+        with atomic_path(_shard_path(folder, name, shard)) as temporary:
+            write_array(temporary, np.stack(parts))
 
 
 def _shard_path(folder: Path, name: str, shard: int) -> Path:

@@ -278,3 +278,12 @@ def test_pool_is_refused_when_its_folder_is_a_file(tmp_path: Path, studio: Studi
 
     with pytest.raises(OutputError, match="cannot create folder"):
         render_pool(tmp_path / "pool", config(2), studio)
+
+
+def test_full_disk_is_said_to_be_full_and_leaves_nothing_half_written(tiny_disk: Path) -> None:
+    large = PoolConfig(4, (96, 128))
+
+    with pytest.raises(OutputError, match=r"rgb-00000\.npy: no space left.* Fix: free some space"):
+        render_pool(tiny_disk / "pool", large, SkyStudio())
+
+    assert [path.name for path in (tiny_disk / "pool").iterdir()] == ["pool.json"]
