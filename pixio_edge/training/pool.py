@@ -151,7 +151,7 @@ def _check_claim(folder: Path, config: PoolConfig) -> dict[int, range]:
     if other:
         expected = {key: wanted[key] for key in other}
         raise InputError(
-            f"pool '{folder}': got {other}, expected {expected}. Fix: choose another folder, or delete this one"
+            f"pool '{folder}': got {other}, expected {expected}. Fix: ask for what it has, or choose another folder"
         )
     missing = _missing_shards(folder, config)
     if missing and found.get("renderer") != config.renderer:

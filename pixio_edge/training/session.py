@@ -105,10 +105,10 @@ class TrainingSession:
             return
         create_folder(self.run)  # found out before textures are loaded
         textures = self.plan.textures
+        if textures is not None and any(textures.glob("*/index.csv")):  # what cannot be attributed is not rendered
+            write_attribution(textures, self.run / ATTRIBUTION)
         with Studio(textures, workers=self.renderers) as studio:
             render_scenes(self.plan, self.run, studio, progress=progress)
-        if textures is not None and any(textures.glob("*/index.csv")):
-            write_attribution(textures, self.run / ATTRIBUTION)
 
     def train(
         self,
