@@ -12,7 +12,7 @@ import argparse
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -36,6 +36,9 @@ from pixio_edge.training.run_config import RunConfig
 from pixio_edge.training.run_folder import RunFolder
 from pixio_edge.training.supervised import DepthObjective, train
 from pixio_edge.training.train_config import TrainConfig
+
+if TYPE_CHECKING:
+    from pixio_edge.evaluation.protocol import Predict
 
 # Images in the batch whose operations are counted.
 COUNTED = 2
@@ -120,18 +123,24 @@ def run_arm(arm: Arm, training: TrainConfig, pretraining: PretrainConfig, runs: 
 
 
 @torch.inference_mode()
-def accuracy(model: DepthModel, data: Path, pixels: int) -> dict[str, float]:
-    """Macro δ1 of a model and of the row index on a folder of RGB-D sets, at about so many pixels."""
+def predictor(model: DepthModel, pixels: int) -> Predict:
+    """Relative inverse depth by a model, in images resized to about so many pixels."""
     spec, patch = ImageSpec(), model.config.encoder.patch_size
     device = next(model.parameters()).device
 
+    @torch.inference_mode()
     def predict(rgb: NDArray[np.uint8]) -> NDArray[np.floating[Any]]:
         size = shape_near(pixels, (float(rgb.shape[0]), float(rgb.shape[1])), patch)
         prepared = torch.from_numpy(spec.prepare(rgb, size).astype(np.float32) / 255)
         depth = model(normalise(prepared).to(device)).float().cpu().numpy()
         return spec.restore(depth, (rgb.shape[0], rgb.shape[1]))
 
-    report = evaluate(predict, open_datasets(data))
+    return predict
+
+
+def accuracy(model: DepthModel, data: Path, pixels: int) -> dict[str, float]:
+    """Macro δ1 of a model and of the row index on a folder of RGB-D sets, at about so many pixels."""
+    report = evaluate(predictor(model, pixels), open_datasets(data))
     floor = report.macro_floor
     return {"delta1": report.macro.delta1, "delta1_floor": float("nan") if floor is None else floor.delta1}
 

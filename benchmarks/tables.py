@@ -22,7 +22,7 @@ from scaling_table import render_limits, render_scaling
 from soak_table import render_soak
 from table_text import NOT_MEASURED, Record, footer, score, size_of, table, tenth
 from tensorrt_table import render_tensorrt
-from training_tables import render_pretraining, render_rendering, render_training_ablation
+from training_tables import render_pretraining, render_rendering, render_training_ablation, render_transfer
 
 from pixio_edge.files import write_text_atomic
 
@@ -220,6 +220,7 @@ PAGES: dict[str, Renderers] = {
         "rendering": render_rendering,
         "training_ablation": render_training_ablation,
         "pretraining_ablation": render_pretraining,
+        "transfer": render_transfer,
     },
 }
 

@@ -37,6 +37,20 @@ def render_pretraining(records: list[Record]) -> str:
     return table(header, rows) + footer(first, caption)
 
 
+def render_transfer(records: list[Record]) -> str:
+    """One row for each student, one column for each kind of images."""
+    if not records:
+        return "_Not measured yet: `benchmarks/transfer.py`._"
+    domains = list(dict.fromkeys(record["domain"] for record in records))
+    found = {(record["student"], record["domain"]): record for record in records}
+    students = list(dict.fromkeys(record["student"] for record in records))
+    rows = [[student, *(score(found[student, domain]["delta1"]) for domain in domains)] for student in students]
+    rows.append(["row index", *(score(found[students[0], domain]["delta1_floor"]) for domain in domains)])
+    first = records[0]
+    caption = f"δ1 after alignment of scale and shift, inputs of about {first['pixels']:,} pixels"
+    return table(("student", *domains), rows) + footer(first, caption)
+
+
 def render_rendering(records: list[Record]) -> str:
     """One row for each layout, then all as they are drawn, in one process and in several."""
     if not records:
