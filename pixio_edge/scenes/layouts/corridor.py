@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from pixio_edge.scenes.indoors import mixes
+from pixio_edge.scenes.indoors.crowd import crowd_of
 from pixio_edge.scenes.indoors.dressing import along_walls, on_floor, on_walls
 from pixio_edge.scenes.indoors.openings import add_door, add_windows
 from pixio_edge.scenes.indoors.rooms import Room, make_room
@@ -16,6 +17,7 @@ from pixio_edge.scenes.light import room_light
 from pixio_edge.scenes.scene import VIEWS, Camera, Scene, Surface
 from pixio_edge.scenes.things.fittings import DOOR_WIDTH
 
+_SOME_THINGS = 4
 _STANCE = Stance((0.25, 1.8), (0.0, 0.0), (0.8, 1.45), 0.05, 0.1)
 
 
@@ -90,8 +92,9 @@ def _repeated(kit: Kit, scene: Scene, room: Room) -> None:
 
 def _views(kit: Kit, scene: Scene, room: Room) -> list[Camera]:
     """Three along the corridor, at any height and side, and one as in any room."""
+    crowd = crowd_of(kit, scene)
     cameras: list[Camera] = []
-    for _ in range(60):
+    for attempt in range(60):
         if len(cameras) == VIEWS - 1:
             break
         share, ahead = kit.uniform(0.03, 0.8), kit.chance(0.6)
@@ -105,6 +108,9 @@ def _views(kit: Kit, scene: Scene, room: Room) -> list[Camera]:
             kit.uniform(0.4, 1.5),
         )
         camera = look_at(kit, position, target, _STANCE)
-        if room.clear(position, 0.15) and sees_freely(room, camera):
+        if not (room.clear(position, 0.15) and sees_freely(room, camera)):
+            continue
+        # A corridor may be nearly empty; where it is not, a wall alone is no view of it.
+        if crowd.seen(camera, reach=10.0) >= (_SOME_THINGS if attempt < 30 else 0):
             cameras.append(camera)
     return cameras + room_views(kit, scene, room, count=VIEWS - len(cameras))

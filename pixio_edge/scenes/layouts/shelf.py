@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from pixio_edge.scenes.indoors import mixes
+from pixio_edge.scenes.indoors.crowd import Crowd, crowd_of
 from pixio_edge.scenes.indoors.dressing import clutter, on_floor, on_walls
 from pixio_edge.scenes.indoors.groups import before
 from pixio_edge.scenes.indoors.rooms import Room, Wall
@@ -15,6 +16,8 @@ from pixio_edge.scenes.layouts.room import begin_room
 from pixio_edge.scenes.scene import VIEWS, Camera, Scene
 
 _STANCE = Stance((0.3, 1.9), (0.5, 2.0), (0.75, 1.25), 0.06, 0.2)
+# Sensible views of which the fullest is taken, give or take.
+_CANDIDATES = 4
 _KINDS = (
     ("bookcase",),
     ("bookcase", "shelf"),
@@ -43,7 +46,8 @@ def shelf(kit: Kit) -> Scene:
         )
     on_walls(kit, scene, room, kit.integer(0, 4), ("wall_picture", "board", "wall_shelf"))
     on_floor(kit, scene, room, kit.integer(0, 6))
-    near = [_view(kit, room, shelves) for _ in range(VIEWS)] if shelves else []
+    crowd = crowd_of(kit, scene)
+    near = [_view(kit, room, shelves, crowd) for _ in range(VIEWS)] if shelves else []
     cameras = [camera for camera in near if camera is not None]
     scene.cameras = cameras + room_views(kit, scene, room, count=VIEWS - len(cameras))
     return scene
@@ -70,9 +74,10 @@ def _line(kit: Kit, scene: Scene, room: Room, wall: Wall, kinds: tuple[str, ...]
     return placed
 
 
-def _view(kit: Kit, room: Room, shelves: list[Placed]) -> Camera | None:
-    """Before one shelf, at it straight or at a slant."""
-    for _ in range(15):
+def _view(kit: Kit, room: Room, shelves: list[Placed], crowd: Crowd) -> Camera | None:
+    """Before one shelf, at it straight or at a slant; the fullest of some."""
+    best, best_score, found = None, 0.0, 0
+    for _ in range(20):
         aim = kit.pick(shelves)
         out = kit.uniform(*_STANCE.distance)
         x, y = before(aim, out, kit.normal(0.0, 0.6) * out)
@@ -81,5 +86,10 @@ def _view(kit: Kit, room: Room, shelves: list[Placed]) -> Camera | None:
         position = (x, y, max(height, 0.2))
         camera = look_at(kit, position, target, _STANCE)
         if room.clear(position, 0.1) and sees_freely(room, camera) and math.dist(position, target) > 0.4:
-            return camera
-    return None
+            score = crowd.seen(camera, reach=3.0) * kit.uniform(0.3, 1.0)
+            if score > best_score:
+                best, best_score = camera, score
+            found += 1
+            if found == _CANDIDATES:
+                break
+    return best

@@ -257,6 +257,26 @@ def test_what_is_drawn_first_does_not_show_since_no_two_things_lie_in_one_plane(
         assert (np.abs(one - other).max(axis=-1) > 8).mean(axis=(1, 2)).max() < 0.003
 
 
+def test_a_camera_right_before_anything_sees_badly_however_large_that_is(atlas, library):
+    kit, scene = kit_of(0, atlas, library), Scene("screen")
+    index = int(library.of("curtain")[0])
+    wide, deep, high = kit.size(index)
+    kit.place(scene, index, (1.0, 2.0, 0.0), math.pi / 2, scale=(2.0, 1.0, 1.0))
+    crowd = crowd_of(kit, scene)
+    # Turned by a right angle: its width lies along y, its depth along x.
+    before, beside = 1.0 - deep / 2 - 0.1, 2.0 + wide + 0.1
+    assert crowd.seen(Camera((before, 2.5, high / 2))) == -1
+    assert crowd.seen(Camera((1.0, beside, high / 2))) == -1
+    assert crowd.seen(Camera((before - 0.2, 2.5, high / 2))) >= 0
+    assert crowd.seen(Camera((1.0, beside + 0.2, high / 2))) >= 0
+
+
+@pytest.mark.parametrize("name", INDOOR)
+def test_nothing_is_nearer_to_a_camera_than_a_hand_is_wide(name, scenes, atlas, library):
+    near = [depths(scene, atlas, library).reshape(VIEWS, -1).min(axis=1) for scene in scenes[name]]
+    assert np.mean(np.concatenate(near) < 0.15) < 0.02
+
+
 def test_no_face_of_a_door_frame_lies_in_the_sides_of_its_opening(library):
     for index in library.of("door_frame"):
         x, _, z = library.model(index).mesh.vertices.T
