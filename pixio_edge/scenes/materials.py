@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
+from pixio_edge.scenes.colours import (
+    BROWN,
+    CALM,
+    FRUIT,
+    LEAF,
+    PLAIN,
+    WALL,
+    Colour,
+    Draw,
+    between,
+    bright,
+    deep,
+    grey,
+    mixed,
+    muted,
+)
 from pixio_edge.scenes.mesh import Look
 from pixio_edge.scenes.scene import Surface, Vector
 from pixio_edge.scenes.textures import GAMMA, TextureAtlas
@@ -21,74 +35,6 @@ _PAINTABLE = 0.12
 _SHARED = frozenset({"wood", "furniture", "fabric", "metal", "plaster", "wall", "facade", "tiles", "stone"})
 _SHARED_DRAWS = 3
 _FROM_SHARED = 0.75
-
-# Ranges of the hue, of 6 for the whole circle: red, orange, yellow, green and blue are common, magenta and cyan rare.
-_HUES = ((-0.3, 0.3), (-0.1, 0.6), (0.4, 1.1), (0.8, 2.6), (3.1, 4.1), (3.3, 4.0), (0.0, 6.0))
-
-Draw = random.Random
-Colour = Callable[[Draw], Vector]
-
-
-def _grey(low: float, high: float, cast: float = 0.04) -> Colour:
-    def draw(rng: Draw) -> Vector:
-        level = rng.uniform(low, high)
-        return (level + rng.uniform(-cast, cast), level, level + rng.uniform(-cast, cast))
-
-    return draw
-
-
-def _hue(rng: Draw, saturation: tuple[float, float], value: tuple[float, float]) -> Vector:
-    low, high = _HUES[int(rng.random() * len(_HUES))]
-    turn, chroma, peak = rng.uniform(low, high) % 6.0, rng.uniform(*saturation), rng.uniform(*value)
-
-    def channel(offset: float) -> float:
-        k = (turn + offset) % 6.0
-        return peak * (1.0 - chroma * max(0.0, min(k, 4.0 - k, 1.0)))
-
-    return (channel(5.0), channel(3.0), channel(1.0))
-
-
-def _bright(rng: Draw) -> Vector:
-    return _hue(rng, (0.4, 0.95), (0.35, 0.95))
-
-
-def _muted(rng: Draw) -> Vector:
-    return _hue(rng, (0.05, 0.45), (0.2, 0.85))
-
-
-def _mixed(*shares: tuple[float, Colour]) -> Colour:
-    def draw(rng: Draw) -> Vector:
-        left = rng.random()
-        for share, colour in shares:
-            left -= share
-            if left < 0:
-                return colour(rng)
-        return shares[-1][1](rng)
-
-    return draw
-
-
-def _between(low: Vector, high: Vector) -> Colour:
-    def draw(rng: Draw) -> Vector:
-        along, other = rng.random(), rng.uniform(-0.05, 0.05)
-        red, green, blue = (a + (b - a) * along for a, b in zip(low, high, strict=True))
-        return (red + other, green, blue - other)
-
-    return draw
-
-
-_PLAIN = _mixed((0.3, _grey(0.75, 0.95)), (0.2, _grey(0.05, 0.25)), (0.15, _grey(0.3, 0.7)), (0.35, _bright))
-_CALM = _mixed((0.4, _grey(0.7, 0.93)), (0.15, _grey(0.1, 0.35)), (0.15, _grey(0.35, 0.7)), (0.3, _muted))
-_WALL = _mixed(
-    (0.45, _grey(0.75, 0.95, 0.02)),
-    (0.25, _between((0.65, 0.58, 0.48), (0.95, 0.92, 0.84))),
-    (0.3, lambda rng: _hue(rng, (0.05, 0.35), (0.4, 0.92))),
-)
-_LEAF = _mixed(
-    (0.8, _between((0.2, 0.28, 0.09), (0.58, 0.66, 0.3))),
-    (0.2, _between((0.4, 0.3, 0.08), (0.7, 0.55, 0.25))),
-)
-_FRUIT = _between((0.75, 0.15, 0.08), (0.9, 0.8, 0.15))
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,96 +60,112 @@ class Material:
 
 MATERIALS: dict[str, tuple[tuple[float, Material], ...]] = (
     {
-        "wood": ((1.0, Material("wood", _between((0.2, 0.11, 0.06), (0.85, 0.7, 0.5)), 0.5, (0.5, 1.0), 0.05)),),
-        "paint": ((1.0, Material("plaster", _CALM, contrast=(0.0, 0.15), gloss=0.1)),),
-        "plastic": ((1.0, Material("plaster", _PLAIN, contrast=(0.0, 0.08), gloss=0.2)),),
-        "rubber": ((1.0, Material("plaster", _grey(0.06, 0.2, 0.01), contrast=(0.0, 0.1))),),
+        "wood": ((1.0, Material("wood", between((0.2, 0.11, 0.06), (0.85, 0.7, 0.5)), 0.5, (0.5, 1.0), 0.05)),),
+        "paint": ((1.0, Material("plaster", CALM, contrast=(0.0, 0.15), gloss=0.1)),),
+        "plastic": ((1.0, Material("plaster", PLAIN, contrast=(0.0, 0.08), gloss=0.2)),),
+        "rubber": ((1.0, Material("plaster", grey(0.06, 0.2, 0.01), contrast=(0.0, 0.1))),),
         "metal": (
-            (0.7, Material("metal", _grey(0.35, 0.85, 0.02), contrast=(0.0, 0.4), gloss=0.5)),
-            (0.3, Material("metal", _grey(0.08, 0.3, 0.02), contrast=(0.0, 0.3), gloss=0.3)),
+            (0.7, Material("metal", grey(0.35, 0.85, 0.02), contrast=(0.0, 0.4), gloss=0.5)),
+            (0.3, Material("metal", grey(0.08, 0.3, 0.02), contrast=(0.0, 0.3), gloss=0.3)),
         ),
-        "chrome": ((1.0, Material("plaster", _grey(0.6, 0.85, 0.02), contrast=(0.0, 0.05), gloss=0.8)),),
-        "glass": ((1.0, Material("plaster", _grey(0.12, 0.45, 0.04), contrast=(0.0, 0.1), gloss=0.8)),),
+        "chrome": ((1.0, Material("plaster", grey(0.6, 0.85, 0.02), contrast=(0.0, 0.05), gloss=0.8)),),
+        "glass": ((1.0, Material("plaster", grey(0.12, 0.45, 0.04), contrast=(0.0, 0.1), gloss=0.8)),),
         "ceramic": (
-            (0.6, Material("plaster", _grey(0.8, 0.96, 0.02), contrast=(0.0, 0.1), gloss=0.35)),
-            (0.4, Material("plaster", _mixed((0.5, _bright), (0.5, _muted)), contrast=(0.0, 0.1), gloss=0.35)),
+            (0.6, Material("plaster", grey(0.8, 0.96, 0.02), contrast=(0.0, 0.1), gloss=0.35)),
+            (0.4, Material("plaster", mixed((0.5, bright), (0.5, muted)), contrast=(0.0, 0.1), gloss=0.35)),
         ),
         "fabric": (
-            (0.4, Material("fabric", _CALM, 0.7, (0.4, 1.0))),
-            (0.35, Material("fabric", _mixed((0.5, _muted), (0.3, _bright), (0.2, _grey(0.08, 0.3))), 1.0, (0.2, 1.0))),
-            (0.25, Material("carpet", _CALM, 0.5, (0.3, 1.0))),
+            (0.4, Material("fabric", CALM, 0.7, (0.4, 1.0))),
+            (
+                0.35,
+                Material(
+                    "fabric",
+                    mixed((0.5, muted), (0.15, deep), (0.1, bright), (0.25, grey(0.08, 0.3))),
+                    1.0,
+                    (0.2, 1.0),
+                ),
+            ),
+            (0.25, Material("carpet", CALM, 0.5, (0.3, 1.0))),
         ),
         "leather": (
-            (1.0, Material("fabric", _mixed((0.5, _grey(0.08, 0.25)), (0.5, _muted)), contrast=(0.0, 0.3), gloss=0.25)),
+            (
+                1.0,
+                Material(
+                    "fabric",
+                    mixed((0.5, grey(0.08, 0.25, 0.02)), (0.3, BROWN), (0.2, muted)),
+                    contrast=(0.0, 0.3),
+                    gloss=0.25,
+                ),
+            ),
         ),
         "skin": (
-            (1.0, Material("plaster", _between((0.28, 0.18, 0.13), (0.9, 0.72, 0.6)), contrast=(0.0, 0.1), gloss=0.05)),
+            (1.0, Material("plaster", between((0.28, 0.18, 0.13), (0.9, 0.72, 0.6)), contrast=(0.0, 0.1), gloss=0.05)),
         ),
-        "hair": ((1.0, Material("carpet", _between((0.05, 0.04, 0.03), (0.6, 0.45, 0.25)), contrast=(0.2, 0.6))),),
-        "paper": ((1.0, Material("plaster", _between((0.75, 0.72, 0.66), (0.96, 0.95, 0.93)), contrast=(0.0, 0.2))),),
-        "cardboard": ((1.0, Material("plaster", _between((0.5, 0.36, 0.22), (0.75, 0.6, 0.42)), contrast=(0.0, 0.4))),),
+        "hair": ((1.0, Material("carpet", between((0.05, 0.04, 0.03), (0.6, 0.45, 0.25)), contrast=(0.2, 0.6))),),
+        "paper": ((1.0, Material("plaster", between((0.75, 0.72, 0.66), (0.96, 0.95, 0.93)), contrast=(0.0, 0.2))),),
+        "cardboard": ((1.0, Material("plaster", between((0.5, 0.36, 0.22), (0.75, 0.6, 0.42)), contrast=(0.0, 0.4))),),
         "food": (
-            (0.6, Material("plaster", _FRUIT, contrast=(0.1, 0.6), gloss=0.15)),
-            (0.2, Material("plaster", _between((0.5, 0.3, 0.12), (0.85, 0.65, 0.4)), contrast=(0.2, 0.8))),
-            (0.2, Material("plaster", _LEAF, contrast=(0.1, 0.6), gloss=0.1)),
+            (0.6, Material("plaster", FRUIT, contrast=(0.1, 0.6), gloss=0.15)),
+            (0.2, Material("plaster", between((0.5, 0.3, 0.12), (0.85, 0.65, 0.4)), contrast=(0.2, 0.8))),
+            (0.2, Material("plaster", LEAF, contrast=(0.1, 0.6), gloss=0.1)),
         ),
         "picture": ((1.0, Material("picture", contrast=(0.85, 1.0))),),
         "print": ((0.7, Material("picture", contrast=(0.7, 1.0))), (0.3, Material("object", contrast=(0.6, 1.0)))),
         "object": (
             (0.35, Material("object", contrast=(0.5, 1.0))),
-            (0.45, Material("plaster", _PLAIN, contrast=(0.0, 0.15), gloss=0.15)),
-            (0.2, Material("object", _PLAIN, contrast=(0.2, 0.7))),
+            (0.45, Material("plaster", PLAIN, contrast=(0.0, 0.15), gloss=0.15)),
+            (0.2, Material("object", PLAIN, contrast=(0.2, 0.7))),
         ),
         "furniture": (
-            (0.5, Material("wood", _between((0.2, 0.11, 0.06), (0.85, 0.7, 0.5)), 0.4, (0.5, 1.0), 0.05)),
-            (0.4, Material("plaster", _CALM, contrast=(0.0, 0.15), gloss=0.1)),
-            (0.1, Material("metal", _CALM, contrast=(0.0, 0.3), gloss=0.2)),
+            (0.5, Material("wood", between((0.2, 0.11, 0.06), (0.85, 0.7, 0.5)), 0.4, (0.5, 1.0), 0.05)),
+            (0.4, Material("plaster", CALM, contrast=(0.0, 0.15), gloss=0.1)),
+            (0.1, Material("metal", CALM, contrast=(0.0, 0.3), gloss=0.2)),
         ),
         # Leaves let light through: they glow a little.
-        "foliage": ((1.0, Material("foliage", _LEAF, contrast=(0.3, 1.0), glow=(0.05, 0.25))),),
-        "bark": ((1.0, Material("wood", _between((0.12, 0.09, 0.07), (0.5, 0.42, 0.34)), contrast=(0.5, 1.0))),),
+        "foliage": ((1.0, Material("foliage", LEAF, contrast=(0.3, 1.0), glow=(0.05, 0.25))),),
+        "bark": ((1.0, Material("wood", between((0.12, 0.09, 0.07), (0.5, 0.42, 0.34)), contrast=(0.5, 1.0))),),
         "wall": (
-            (0.75, Material("plaster", _WALL, contrast=(0.0, 0.5))),
-            (0.25, Material("wall", _WALL, 0.3, (0.4, 1.0))),
+            (0.75, Material("plaster", WALL, contrast=(0.0, 0.5))),
+            (0.25, Material("wall", WALL, 0.3, (0.4, 1.0))),
         ),
-        "ceiling": ((1.0, Material("plaster", _grey(0.8, 0.96, 0.02), contrast=(0.0, 0.4))),),
+        "ceiling": ((1.0, Material("plaster", grey(0.8, 0.96, 0.02), contrast=(0.0, 0.4))),),
         "floor": (
-            (0.45, Material("wood", _between((0.2, 0.12, 0.07), (0.8, 0.66, 0.48)), 0.4, (0.6, 1.0), 0.1)),
-            (0.25, Material("tiles", _CALM, 0.3, (0.5, 1.0), 0.15)),
-            (0.2, Material("carpet", _CALM, 0.6, (0.4, 1.0))),
+            (0.45, Material("wood", between((0.2, 0.12, 0.07), (0.8, 0.66, 0.48)), 0.4, (0.6, 1.0), 0.1)),
+            (0.25, Material("tiles", CALM, 0.3, (0.5, 1.0), 0.15)),
+            (0.2, Material("carpet", CALM, 0.6, (0.4, 1.0))),
             (0.1, Material("concrete", contrast=(0.5, 1.0))),
         ),
-        "plaster": ((1.0, Material("plaster", _WALL, contrast=(0.0, 0.7))),),
+        "plaster": ((1.0, Material("plaster", WALL, contrast=(0.0, 0.7))),),
         "facade": (
-            (0.45, Material("facade", _WALL, 0.3, (0.6, 1.0))),
+            (0.45, Material("facade", WALL, 0.3, (0.6, 1.0))),
             (0.25, Material("brick", contrast=(0.7, 1.0))),
-            (0.3, Material("plaster", _WALL, contrast=(0.2, 1.0))),
+            (0.3, Material("plaster", WALL, contrast=(0.2, 1.0))),
         ),
-        "tiles": ((1.0, Material("tiles", _CALM, 0.3, (0.4, 1.0), 0.15)),),
-        "carpet": ((1.0, Material("carpet", _CALM, 0.6, (0.4, 1.0))),),
+        "tiles": ((1.0, Material("tiles", CALM, 0.3, (0.4, 1.0), 0.15)),),
+        "carpet": ((1.0, Material("carpet", CALM, 0.6, (0.4, 1.0))),),
         "carpaint": (
             (
                 1.0,
                 Material(
-                    "plaster", _mixed((0.7, _grey(0.04, 0.95, 0.02)), (0.3, _bright)), contrast=(0.0, 0.03), gloss=0.6
+                    "plaster", mixed((0.7, grey(0.04, 0.95, 0.02)), (0.3, bright)), contrast=(0.0, 0.03), gloss=0.6
                 ),
             ),
         ),
         "screen": (
-            (0.6, Material("plaster", _grey(0.03, 0.1, 0.01), contrast=(0.0, 0.05), gloss=0.7)),
+            (0.6, Material("plaster", grey(0.03, 0.1, 0.01), contrast=(0.0, 0.05), gloss=0.7)),
             (0.4, Material("picture", contrast=(0.8, 1.0), gloss=0.3, glow=(0.5, 1.5))),
         ),
-        "light": ((1.0, Material("plaster", _grey(0.85, 0.98, 0.03), contrast=(0.0, 0.1), glow=(1.5, 4.0))),),
+        "light": ((1.0, Material("plaster", grey(0.85, 0.98, 0.03), contrast=(0.0, 0.1), glow=(1.5, 4.0))),),
         "window": (
-            (0.75, Material("plaster", _grey(0.3, 0.6), contrast=(0.0, 0.1), gloss=0.4, glow=(-6.0, -1.5))),
-            (0.25, Material("plaster", _grey(0.75, 0.98, 0.05), contrast=(0.0, 0.2), gloss=0.3, glow=(1.0, 3.0))),
+            (0.75, Material("plaster", grey(0.3, 0.6), contrast=(0.0, 0.1), gloss=0.4, glow=(-6.0, -1.5))),
+            (0.25, Material("plaster", grey(0.75, 0.98, 0.05), contrast=(0.0, 0.2), gloss=0.3, glow=(1.0, 3.0))),
         ),
         "road": (
-            (0.75, Material("asphalt", _grey(0.28, 0.6, 0.02), 0.7, (0.5, 1.0))),
-            (0.15, Material("concrete", _grey(0.4, 0.7, 0.02), 0.5, (0.5, 1.0))),
-            (0.1, Material("stone", _grey(0.35, 0.6, 0.03), 0.6, (0.5, 1.0))),
+            (0.75, Material("asphalt", grey(0.28, 0.6, 0.02), 0.7, (0.5, 1.0))),
+            (0.15, Material("concrete", grey(0.4, 0.7, 0.02), 0.5, (0.5, 1.0))),
+            (0.1, Material("stone", grey(0.35, 0.6, 0.03), 0.6, (0.5, 1.0))),
         ),
-        "marking": ((1.0, Material("plaster", _grey(0.7, 0.95, 0.02), contrast=(0.2, 0.8))),),
+        "marking": ((1.0, Material("plaster", grey(0.7, 0.95, 0.02), contrast=(0.2, 0.8))),),
     }
     | {use: ((1.0, Material(use)),) for use in ("ground", "asphalt", "grass", "soil", "brick", "concrete", "roof")}
     | {"stone": ((1.0, Material("stone", contrast=(0.5, 1.0))),)}

@@ -37,7 +37,7 @@ def photograph(light: Floats, rng: np.random.Generator) -> NDArray[np.uint8]:
     gain = _exposure(light) * math.exp(rng.normal(0.0, 0.35)) * np.exp(rng.normal(0.0, 0.06, 3))
     curve = _curve(rng)
     vignette = max(0.0, rng.uniform(-0.2, 0.3))
-    saturation = rng.uniform(0.75, 1.6) if rng.random() < 0.97 else 0.0
+    saturation = rng.uniform(0.7, 1.4) if rng.random() < 0.97 else 0.0
     noise = max(0.0, rng.uniform(-0.045, 0.03))
     image = _focused(light, rng)
     stored = np.empty(light.shape, np.uint8)
