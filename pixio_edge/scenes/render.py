@@ -7,6 +7,7 @@ Image number `i` of a seed is the same in any batch. It is view `i mod VIEWS` of
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -223,6 +224,7 @@ def _view(
     return image, depth
 
 
+@functools.lru_cache(maxsize=4)
 def _centres(size: tuple[int, int]) -> NDArray[np.int32]:
     rows, columns = np.meshgrid(np.arange(size[0]), np.arange(size[1]), indexing="ij")
     return np.ascontiguousarray(np.stack([2 * rows + 1, 2 * columns + 1], axis=-1).reshape(-1, 2), dtype=np.int32)

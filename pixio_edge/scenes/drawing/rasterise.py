@@ -19,6 +19,8 @@ NEAR_M = 0.05
 # A triangle whose corners' directions span less than this share of what they could is seen edge-on: nothing is seen of
 # it, and its depths would be rounding errors.
 _EDGE_ON = 1e-12
+# Samples by which the bounds of triangles are widened: their rounding must not open cracks that edges do not have.
+_ROUNDING = 1e-3
 
 
 def project(
@@ -110,15 +112,16 @@ def _bounds(projected: Array, corners: Corners, near: float, size: tuple[int, ..
             return 0, -1, 0, -1
         return 0, width - 1, 0, height - 1
     xa, xb, xc = projected[a, 4], projected[b, 4], projected[c, 4]
-    left, right = np.ceil(max(min(xa, xb, xc), 0.0)), np.floor(min(max(xa, xb, xc), width - 1.0))
+    left = np.ceil(max(min(xa, xb, xc) - _ROUNDING, 0.0))
+    right = np.floor(min(max(xa, xb, xc) + _ROUNDING, width - 1.0))
     if left > right:
         return 0, -1, 0, -1
     ya, yb, yc = projected[a, 5], projected[b, 5], projected[c, 5]
-    top, low = np.ceil(max(min(ya, yb, yc), 0.0)), np.floor(min(max(ya, yb, yc), height - 1.0))
+    top = np.ceil(max(min(ya, yb, yc) - _ROUNDING, 0.0))
+    low = np.floor(min(max(ya, yb, yc) + _ROUNDING, height - 1.0))
     if top > low:
         return 0, -1, 0, -1
-    # A sample more on each side: rounding here must not open cracks that the edges do not have.
-    return max(0, int(left) - 1), min(width - 1, int(right) + 1), max(0, int(top) - 1), min(height - 1, int(low) + 1)
+    return int(left), int(right), int(top), int(low)
 
 
 @exact_part

@@ -60,7 +60,7 @@ def test_triangles_seen_edge_on_stay_within_the_depths_of_their_corners(
 ) -> None:
     rng = np.random.default_rng(0)
     count, size = 2000, (49, 65)
-    corners = rng.normal(0, 1, (count, 3, 3)) + (0, 4, 0)
+    corners = rng.normal((0, 4, 0), 1, (count, 3, 3))
     # The third corner lies in the plane of the others and the eye, but for the rounding of its numbers.
     along = rng.uniform(-1, 2, (count, 1))
     corners[:, 2] = (along * corners[:, 0] + (1 - along) * corners[:, 1]) * rng.uniform(0.5, 2, (count, 1))
