@@ -101,7 +101,7 @@ MATERIALS: dict[str, tuple[tuple[float, Material], ...]] = (
         "skin": (
             (1.0, Material("plaster", between((0.28, 0.18, 0.13), (0.9, 0.72, 0.6)), contrast=(0.0, 0.1), gloss=0.05)),
         ),
-        "hair": ((1.0, Material("carpet", between((0.05, 0.04, 0.03), (0.6, 0.45, 0.25)), contrast=(0.2, 0.6))),),
+        "hair": ((1.0, Material("carpet", between((0.05, 0.04, 0.03), (0.6, 0.45, 0.25)), contrast=(0.05, 0.2))),),
         "paper": ((1.0, Material("plaster", between((0.75, 0.72, 0.66), (0.96, 0.95, 0.93)), contrast=(0.0, 0.2))),),
         "cardboard": ((1.0, Material("plaster", between((0.5, 0.36, 0.22), (0.75, 0.6, 0.42)), contrast=(0.0, 0.4))),),
         "food": (

@@ -159,15 +159,8 @@ def render_scene(
         SpecError: The scene names what is not there, see `placed.place`.
     """
     world = assemble(scene, library, len(atlas.texels))
-    geometry = Geometry(
-        world.vertices,
-        world.triangles,
-        world.surface,
-        world.looks,
-        world.textures,
-        atlas.texels,
-        atlas.means,
-    )
+    mesh = (world.vertices, world.triangles, world.surface, world.looks, world.textures)
+    geometry = Geometry(*mesh, atlas.texels, atlas.means)
     light = _surroundings(scene, world, atlas)
     chosen = range(len(scene.cameras)) if views is None else views
     images, depths = [], []

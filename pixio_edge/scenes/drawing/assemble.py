@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pixio_edge.scenes.drawing.jit import Array, exact
+from pixio_edge.scenes.drawing.jit import Array, Point, exact, exact_part
 from pixio_edge.scenes.drawing.placed import Placed, place
 from pixio_edge.scenes.library import Library, PackedMeshes
 from pixio_edge.scenes.scene import Scene
@@ -66,18 +66,12 @@ def assemble(scene: Scene, library: Library, textures: int) -> World:
         placed.looks,
         placed.textures,
     )
+    moves = (placed.matrices, placed.inverses, placed.shifts, placed.surface_starts[:-1])
     for packed, rows in ((library.packed, ~placed.is_own), (placed.own, placed.is_own)):
         _fill(
             (packed.vertices, packed.normals, packed.uv, packed.triangles, packed.slots),
             (packed.vertex_starts, packed.triangle_starts, packed.spheres),
-            (
-                np.flatnonzero(rows),
-                placed.meshes,
-                placed.matrices,
-                placed.inverses,
-                placed.shifts,
-                placed.surface_starts[:-1],
-            ),
+            (np.flatnonzero(rows), placed.meshes, *moves),
             (world.vertices, world.triangles, world.surface),
             (vertex_starts, triangle_starts, world.spheres),
         )
@@ -92,6 +86,16 @@ def _counts(library: PackedMeshes, placed: Placed) -> tuple[NDArray[np.int64], N
         vertices[rows] = np.diff(packed.vertex_starts)[chosen]
         triangles[rows] = np.diff(packed.triangle_starts)[chosen]
     return vertices, triangles
+
+
+@exact_part
+def _turned(inverse: Array, x: float, y: float, z: float) -> Point:
+    """Unit normal of a moved surface, by the inverse transpose; of unequal lengths, blends of them would be skewed."""
+    a = inverse[0, 0] * x + inverse[1, 0] * y + inverse[2, 0] * z
+    b = inverse[0, 1] * x + inverse[1, 1] * y + inverse[2, 1] * z
+    c = inverse[0, 2] * x + inverse[1, 2] * y + inverse[2, 2] * z
+    scale = 1 / np.sqrt(max(a * a + b * b + c * c, 1e-24))
+    return a * scale, b * scale, c * scale
 
 
 @exact
@@ -116,12 +120,8 @@ def _fill(
             x, y, z = np.float64(vertices[i, 0]), np.float64(vertices[i, 1]), np.float64(vertices[i, 2])
             for k in range(3):
                 out_vertices[to, k] = m[k, 0] * x + m[k, 1] * y + m[k, 2] * z + shift[k]
-            x, y, z = np.float64(normals[i, 0]), np.float64(normals[i, 1]), np.float64(normals[i, 2])
-            a = inverse[0, 0] * x + inverse[1, 0] * y + inverse[2, 0] * z
-            b = inverse[0, 1] * x + inverse[1, 1] * y + inverse[2, 1] * z
-            c = inverse[0, 2] * x + inverse[1, 2] * y + inverse[2, 2] * z
-            scale = 1 / np.sqrt(max(a * a + b * b + c * c, 1e-24))
-            out_vertices[to, 3], out_vertices[to, 4], out_vertices[to, 5] = a * scale, b * scale, c * scale
+            normal = _turned(inverse, normals[i, 0], normals[i, 1], normals[i, 2])
+            out_vertices[to, 3], out_vertices[to, 4], out_vertices[to, 5] = normal
             out_vertices[to, 6], out_vertices[to, 7] = uv[i, 0], uv[i, 1]
             to += 1
         to, first = out_triangle_starts[row], out_vertex_starts[row]

@@ -143,7 +143,7 @@ def _fill(
     wx, wy, ww = ay * bw - aw * by, aw * bx - ax * bw, ax * by - ay * bx
     determinant = ax * ux + ay * uy + aw * uw
     squares = (ax * ax + ay * ay + aw * aw) * (bx * bx + by * by + bw * bw) * (cx * cx + cy * cy + cw * cw)
-    if determinant * determinant <= _EDGE_ON * _EDGE_ON * squares:
+    if determinant * determinant <= _EDGE_ON**2 * squares:
         return
     inverse = 1 / determinant
     gx = (ux * value_a + vx * value_b + wx * value_c) * inverse
@@ -161,7 +161,7 @@ def _fill(
             continue
         along = gy * y + gw
         for x in range(int(np.ceil(low)), int(np.floor(high)) + 1):
-            # Triangles that are seen nearly edge-on are steep: rounding must not take them beyond their corners.
+            # Rounding must not take a steep triangle beyond its corners.
             value = min(max(along + gx * x, low_value), high_value)
             if value > best[y, x] and value <= limit:
                 best[y, x] = value

@@ -20,8 +20,8 @@ _SUN_REACH_M = 45.0
 _LAMP_OPENINGS = (0.5, 1.9)
 # Shades and sockets nearer than this to a lamp cast no shadow, metres.
 _LAMP_NEAR_M = 0.3
-# Things of fewer texels cast no shadow.
-_SMALLEST = 1.5
+# Things of fewer texels of the map of the sun, or of a lamp, cast no shadow.
+_SMALLEST_SUN, _SMALLEST_LAMP = 3.0, 1.5
 # Texels by which a point leaves its surface, and by which it may be nearer to the light.
 _LIFT, _BIAS = 0.5, 0.4
 # Least cosine to the light that surfaces are taken to have: steeper ones are hardly lit.
@@ -63,8 +63,8 @@ def shadow_map(scene: Scene, world: World) -> ShadowMap:
         if not lamp.shadows:
             continue
         view, texel = _sun_view(scene, lamp, world) if lamp.is_sun else _lamp_view(scene, lamp, world)
-        side = SUN_SIDE if lamp.is_sun else LAMP_SIDE
-        nearest, _, _ = project(world, view, (side, side), _LAMP_NEAR_M, smallest=_SMALLEST)
+        side, smallest = (SUN_SIDE, _SMALLEST_SUN) if lamp.is_sun else (LAMP_SIDE, _SMALLEST_LAMP)
+        nearest, _, _ = project(world, view, (side, side), _LAMP_NEAR_M, smallest=smallest)
         return ShadowMap(index, nearest, view, texel, lamp.is_sun)
     return ShadowMap(-1, np.zeros((1, 1), np.float32), np.eye(4), 1.0, is_sun=True)
 
@@ -168,8 +168,8 @@ def lit_share(
     px = (view[0, 0] * x + view[0, 1] * y + view[0, 2] * z + view[0, 3]) / w
     py = (view[1, 0] * x + view[1, 1] * y + view[1, 2] * z + view[1, 3]) / w
     side = nearest.shape[0]
-    x0, y0 = int(px / stride), int(py / stride)
-    if not (px > stride and py > stride and x0 + 2 <= (side - 1) // stride and y0 + 2 <= (side - 1) // stride):
+    end = ((side - 1) // stride - 1) * stride
+    if not (stride < px < end and stride < py < end):
         return 1.0
     value = view[3, 0] * x + view[3, 1] * y + view[3, 2] * z + view[3, 3]
     along, down = _slopes(view, (texel, is_sun, 0.5 * (side - 1)), (x, y, z), flat)
@@ -177,6 +177,26 @@ def lit_share(
         threshold = value + _BIAS * texel
     else:
         threshold, along, down = (1.0 + _BIAS * texel) / w, along / w, down / w
+    lit = _mean_lit(nearest, stride, (px, py), (threshold, along, down))
+    # At its border the map fades to light: nothing is known of what is beyond.
+    margin = min(px, py, side - 1 - px, side - 1 - py) / (_FADE * side)
+    return float(lit + (1 - lit) * max(0.0, 1 - margin))
+
+
+@quick_part
+def _mean_lit(nearest: Array, stride: int, at: tuple[float, float], plane: Point) -> float:
+    """Share of 4 x 4 samples around a place of the map that hold nothing nearer than a plane there.
+
+    Args:
+        nearest: The map.
+        stride: Texels between samples.
+        at: Column and row.
+        plane: Its value at the place, and how that changes by a texel to the right and down: a surface must not shadow
+            itself.
+    """
+    px, py = at
+    threshold, along, down = plane
+    x0, y0 = int(px / stride), int(py / stride)
     fx, fy = px / stride - x0, py / stride - y0
     lit = 0.0
     for j in range(4):
@@ -185,14 +205,10 @@ def lit_share(
         across = 0.0
         for i in range(4):
             column = (x0 - 1 + i) * stride
-            # Against the plane of the surface at the sample: a surface must not shadow itself.
             if nearest[row, column] <= level + along * (column - px):
                 across += 1 - fx if i == 0 else fx if i == 3 else 1.0
         lit += across * (1 - fy if j == 0 else fy if j == 3 else 1.0)
-    lit /= 9
-    # At its border the map fades to light: nothing is known of what is beyond.
-    margin = min(px, py, side - 1 - px, side - 1 - py) / (_FADE * side)
-    return lit + (1 - lit) * max(0.0, 1 - margin)
+    return lit / 9
 
 
 @quick_part
