@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -117,7 +117,9 @@ def write_attribution(folder: Path, destination: Path, *, used: Collection[str] 
     return len(images)
 
 
-def drawn_textures(seed: int, images: int, atlas: TextureAtlas, library: Library) -> frozenset[str]:
+def drawn_textures(
+    seed: int, images: int, atlas: TextureAtlas, library: Library, layouts: Mapping[str, float] | None = None
+) -> frozenset[str]:
     """Images that the scenes of a pool have on them, seen or hidden, as paths below the texture folder.
 
     Args:
@@ -125,10 +127,11 @@ def drawn_textures(seed: int, images: int, atlas: TextureAtlas, library: Library
         images: Number of its images; some milliseconds for each scene of `VIEWS` of them.
         atlas: Textures of the pool.
         library: Models of the pool.
+        layouts: Those of the pool, with their weights; None: all.
     """
     drawn: set[str] = set()
     for number in range(-(-images // VIEWS)):
-        scene = sample_scene(seed, number, atlas, library)
+        scene = sample_scene(seed, number, atlas, library, layouts)
         surfaces = [surface for instance in scene.instances for surface in instance.surfaces]
         drawn.update(atlas.origins[surface.texture] for surface in surfaces)
         drawn.add(atlas.backdrop_origins[scene.backdrop])

@@ -103,6 +103,7 @@ def test_drawn_textures_are_those_that_scenes_have_on_them(folder: Path, library
     assert few <= many <= {*atlas.origins, *atlas.backdrop_origins} - {"noise"}
     # Every use has few images besides noise, so that forty scenes have drawn them all.
     assert {"surfaces/wood.png", "surfaces/brick.png", "photos/photo.png"} <= many
+    assert drawn_textures(1, 8 * VIEWS, atlas, library, {"shelf": 1.0}) != drawn_textures(1, 8 * VIEWS, atlas, library)
 
 
 def test_drawn_textures_are_none_when_all_is_noise(atlas: TextureAtlas, library: Library) -> None:
