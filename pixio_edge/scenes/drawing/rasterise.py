@@ -133,8 +133,7 @@ def _fill(
 ) -> None:
     """Fill one triangle where it is nearer than what is there."""
     (a, b, c), index, near = triangle
-    x0, x1, y0, y1 = bounds
-    best, winner = target
+    (x0, x1, y0, y1), (best, winner) = bounds, target
     ax, ay, aw, value_a = projected[a, 0], projected[a, 1], projected[a, 2], projected[a, 3]
     bx, by, bw, value_b = projected[b, 0], projected[b, 1], projected[b, 2], projected[b, 3]
     cx, cy, cw, value_c = projected[c, 0], projected[c, 1], projected[c, 2], projected[c, 3]

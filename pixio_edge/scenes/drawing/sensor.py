@@ -53,7 +53,7 @@ def as_jpeg(stored: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
     """An image as JPEG of a quality leaves it, both uint8 (H, W, 3), red first."""
     # OpenCV takes blue first.
     encoded = cv2.imencode(".jpg", stored[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-    return np.ascontiguousarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR)[..., ::-1], dtype=np.uint8)
+    return np.ascontiguousarray(np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR), dtype=np.uint8)[..., ::-1])
 
 
 def plain(light: Floats) -> NDArray[np.uint8]:
