@@ -125,8 +125,8 @@ def pack_meshes(meshes: list[Mesh], names: Sequence[str]) -> PackedMeshes:
 def _check_lengths(mesh: Mesh, name: str) -> None:
     """Refuse an empty mesh, and arrays that do not belong together."""
     vertices, triangles = len(mesh.vertices), len(mesh.triangles)
-    expected = {"vertices": (vertices, 3), "normals": (vertices, 3), "uv": (vertices, 2), "triangles": (triangles, 3)}
-    expected["slots"] = (triangles,)
+    expected: dict[str, tuple[int, ...]] = {"vertices": (vertices, 3), "normals": (vertices, 3), "uv": (vertices, 2)}
+    expected |= {"triangles": (triangles, 3), "slots": (triangles,)}
     wrong = [key for key, shape in expected.items() if getattr(mesh, key).shape != shape]
     if wrong or not vertices or not triangles:
         got = ", ".join(f"{key} {getattr(mesh, key).shape}" for key in expected)

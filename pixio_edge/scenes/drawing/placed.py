@@ -79,20 +79,25 @@ def _looks(surfaces: list[Surface]) -> tuple[NDArray[np.float32], NDArray[np.int
 
 def _inverses(matrices: NDArray[np.float64]) -> NDArray[np.float64]:
     """Inverses; NaN where there is none."""
+    result = np.full_like(matrices, np.nan)
     try:
-        return np.linalg.inv(matrices)
+        result[:] = np.linalg.inv(matrices)
     except np.linalg.LinAlgError:
         has_one = np.abs(np.linalg.det(matrices)) > 0
-        result = np.full_like(matrices, np.nan)
         result[has_one] = np.linalg.inv(matrices[has_one])
-        return result
+    return result
 
 
 def _check_places(placed: Placed, scene: Scene, library: Library) -> None:
     there = np.where(placed.is_own, len(placed.own.slot_counts), len(library.names))
     _refuse(placed.meshes >= there, scene, library, "a model that is not there")
-    fine = np.isfinite(placed.inverses).all(axis=(1, 2)) & np.isfinite(placed.shifts).all(axis=1)
-    _refuse(~fine, scene, library, "a matrix without inverse or a shift that is not finite")
+    numbers = np.concatenate([placed.inverses.reshape(-1, 9), placed.shifts], axis=1)
+    _refuse(
+        np.logical_not(np.isfinite(numbers).all(axis=1)),
+        scene,
+        library,
+        "a matrix without inverse or a shift that is not finite",
+    )
 
 
 def _check_surfaces(placed: Placed, scene: Scene, library: Library, textures: int) -> None:
