@@ -41,8 +41,8 @@ _REQUIRE_COMMERCIAL = Variable(
 _CACHE = Variable(
     name="PIXIO_EDGE_CACHE",
     default="",
-    meaning="folder for engines, CUDA kernels and compiled graphs of this host, and for the compiled renderer where the "
-    "package cannot be written; unset takes pixio-edge in the user's cache folder",
+    meaning="folder for engines, CUDA kernels and compiled graphs of this host, and for the compiled renderer where "
+    "the package cannot be written; unset takes pixio-edge in the user's cache folder",
 )
 _KEEP_COMPILED = Variable(
     name="PIXIO_EDGE_KEEP_COMPILED",
