@@ -58,7 +58,7 @@ def flat(module: torch.nn.Module | dict[str, torch.Tensor]) -> torch.Tensor:
 
 
 def test_pretraining_on_rendered_images_lowers_the_loss_on_held_back_ones(tmp_path: Path, studio: Studio) -> None:
-    pool = PoolConfig(18, size=(64, 64))  # 16 to train on
+    pool = PoolConfig(80, size=(64, 64))  # 72 to train on, of 18 scenes
     render_pool(tmp_path / "pool", pool, studio)
     config = PretrainConfig(
         "tiny",
