@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from pixio_edge.scenes.mesh import Look, Mesh, Model, merge
 from pixio_edge.scenes.shapes.hulls import loft, quads, wheel
+from pixio_edge.scenes.shapes.masonry import block
 
 # Slots of everything here.
 PAINT, GLASS, BLACK, RIM, HEAD, TAIL, PLATE = range(7)
@@ -186,11 +187,11 @@ def _details(shape: CarShape, rng: np.random.Generator) -> list[Mesh]:
     plate = 0.5 if rng.random() < 0.4 else tall - 0.2
     faces += [(_back(-0.26, 0.26, plate, plate + 0.11, rear + 0.004), PLATE), (_back(-w, w, 0.27, 0.42, rear), BLACK)]
     parts = [quads([f for f, _ in faces], [s for _, s in faces])]
-    parts.append(_block((-half * 0.9, front + 0.3, 0.2), (half * 0.9, rear - 0.3, 0.3), BLACK))
+    parts.append(block((-half * 0.9, front + 0.3, 0.2), (half * 0.9, rear - 0.3, 0.3), BLACK))
     at = (shape.glass_from - 0.5) * shape.length
     for side in (-1, 1):
         x = sorted((side * (half - 0.03), side * (half + 0.17)))
-        parts.append(_block((x[0], at, shape.belt + 0.02), (x[1], at + 0.1, shape.belt + 0.16), PAINT))
+        parts.append(block((x[0], at, shape.belt + 0.02), (x[1], at + 0.1, shape.belt + 0.16), PAINT))
     return parts
 
 
@@ -200,19 +201,6 @@ def _front(x0: float, x1: float, z0: float, z1: float, y: float) -> list[tuple[f
 
 def _back(x0: float, x1: float, z0: float, z1: float, y: float) -> list[tuple[float, float, float]]:
     return [(x1, y, z0), (x0, y, z0), (x0, y, z1), (x1, y, z1)]
-
-
-def _block(low: tuple[float, float, float], high: tuple[float, float, float], slot: int) -> Mesh:
-    """A box between two corners."""
-    (a, b, c), (d, e, f) = low, high
-    sides = [
-        [(a, b, c), (d, b, c), (d, b, f), (a, b, f)],
-        [(d, b, c), (d, e, c), (d, e, f), (d, b, f)],
-        [(d, e, c), (a, e, c), (a, e, f), (d, e, f)],
-        [(a, e, c), (a, b, c), (a, b, f), (a, e, f)],
-        [(a, b, f), (d, b, f), (d, e, f), (a, e, f)],
-    ]
-    return quads(sides, slot)
 
 
 def _looks(rng: np.random.Generator, paint: tuple[float, float, float] | None = None) -> tuple[Look, ...]:
@@ -245,7 +233,7 @@ def _car(rng: np.random.Generator, kind: str) -> Model:
     axles = [(front - 0.5) * shape.length, (rear - 0.5) * shape.length]
     wheels = _wheels(0.5 * shape.width - 0.005, shape.wheel, axles)
     inside, reach = 0.4 * shape.width, 1.15 * shape.wheel
-    wheels += [_block((-inside, y - reach, 0.16), (inside, y + reach, 2.0 * shape.wheel), BLACK) for y in axles]
+    wheels += [block((-inside, y - reach, 0.16), (inside, y + reach, 2.0 * shape.wheel), BLACK) for y in axles]
     return Model(merge([body, *_details(shape, rng), *wheels]), _looks(rng))
 
 
